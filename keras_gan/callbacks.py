@@ -1,0 +1,148 @@
+"""Callbacks for a `GAN`'s `fit`."""
+
+import json
+import pathlib
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_gan import figures, files, images
+
+
+class NonFiniteLoss(ArithmeticError):
+    """A loss became NaN or infinite."""
+
+
+class NonFiniteGuard(keras.callbacks.Callback):
+    """Stops a training at the first loss that is NaN or infinite.
+
+    `keras.callbacks.TerminateOnNaN` looks at a log named "loss" only. Put this before
+    callbacks that save: they then never see the spoilt weights.
+
+    Raises:
+        NonFiniteLoss: from `fit`, with the step's number, counted from 1. With
+            `steps_per_execution` above 1, the last step of the execution.
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        # The logs are running means, in which NaN and infinity stay.
+        spoilt = [name for name, value in logs.items() if not np.isfinite(value)]
+        if spoilt:
+            step = int(self.model.generator_optimizer.iterations)
+            raise NonFiniteLoss(
+                f"Expected finite losses. Received {', '.join(sorted(spoilt))} = NaN or "
+                f"infinity at step {step}. The weights are spoilt: go back to the last "
+                "saved model, and lower the learning rates or check the data."
+            )
+
+
+class SampleGrid(keras.callbacks.Callback):
+    """Draws samples of fixed latents: one PNG before the training, then as it goes.
+
+    Images become a grid; samples in one or two dimensions, of a GAN with
+    `value_range=None`, a histogram or a scatter plot.
+
+    Args:
+        directory: str or path-like, gets `epoch_00000.png` and so on.
+        num_samples: int; None draws 100 images, or 2,000 points.
+        every: int, epochs between pictures; the last epoch is always drawn.
+        seed: int, of the latents.
+        examples: real data, to draw behind points; unused for images.
+        summary_writer: a `tf.summary` writer that gets each picture too, or None.
+    """
+
+    def __init__(
+        self,
+        directory,
+        num_samples=None,
+        every=1,
+        seed=0,
+        examples=None,
+        summary_writer=None,
+    ):
+        super().__init__()
+        self.directory = pathlib.Path(directory)
+        self.num_samples = num_samples
+        self.every = every
+        self.seed = seed
+        self.examples = examples
+        self.summary_writer = summary_writer
+
+    def on_train_begin(self, logs=None):
+        self._drawn = None
+        self._draw(0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._epoch = epoch + 1
+        if self._epoch % self.every == 0:
+            self._draw(self._epoch)
+
+    def on_train_end(self, logs=None):
+        if self._drawn != self._epoch:
+            self._draw(self._epoch)
+
+    def _draw(self, epoch):
+        value_range = self.model.value_range
+        count = self.num_samples or (2000 if value_range is None else 100)
+        samples = self.model.generate(count, seed=self.seed)
+        picture = figures.sample_picture(samples, value_range, self.examples)
+        path = self.directory / f"epoch_{epoch:05}.png"
+        files.write(path, images.encode_png(picture))
+        if self.summary_writer is not None:
+            step = int(self.model.generator_optimizer.iterations)
+            with self.summary_writer.as_default(step=step):
+                tf.summary.image("samples", picture[None])
+        self._drawn = self._epoch = epoch
+
+
+class MetricsLog(keras.callbacks.Callback):
+    """Writes the logs of each epoch as a line of JSON, and to TensorBoard.
+
+    A line has `epoch`, `step` (generator steps so far), `seconds` (of the epoch) and
+    every log of the model.
+
+    Args:
+        path: str or path-like, of the file of lines (`metrics.jsonl`).
+        summary_writer: a `tf.summary` writer that gets the logs as scalars, or None.
+    """
+
+    def __init__(self, path, summary_writer=None):
+        super().__init__()
+        self.path = pathlib.Path(path)
+        self.summary_writer = summary_writer
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._started = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        step = int(self.model.generator_optimizer.iterations)
+        logs = {name: float(value) for name, value in logs.items()}
+        seconds = round(time.monotonic() - self._started, 3)
+        line = {"epoch": epoch + 1, "step": step, "seconds": seconds, **logs}
+        with open(self.path, "a") as file:
+            file.write(json.dumps(line) + "\n")
+        if self.summary_writer is not None:
+            with self.summary_writer.as_default(step=step):
+                for name, value in logs.items():
+                    tf.summary.scalar(name, value)
+
+
+class SaveModel(keras.callbacks.Callback):
+    """Saves the model at each epoch's end: the file holds the old one or the new one.
+
+    Args:
+        path: str or path-like, ends in `.keras`.
+    """
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = pathlib.Path(path)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.save()
+
+    def save(self):
+        with files.replacing(self.path) as temporary:
+            self.model.save(temporary)

@@ -1,0 +1,411 @@
+"""Generative adversarial nets as a Keras model: Algorithm 1 of the 2014 paper.
+
+Reference: Goodfellow et al., Generative Adversarial Nets, arXiv 1406.2661.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_gan import images, losses, priors
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class GAN(keras.Model):
+    """A generator and a discriminator that play the minimax game of equation (1).
+
+        min_G max_D V(D, G) = E_{x ~ p_data} log D(x) + E_{z ~ p_z} log(1 - D(G(z)))
+
+    `fit` takes any data that Keras takes: an element is x or (x, labels), x float
+    `(k * m, *sample_shape)`; labels are ignored. One element is one pass through the
+    body of Algorithm 1: k discriminator steps, then one generator step.
+
+    The logs, as running means over an epoch: `discriminator_loss`, `generator_loss`,
+    `value` (V(D, G); -log 4 = -1.386 at the equilibrium), `d_real` and `d_fake` (mean
+    D(x) and D(G(z)); 1/2 each at the equilibrium). `evaluate` logs the same with
+    `training=False`. Callbacks that monitor one need `mode=` ("min" or "max"): Keras
+    cannot know it. Callbacks that act on `model.optimizer` (`LearningRateScheduler`,
+    `ReduceLROnPlateau`) do not apply to a model with two optimizers: give these
+    schedules instead. The discriminator's optimizer counts k steps a batch.
+
+    Args:
+        generator: Keras model from latents `(batch, L)` to samples `(batch, ...)`.
+        discriminator: Keras model from samples to ONE logit each, `(batch, 1)`, with no
+            sigmoid: D(x) = sigmoid(logit).
+        latent_prior: one of `priors`, or any TFP distribution of event shape `(L,)`.
+        value_range: (low, high) of the samples that the networks work in, or None where
+            samples are no images.
+        seed: int in [0, 2**32) or None. Latents, and the masks and noise of every
+            seeded layer of both networks (dropout, say), are a function of it; initial
+            weights are the networks' own. None takes a random seed.
+        name: str or None.
+
+    Raises:
+        ValueError: networks or a prior that do not fit each other.
+    """
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        latent_prior,
+        value_range=(0.0, 1.0),
+        seed=None,
+        name=None,
+    ):
+        super().__init__(name=name)
+        # === Networks ===
+        self.latent_prior = priors.get(latent_prior)
+        self.generator = generator
+        self.discriminator = discriminator
+        self.sample_shape = _check_fit(generator, discriminator, self.latent_prior)
+
+        # === Config ===
+        self.value_range = images.check_value_range(value_range)
+        self.seed = seed
+
+        # === Randomness ===
+        training_seed, sampling_seed = _spread_seed(seed, [generator, discriminator])
+        self._training_seeds = keras.random.SeedGenerator(training_seed)
+        # Of its own, so that evaluating or drawing samples never changes a training.
+        self._sampling_seeds = keras.random.SeedGenerator(sampling_seed)
+
+        # === Logs ===
+        names = ("discriminator_loss", "generator_loss", "value", "d_real", "d_fake")
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
+
+        # Both networks are built. Without this, `fit` may build by `call` on the DATA.
+        self.built = True
+
+    def compile(
+        self,
+        generator_optimizer,
+        discriminator_optimizer,
+        loss="non_saturating",
+        discriminator_steps=1,
+        jit_compile="auto",
+        steps_per_execution=1,
+        run_eagerly=False,
+    ):
+        """Configures the training.
+
+        Args:
+            generator_optimizer, discriminator_optimizer: Keras optimizers or their
+                names, one object each.
+            loss: "non_saturating" (section 3 of the paper), "minimax" (equation 1), or
+                an object such as `losses.AdversarialLoss`.
+            discriminator_steps: int >= 1, k of Algorithm 1.
+            jit_compile, steps_per_execution, run_eagerly: as in `keras.Model.compile`.
+
+        Raises:
+            ValueError: an unknown loss, k < 1, or one optimizer for both networks.
+        """
+        if not isinstance(discriminator_steps, int) or discriminator_steps < 1:
+            raise ValueError(
+                "Expected `discriminator_steps` (k of Algorithm 1) to be an int >= 1. "
+                f"Received: {discriminator_steps!r}"
+            )
+        loss = losses.get(loss)
+        generator_optimizer = keras.optimizers.get(generator_optimizer)
+        discriminator_optimizer = keras.optimizers.get(discriminator_optimizer)
+        if generator_optimizer is discriminator_optimizer:
+            raise ValueError(
+                "Expected two optimizers, one for each network: an optimizer keeps "
+                "the state of its own weights. Received the same object twice."
+            )
+        super().compile(
+            optimizer=None,
+            jit_compile=jit_compile,
+            steps_per_execution=steps_per_execution,
+            run_eagerly=run_eagerly,
+        )
+        self.adversarial_loss = loss
+        self.discriminator_steps = discriminator_steps
+        self.generator_optimizer = generator_optimizer
+        self.discriminator_optimizer = discriminator_optimizer
+        # Built now, so that a saved model finds the slots when it is loaded.
+        generator_optimizer.build(self.generator.trainable_variables)
+        discriminator_optimizer.build(self.discriminator.trainable_variables)
+        self._compile_arguments = {
+            "generator_optimizer": generator_optimizer,
+            "discriminator_optimizer": discriminator_optimizer,
+            "loss": loss,
+            "discriminator_steps": discriminator_steps,
+            "jit_compile": jit_compile,
+            "steps_per_execution": steps_per_execution,
+            "run_eagerly": run_eagerly,
+        }
+
+    # === Algorithm 1 ===
+
+    def train_step(self, data):
+        """The body of Algorithm 1: k discriminator updates, then one of the generator.
+
+        A batch of n = k * m examples is dealt out: minibatch j is its rows j::k, so
+        that sizes differ by at most one and nothing is dropped. An empty minibatch (n <
+        k, the last batch of an epoch) contributes a loss of zero. Every step draws
+        fresh latents.
+
+        Both networks run with `training=True` throughout, as in the paper, which drops
+        out units of D in G's update too. Of the trainable variables only those of the
+        network being updated change; running statistics and the seed states of layers
+        advance wherever a network runs.
+
+        Args:
+            data: x or (x, labels), x float `(n, *sample_shape)`.
+
+        Returns:
+            dict of the running means named in the class.
+        """
+        minibatches = self._deal(self._examples(data))
+        for real, size in minibatches:
+            latents = self._latents(self._training_seeds, size)
+            with tf.GradientTape() as tape:
+                loss, terms = self.discriminator_objective(real, latents, training=True)
+                loss *= _share(size)
+            weights = self.discriminator.trainable_variables
+            self.discriminator_optimizer.apply(tape.gradient(loss, weights), weights)
+            self._log(terms, size)
+
+        _, size = minibatches[0]
+        latents = self._latents(self._training_seeds, size)
+        with tf.GradientTape() as tape:
+            loss, terms = self.generator_objective(latents, training=True)
+            loss *= _share(size)
+        weights = self.generator.trainable_variables
+        self.generator_optimizer.apply(tape.gradient(loss, weights), weights)
+        self._log(terms, size)
+        return self.get_metrics_result()
+
+    def discriminator_objective(self, real, latents, training):
+        """What D descends on one minibatch, and the terms to log.
+
+        Args:
+            real: float `(m, *sample_shape)`, examples.
+            latents: float `(m, L)`.
+            training: bool, passed to both networks.
+
+        Returns:
+            (scalar loss, dict of scalars): the adversarial loss plus what D's layers
+            add (weight regularisers); `value` is V(D, G) whatever the loss is.
+        """
+        fake = self.generator(latents, training=training)
+        real_logits = self.discriminator(real, training=training)
+        fake_logits = self.discriminator(fake, training=training)
+        loss = self.adversarial_loss.discriminator_loss(real_logits, fake_logits)
+        loss += sum(self.discriminator.losses)
+        return loss, {
+            "discriminator_loss": loss,
+            "value": losses.value(real_logits, fake_logits),
+            "d_real": tf.reduce_mean(tf.sigmoid(real_logits)),
+            "d_fake": tf.reduce_mean(tf.sigmoid(fake_logits)),
+        }
+
+    def generator_objective(self, latents, training):
+        """What G descends on one minibatch of latents `(m, L)`, and the terms to log.
+
+        Returns:
+            (scalar loss, dict of scalars): the adversarial loss plus what G's layers
+            add (weight regularisers).
+        """
+        fake = self.generator(latents, training=training)
+        fake_logits = self.discriminator(fake, training=training)
+        loss = self.adversarial_loss.generator_loss(fake_logits)
+        loss += sum(self.generator.losses)
+        return loss, {"generator_loss": loss}
+
+    def test_step(self, data):
+        """Both objectives on one batch with `training=False`; nothing is updated."""
+        [(real, size)] = self._deal(self._examples(data), parts=1)
+        latents = self._latents(self._sampling_seeds, size)
+        _, terms = self.discriminator_objective(real, latents, training=False)
+        self._log(terms, size)
+        latents = self._latents(self._sampling_seeds, size)
+        _, terms = self.generator_objective(latents, training=False)
+        self._log(terms, size)
+        return self.get_metrics_result()
+
+    # === Samples ===
+
+    def call(self, latents, training=False):
+        """The generator: latents `(batch, L)` to samples, in `value_range`."""
+        return self.generator(latents, training=training)
+
+    def generate(self, num_samples, seed=None, batch_size=256):
+        """Samples G(z), z ~ p_z.
+
+        Args:
+            num_samples: int >= 1.
+            seed: int or None. The same seed gives the same samples in any process and
+                for any batch size; None draws new ones at each call.
+            batch_size: int, samples that the generator makes at once.
+
+        Returns:
+            float32 array `(num_samples, *sample_shape)`, in `value_range`.
+        """
+        if not isinstance(num_samples, (int, np.integer)) or num_samples < 1:
+            raise ValueError(
+                f"Expected num_samples to be an int >= 1. Received: {num_samples!r}"
+            )
+        if seed is None:
+            seed = self._sampling_seeds.next()
+        latents = self.latent_prior.sample(int(num_samples), seed)
+        return self.predict(latents, batch_size=batch_size, verbose=0)
+
+    # === What Keras asks for ===
+
+    @property
+    def metrics(self):
+        return list(self._trackers.values())
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "generator": keras.saving.serialize_keras_object(self.generator),
+            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+            "latent_prior": keras.saving.serialize_keras_object(self.latent_prior),
+            "value_range": self.value_range,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        objects = {
+            key: keras.saving.deserialize_keras_object(
+                config[key], custom_objects=custom_objects
+            )
+            for key in ("generator", "discriminator", "latent_prior")
+        }
+        return cls(**{**config, **objects})
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return None
+        return keras.saving.serialize_keras_object(self._compile_arguments)
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    # === Details ===
+
+    def _examples(self, data):
+        """x of a dataset element, checked against what the discriminator takes."""
+        examples, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if sample_weight is not None:
+            raise ValueError(
+                "Expected a dataset of x or (x, labels). Received sample weights too."
+            )
+        examples = tf.convert_to_tensor(examples)
+        if not examples.dtype.is_floating:
+            raise ValueError(
+                f"Expected float examples in {self.value_range or 'the data range'}. "
+                f"Received {examples.dtype.name}: scale and cast them in the dataset."
+            )
+        if not examples.shape[1:].is_compatible_with(self.sample_shape):
+            raise ValueError(
+                f"Expected examples of shape (batch, *{self.sample_shape}), as the "
+                f"generator makes them. Received: {tuple(examples.shape)}"
+            )
+        return examples
+
+    def _deal(self, examples, parts=None):
+        """[(examples, size), ...]: minibatch j is the rows j::k.
+
+        An empty one becomes a row of zeros of size 0: networks must not see an empty
+        batch, whose mean is NaN, in batch normalisation say.
+        """
+        k = parts or self.discriminator_steps
+        rows = examples.shape[0]
+        if rows is not None and rows < k and not tf.executing_eagerly():
+            raise ValueError(
+                f"Expected batches of at least k = {k} examples: `discriminator_steps` "
+                f"minibatches are dealt out of each. Received batches of {rows}."
+            )
+        if k == 1 and rows:
+            return [(examples, rows)]
+        minibatches = []
+        for j in range(k):
+            real = examples[j::k]
+            size = tf.shape(real)[0]
+            missing = tf.maximum(1 - size, 0)
+            padding = [[0, missing]] + [[0, 0]] * (len(real.shape) - 1)
+            minibatches.append((tf.pad(real, padding), size))
+        return minibatches
+
+    def _latents(self, seed_generator, size):
+        return self.latent_prior.sample(tf.maximum(size, 1), seed_generator.next())
+
+    def _log(self, terms, size):
+        for name, term in terms.items():
+            self._trackers[name].update_state(term, sample_weight=size)
+
+
+def _share(size):
+    """The weight of a minibatch's loss in its update: 0 for an empty one, else 1."""
+    return tf.cast(tf.minimum(size, 1), tf.float32)
+
+
+def _check_fit(generator, discriminator, latent_prior):
+    """The shape of one sample, if prior, generator and discriminator fit in a row."""
+    latent_shape = (latent_prior.latent_dim,)
+    sample_shape = _output_shape(generator, "generator", latent_shape, "latent prior")
+    logit_shape = _output_shape(
+        discriminator, "discriminator", sample_shape, "generator's output"
+    )
+    if logit_shape != (1,):
+        raise ValueError(
+            "Expected a discriminator with one logit for each sample, output shape "
+            f"(None, 1). Received output shape: {(None, *logit_shape)}"
+        )
+    return sample_shape
+
+
+def _output_shape(network, role, input_shape, source):
+    """The shape of one output of `network` for inputs of `input_shape`."""
+    if not isinstance(network, keras.Model):
+        raise ValueError(f"Expected the {role} to be a Keras model. Got: {network!r}")
+    declared = getattr(network, "input_shape", None) if network.built else None
+    misfit = (
+        f"Expected a {role} that takes what the {source} gives, shape "
+        f"{(None, *input_shape)}. Received {network.name!r}"
+    )
+    if isinstance(declared, tuple) and not tf.TensorShape(declared).is_compatible_with(
+        (None, *input_shape)
+    ):
+        raise ValueError(f"{misfit} with input shape {declared}.")
+    try:
+        output = network(keras.KerasTensor((None, *input_shape), dtype="float32"))
+    except (TypeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"{misfit}, which fails on it: {reason}") from error
+    if not isinstance(output, keras.KerasTensor):
+        raise ValueError(
+            f"Expected a {role} with one output tensor. Received: {type(output)}"
+        )
+    return tuple(output.shape[1:])
+
+
+def _spread_seed(seed, networks):
+    """Seeds for training and sampling; seeds the layers' own generators on the way.
+
+    Keras seeds an unseeded Dropout at random, and offers no other handle on it than
+    the state variable.
+    """
+    if seed is None:
+        return None, None
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(
+            f"Expected `seed` to be an int in [0, 2**32) or None. Received: {seed!r}"
+        )
+    states = [
+        variable
+        for network in networks
+        for variable in network.variables
+        if variable.name == "seed_generator_state"
+    ]
+    training, sampling, *layers = np.random.SeedSequence(seed).generate_state(
+        2 + len(states)
+    )
+    for state, layer_seed in zip(states, layers, strict=True):
+        state.assign([int(layer_seed), 0])
+    return int(training), int(sampling)

@@ -1,0 +1,121 @@
+"""Pixels: value ranges, uint8, grids, PNG. The only place where pixel scales live."""
+
+import io
+import math
+
+import numpy as np
+
+
+def check_value_range(value_range):
+    """`value_range` as a pair of floats, or None.
+
+    Raises:
+        ValueError: not None and not two finite numbers, low < high.
+    """
+    if value_range is None:
+        return None
+    try:
+        low, high = (float(bound) for bound in value_range)
+    except (TypeError, ValueError):
+        low, high = math.nan, math.nan
+    if not (low < high and math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(
+            "Expected `value_range` to be (low, high), two finite numbers with low < "
+            f"high, or None where samples are no images. Received: {value_range!r}"
+        )
+    return low, high
+
+
+def to_unit(images, value_range):
+    """Maps `value_range` linearly to [0, 1] and clips.
+
+    Args:
+        images: array of any shape, in `value_range`.
+        value_range: (low, high).
+
+    Returns:
+        float32 array of the same shape, in [0, 1].
+    """
+    low, high = check_value_range(value_range)
+    images = np.asarray(images, np.float32)
+    return np.clip((images - low) / (high - low), 0.0, 1.0).astype(np.float32)
+
+
+def to_uint8(images, value_range):
+    """Maps `value_range` linearly to 0..255, rounds to the nearest and clips.
+
+    Args:
+        images: array of any shape, in `value_range`.
+        value_range: (low, high).
+
+    Returns:
+        uint8 array of the same shape.
+    """
+    return np.round(to_unit(images, value_range) * 255.0).astype(np.uint8)
+
+
+def grid(images, columns=None, margin=1, fill=128):
+    """Tiles images into one picture, row by row.
+
+    Args:
+        images: uint8 `(N, H, W, C)`, C = 1 or 3, N >= 1.
+        columns: int, images in a row; by default the nearest to a square.
+        margin: int, pixels between and around the images.
+        fill: int in 0..255, the colour of the margin and of the last row's rest.
+
+    Returns:
+        uint8 `(rows * (H + margin) + margin, columns * (W + margin) + margin, C)`.
+
+    Raises:
+        ValueError: another rank, dtype, number of channels, or no image at all.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[3] not in (1, 3) or images.dtype != np.uint8:
+        raise ValueError(
+            "Expected images uint8 (N, H, W, 1 or 3). "
+            f"Received: {images.dtype} {images.shape}"
+        )
+    count, height, width, channels = images.shape
+    if count == 0:
+        raise ValueError("Expected at least one image. Received: none")
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    height, width = height + margin, width + margin
+    picture = np.full(
+        (rows * height + margin, columns * width + margin, channels), fill, np.uint8
+    )
+    for index, image in enumerate(images):
+        top = margin + index // columns * height
+        left = margin + index % columns * width
+        picture[top : top + height - margin, left : left + width - margin] = image
+    return picture
+
+
+def enlarge(picture, side=512):
+    """Repeats pixels by the largest whole factor that keeps a picture within `side`.
+
+    Without it a grid of 8x8 digits is the size of a stamp, and viewers blur it.
+
+    Args:
+        picture: `(H, W, C)`.
+        side: int, the longer side's limit in pixels; larger pictures stay as they are.
+
+    Returns:
+        `(factor * H, factor * W, C)`.
+    """
+    factor = max(1, side // max(picture.shape[:2]))
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def encode_png(picture):
+    """A picture as the bytes of a PNG file.
+
+    Args:
+        picture: uint8 `(H, W, C)`, C = 1 or 3.
+    """
+    from PIL import Image
+
+    picture = picture[:, :, 0] if picture.shape[2] == 1 else picture
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG")
+    return buffer.getvalue()

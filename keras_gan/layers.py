@@ -1,0 +1,270 @@
+"""Maxout, and whatever else the paper's networks need that Keras lacks.
+
+Reference: Goodfellow et al., Maxout Networks, arXiv 1302.4389.
+"""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class Maxout(keras.layers.Layer):
+    """A dense layer of maxout units: h_i(x) = max_j (x W_ij + b_ij).
+
+    Args:
+        units: int > 0, maxout units.
+        pieces: int > 0, linear pieces that each unit takes the maximum of.
+        kernel_initializer, bias_initializer: Keras initializers.
+        kernel_constraint: Keras constraint on the kernel, whose columns are the
+            pieces: `MaxNorm(c, axis=0)` bounds each piece's incoming weights.
+        name, dtype: as for every layer.
+
+    Input: float `(batch, features)`. Output: `(batch, units)`.
+
+    Raises:
+        ValueError: `units` or `pieces` below 1, or an input of another rank.
+    """
+
+    def __init__(
+        self,
+        units,
+        pieces,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        _check_positive(units=units, pieces=pieces)
+        self.units = units
+        self.pieces = pieces
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_constraint = keras.constraints.get(kernel_constraint)
+        self.input_spec = keras.layers.InputSpec(ndim=2)
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(
+            shape=(input_shape[-1], self.units * self.pieces),
+            initializer=self.kernel_initializer,
+            constraint=self.kernel_constraint,
+            name="kernel",
+        )
+        self.bias = self.add_weight(
+            shape=(self.units * self.pieces,),
+            initializer=self.bias_initializer,
+            name="bias",
+        )
+
+    def call(self, inputs):
+        linear = ops.matmul(inputs, self.kernel) + self.bias
+        return ops.max(ops.reshape(linear, (-1, self.units, self.pieces)), axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.units)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "pieces": self.pieces,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
+        }
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class MaxoutConv2D(keras.layers.Layer):
+    """A convolutional maxout layer with the 2014 networks' max pooling.
+
+    Zero padding, convolution with stride 1, the maximum over each channel's pieces,
+    then max pooling that keeps the partial windows at the lower and right border:
+    an axis of n gives ceil((n - pool_size) / pool_strides) + 1 (33 -> 16 for size 4
+    and stride 2, where Keras's "valid" gives 15 and "same" 17).
+
+    Args:
+        filters: int > 0, output channels.
+        pieces: int > 0, linear pieces that each channel takes the maximum of.
+        kernel_size: int > 0, of a square kernel.
+        padding: int >= 0, zeros added on each side.
+        pool_size, pool_strides: ints > 0, of the square pooling windows.
+        kernel_initializer, bias_initializer: Keras initializers.
+        name, dtype: as for every layer.
+
+    Input: float `(batch, height, width, channels)`. Output: `(batch, pooled height,
+    pooled width, filters)`.
+
+    Raises:
+        ValueError: a size below 1, or an input of another rank.
+    """
+
+    def __init__(
+        self,
+        filters,
+        pieces,
+        kernel_size,
+        padding=0,
+        pool_size=1,
+        pool_strides=1,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        _check_positive(
+            filters=filters,
+            pieces=pieces,
+            kernel_size=kernel_size,
+            pool_size=pool_size,
+            pool_strides=pool_strides,
+        )
+        self.filters = filters
+        self.pieces = pieces
+        self.kernel_size = kernel_size
+        self.padding = padding
+        self.pool_size = pool_size
+        self.pool_strides = pool_strides
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.input_spec = keras.layers.InputSpec(ndim=4)
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(
+            shape=(
+                self.kernel_size,
+                self.kernel_size,
+                input_shape[-1],
+                self.filters * self.pieces,
+            ),
+            initializer=self.kernel_initializer,
+            name="kernel",
+        )
+        self.bias = self.add_weight(
+            shape=(self.filters * self.pieces,),
+            initializer=self.bias_initializer,
+            name="bias",
+        )
+
+    def call(self, inputs):
+        margin = (self.padding, self.padding)
+        padded = ops.pad(inputs, ((0, 0), margin, margin, (0, 0)))
+        linear = ops.conv(padded, self.kernel, padding="valid") + self.bias
+        height, width = linear.shape[1:3]
+        linear = ops.reshape(linear, (-1, height, width, self.filters, self.pieces))
+        return self._pool(ops.max(linear, axis=-1))
+
+    def _pool(self, outputs):
+        if self.pool_size == self.pool_strides == 1:
+            return outputs
+        missing = [
+            (0, (self._pooled(size) - 1) * self.pool_strides + self.pool_size - size)
+            for size in outputs.shape[1:3]
+        ]
+        # Maxout units may be negative: a border of zeros would win the maximum.
+        lowest = ops.cast(-1e30 if outputs.dtype != "float16" else -6e4, outputs.dtype)
+        outputs = ops.pad(outputs, ((0, 0), *missing, (0, 0)), constant_values=lowest)
+        return ops.max_pool(outputs, self.pool_size, self.pool_strides, "valid")
+
+    def _pooled(self, size):
+        return max(0, -(-(size - self.pool_size) // self.pool_strides)) + 1
+
+    def compute_output_shape(self, input_shape):
+        sizes = (
+            self._pooled(size + 2 * self.padding - self.kernel_size + 1)
+            for size in input_shape[1:3]
+        )
+        return (input_shape[0], *sizes, self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "pieces": self.pieces,
+            "kernel_size": self.kernel_size,
+            "padding": self.padding,
+            "pool_size": self.pool_size,
+            "pool_strides": self.pool_strides,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+        }
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class UntiedBias(keras.layers.Layer):
+    """Adds a bias of its own to every value: x + b, b of one example's shape.
+
+    The 2014 deconvolutional generator has one bias a pixel and channel, where a
+    convolution of Keras shares one a channel.
+
+    Args:
+        bias_initializer: Keras initializer.
+        name, dtype: as for every layer.
+
+    Input and output: float `(batch, ...)`.
+    """
+
+    def __init__(self, bias_initializer="zeros", **kwargs):
+        super().__init__(**kwargs)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+
+    def build(self, input_shape):
+        self.bias = self.add_weight(
+            shape=input_shape[1:], initializer=self.bias_initializer, name="bias"
+        )
+
+    def call(self, inputs):
+        return inputs + self.bias
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+        }
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class SparseNormal(keras.initializers.RandomNormal):
+    """Sparse initial weights: each unit has `nonzero` weights ~ N(0, stddev^2).
+
+    Args:
+        nonzero: int > 0, nonzero weights of each unit (column of the kernel).
+        stddev: float > 0, their standard deviation.
+        seed: int or None.
+
+    Raises:
+        ValueError: a kernel that is no matrix or has fewer rows than `nonzero`.
+    """
+
+    def __init__(self, nonzero, stddev=1.0, seed=None):
+        super().__init__(stddev=stddev, seed=seed)
+        _check_positive(nonzero=nonzero)
+        self.nonzero = nonzero
+
+    def __call__(self, shape, dtype=None):
+        if len(shape) != 2 or shape[0] < self.nonzero:
+            raise ValueError(
+                f"Expected a kernel (inputs >= {self.nonzero}, units). "
+                f"Received shape: {tuple(shape)}"
+            )
+        weights = super().__call__(shape, dtype)
+        # The rows with the `nonzero` smallest of uniform keys are a random subset.
+        keys = keras.random.uniform(shape, seed=self.seed + 1)
+        ranks = ops.argsort(ops.argsort(keys, axis=0), axis=0)
+        return ops.where(ranks < self.nonzero, weights, ops.zeros_like(weights))
+
+    def get_config(self):
+        config = {**super().get_config(), "nonzero": self.nonzero}
+        del config["mean"]
+        return config
+
+
+def _check_positive(**sizes):
+    for name, size in sizes.items():
+        if not isinstance(size, int) or size < 1:
+            raise ValueError(
+                f"Expected {name} to be a positive int. Received: {size!r}"
+            )

@@ -1,0 +1,189 @@
+"""The experiments, as frozen data.
+
+A preset says everything that a training needs. Those named after the paper's
+experiments follow the recipes that its authors released, with one difference: the
+recipes update both networks at once on shared samples and halve the discriminator's
+loss; Algorithm 1 as the paper prints it alternates, with fresh latents. SGD on half a
+loss is SGD at half the rate, so the discriminator's rate here is half the recipe's.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """One experiment.
+
+    Attributes:
+        name: str.
+        source: str, where the recipe is from, and what departs from it.
+        dataset, split: what `datasets.load` takes.
+        contrast_normalization: bool, global contrast normalisation of the images.
+        networks: str, one of `training.NETWORKS`.
+        pretrained: str, the run whose generator "paper_tfd_stage2" continues.
+        latent_prior: "uniform" on +-sqrt(3), or "normal".
+        latent_dim: int, L.
+        generator_noise, generator_dropout: floats, see `networks`.
+        loss: str, see `losses.get`.
+        discriminator_steps: int, k of Algorithm 1.
+        batch_size: int, m: examples in a minibatch. A batch holds k * m.
+        epochs: int, passes over the data.
+        optimizer: "sgd" (with scheduled momentum) or "adam".
+        generator_learning_rate, discriminator_learning_rate: floats.
+        learning_rate_divisor: float >= 1, divides the rates after every generator step.
+        min_learning_rate: float, the rates' floor.
+        initial_momentum, final_momentum: floats, for "sgd".
+        momentum_start_epoch, momentum_final_epoch: ints, between which the momentum
+            rises linearly.
+        beta_1: float, for "adam".
+        seed: int: initial weights, order of the data, latents and dropout.
+        sample_epochs: int, epochs between pictures of samples.
+    """
+
+    name: str
+    source: str
+    dataset: str
+    networks: str
+    epochs: int
+    generator_learning_rate: float
+    discriminator_learning_rate: float
+    split: str = "train"
+    contrast_normalization: bool = False
+    pretrained: str = ""
+    latent_prior: str = "uniform"
+    latent_dim: int = 100
+    generator_noise: float = 0.0
+    generator_dropout: float = 0.0
+    loss: str = "non_saturating"
+    discriminator_steps: int = 1
+    batch_size: int = 100
+    optimizer: str = "sgd"
+    learning_rate_divisor: float = 1.0
+    min_learning_rate: float = 0.0
+    initial_momentum: float = 0.5
+    final_momentum: float = 0.7
+    momentum_start_epoch: int = 1
+    momentum_final_epoch: int = 250
+    beta_1: float = 0.5
+    seed: int = 0
+    sample_epochs: int = 1
+
+
+_RECIPE = {"learning_rate_divisor": 1.000004, "min_learning_rate": 1e-6}
+_PAPER = "Goodfellow et al. 2014 (arXiv 1406.2661) and the released recipe"
+
+_TFD = Preset(
+    name="tfd",
+    source=f"{_PAPER}, stage 1",
+    dataset="tfd",
+    split="unlabeled",
+    networks="paper_tfd_mlp",
+    latent_prior="normal",
+    epochs=50,
+    generator_learning_rate=0.05,
+    discriminator_learning_rate=0.025,
+    **_RECIPE,
+)
+
+_PRESETS = (
+    Preset(
+        name="digits",
+        source="this project: the paper's kind of networks, small, with Adam",
+        dataset="digits",
+        networks="digits_mlp",
+        optimizer="adam",
+        epochs=400,
+        generator_learning_rate=1e-3,
+        discriminator_learning_rate=1e-3,
+        sample_epochs=20,
+    ),
+    Preset(
+        name="mnist",
+        source=_PAPER,
+        dataset="mnist",
+        networks="paper_mnist_mlp",
+        # The paper does not print when it stopped. The momentum saturates here.
+        epochs=250,
+        generator_learning_rate=0.1,
+        discriminator_learning_rate=0.05,
+        **_RECIPE,
+    ),
+    _TFD,
+    dataclasses.replace(
+        _TFD,
+        name="tfd_stage2",
+        source=f"{_PAPER}, stage 2: new layers in front of stage 1's generator",
+        networks="paper_tfd_stage2",
+        pretrained="runs/tfd",
+        epochs=22,
+    ),
+    Preset(
+        name="cifar10_mlp",
+        source=_PAPER,
+        dataset="cifar10",
+        contrast_normalization=True,
+        networks="paper_cifar_mlp",
+        latent_prior="normal",
+        # The paper does not print when it stopped.
+        epochs=100,
+        generator_learning_rate=0.025,
+        discriminator_learning_rate=0.0125,
+        **_RECIPE,
+    ),
+    Preset(
+        name="cifar10_conv",
+        source=_PAPER,
+        dataset="cifar10",
+        contrast_normalization=True,
+        networks="paper_cifar_conv",
+        latent_prior="normal",
+        batch_size=128,
+        # The paper does not print when it stopped.
+        epochs=100,
+        generator_learning_rate=0.004,
+        discriminator_learning_rate=0.002,
+        **_RECIPE,
+    ),
+    Preset(
+        name="gaussian1d",
+        source="this project: the setting of the paper's figure 1, which states no size",
+        dataset="gaussian1d",
+        networks="toy_mlp",
+        latent_dim=1,
+        optimizer="adam",
+        batch_size=500,
+        epochs=40,
+        generator_learning_rate=1e-3,
+        discriminator_learning_rate=1e-3,
+    ),
+    Preset(
+        name="ring8",
+        source="this project; data as in PacGAN (arXiv 1712.04086)",
+        dataset="ring8",
+        networks="toy_mlp",
+        latent_prior="normal",
+        latent_dim=2,
+        optimizer="adam",
+        batch_size=500,
+        epochs=100,
+        generator_learning_rate=1e-3,
+        discriminator_learning_rate=1e-3,
+        sample_epochs=5,
+    ),
+    Preset(
+        name="grid25",
+        source="this project; data as in PacGAN (arXiv 1712.04086)",
+        dataset="grid25",
+        networks="toy_mlp",
+        latent_prior="normal",
+        latent_dim=2,
+        optimizer="adam",
+        batch_size=500,
+        epochs=100,
+        generator_learning_rate=1e-3,
+        discriminator_learning_rate=1e-3,
+        sample_epochs=5,
+    ),
+)
+
+PRESETS = {preset.name: preset for preset in _PRESETS}

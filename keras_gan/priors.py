@@ -1,0 +1,223 @@
+"""Latent priors p_z(z): TFP distributions that can be seeded and saved.
+
+`Uniform(100)` and `Normal(100)` are the paper's two. `LatentPrior(distribution)` makes
+a prior of any `tfp.distributions` object with event shape `(L,)` that can be rebuilt
+from its parameters: mixtures, truncated normals, one-hot codes, and so on.
+"""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+
+def stateless_seed(seed):
+    """The stateless seed, int32 of shape `(2,)`, that stands for `seed`.
+
+    Args:
+        seed: an int of at most 64 bits, signed or not, split into its low and its high
+            word; or an integer tensor of shape `(2,)`, cast to int32.
+
+    Raises:
+        ValueError: `seed` is neither.
+    """
+    if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
+        if not -(2**63) <= seed < 2**64:
+            raise ValueError(f"Expected a seed of at most 64 bits. Received: {seed}")
+        words = (int(seed) & 0xFFFFFFFF, int(seed) >> 32 & 0xFFFFFFFF)
+        return tf.constant(np.array(words, np.uint32).view(np.int32))
+    if tuple(getattr(seed, "shape", ())) != (2,):
+        raise ValueError(
+            "Expected `seed` to be an int or an integer tensor of shape (2,). "
+            f"Received: {seed!r}"
+        )
+    return tf.cast(seed, tf.int32)
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class LatentPrior:
+    """A latent prior: the distribution p_z(z) that the generator's latents come from.
+
+    Args:
+        distribution: a `tfp.distributions.Distribution` with batch shape `()` and event
+            shape `(L,)`, whose parameters are numbers, arrays or distributions.
+
+    Attributes:
+        distribution: the TFP distribution.
+        latent_dim: int, L.
+
+    Raises:
+        ValueError: another shape, or parameters that cannot be saved.
+    """
+
+    def __init__(self, distribution):
+        if not isinstance(distribution, tfd.Distribution):
+            raise ValueError(
+                "Expected a tfp.distributions.Distribution with event shape (L,). "
+                f"Received: {distribution!r}"
+            )
+        if distribution.batch_shape.rank != 0 or distribution.event_shape.rank != 1:
+            raise ValueError(
+                "Expected a latent prior with batch shape () and event shape (L,). "
+                f"Received: batch shape {tuple(distribution.batch_shape)}, event shape "
+                f"{tuple(distribution.event_shape)}; tfd.Independent or tfd.Sample "
+                "turns the one into the other."
+            )
+        self.distribution = distribution
+        self.latent_dim = int(distribution.event_shape[0])
+        # A prior that cannot be saved fails here, not after the training.
+        self.get_config()
+
+    def sample(self, num_samples, seed):
+        """Latents z ~ p_z(z).
+
+        Args:
+            num_samples: int or integer scalar tensor.
+            seed: see `stateless_seed`. The same seed gives the same latents in any
+                process, eagerly and in a graph; under XLA, TensorFlow's default random
+                algorithm gives other numbers of the same distribution.
+
+        Returns:
+            float32 `(num_samples, L)`.
+        """
+        latents = self.distribution.sample(num_samples, seed=stateless_seed(seed))
+        return tf.cast(latents, tf.float32)
+
+    def get_config(self):
+        return {"distribution": _serialize(self.distribution)}
+
+    @classmethod
+    def from_config(cls, config):
+        if "distribution" in config:
+            return cls(_deserialize(config["distribution"]))
+        return cls(**config)
+
+    def __repr__(self):
+        return f"<{type(self).__name__} prior, {self.distribution}>"
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class Uniform(LatentPrior):
+    """Independent latents, uniform on [low, high).
+
+    Args:
+        latent_dim: int, L.
+        low, high: floats; the default, +-sqrt(3), has unit variance and is what the
+            paper's MNIST recipe uses.
+    """
+
+    def __init__(self, latent_dim, low=-math.sqrt(3.0), high=math.sqrt(3.0)):
+        _check_latent_dim(latent_dim)
+        if not low < high:
+            raise ValueError(f"Expected low < high. Received: {low}, {high}")
+        self.low, self.high = float(low), float(high)
+        marginal = tfd.Uniform(np.float32(low), np.float32(high))
+        super().__init__(tfd.Sample(marginal, latent_dim))
+
+    def get_config(self):
+        return {
+            "latent_dim": int(self.distribution.event_shape[0]),
+            "low": self.low,
+            "high": self.high,
+        }
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class Normal(LatentPrior):
+    """Independent normal latents; by default N(0, I), as in the paper's TFD recipe.
+
+    Args:
+        latent_dim: int, L.
+        loc: float, the mean of each.
+        scale: float > 0, the standard deviation of each.
+    """
+
+    def __init__(self, latent_dim, loc=0.0, scale=1.0):
+        _check_latent_dim(latent_dim)
+        if not scale > 0:
+            raise ValueError(f"Expected scale > 0. Received: {scale}")
+        self.loc, self.scale = float(loc), float(scale)
+        marginal = tfd.Normal(np.float32(loc), np.float32(scale))
+        super().__init__(tfd.Sample(marginal, latent_dim))
+
+    def get_config(self):
+        return {
+            "latent_dim": int(self.distribution.event_shape[0]),
+            "loc": self.loc,
+            "scale": self.scale,
+        }
+
+
+def get(identifier):
+    """`identifier` as a `LatentPrior`: one already, or a TFP distribution."""
+    if isinstance(identifier, LatentPrior):
+        return identifier
+    return LatentPrior(identifier)
+
+
+def _check_latent_dim(latent_dim):
+    if not isinstance(latent_dim, (int, np.integer)) or latent_dim < 1:
+        raise ValueError(
+            f"Expected latent_dim to be a positive int. Received: {latent_dim!r}"
+        )
+
+
+def _serialize(value):
+    """A TFP distribution or one of its parameters as what JSON can hold."""
+    if isinstance(value, tfd.Distribution):
+        name = type(value).__name__
+        if getattr(tfd, name, None) is not type(value):
+            raise ValueError(
+                "Expected a distribution of tfp.distributions, which a saved GAN can "
+                f"find again. Received: {type(value)}"
+            )
+        parameters = {
+            key: _serialize(parameter)
+            for key, parameter in value.parameters.items()
+            if parameter is not None
+        }
+        return {"distribution": name, "parameters": parameters}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, tf.DType):
+        return {"dtype": value.name}
+    if isinstance(value, (list, tuple)) and not _is_numeric(value):
+        return [_serialize(item) for item in value]
+    if _is_numeric(value):
+        array = np.asarray(value)
+        return {"array": array.tolist(), "dtype": array.dtype.name}
+    raise ValueError(
+        "Expected a distribution whose parameters are numbers, arrays or "
+        f"distributions. Received a parameter of {type(value)}, which cannot be saved."
+    )
+
+
+def _is_numeric(value):
+    try:
+        return np.asarray(value).dtype.kind in "biuf"
+    except (TypeError, ValueError, NotImplementedError):
+        return False
+
+
+def _deserialize(config):
+    if isinstance(config, list):
+        return [_deserialize(item) for item in config]
+    if not isinstance(config, dict):
+        return config
+    if "array" in config:
+        return np.asarray(config["array"], config["dtype"])
+    if "dtype" in config:
+        return tf.as_dtype(config["dtype"])
+    # A file names only the class, and only a TFP distribution is ever called.
+    name = config["distribution"]
+    cls = getattr(tfd, name, None)
+    if not (isinstance(cls, type) and issubclass(cls, tfd.Distribution)):
+        raise ValueError(
+            f"Expected the name of a class of tfp.distributions. Received: {name!r}"
+        )
+    parameters = config["parameters"]
+    return cls(**{key: _deserialize(value) for key, value in parameters.items()})

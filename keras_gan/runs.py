@@ -1,0 +1,92 @@
+"""A run's directory: what is in it, and drawing from it."""
+
+import json
+import pathlib
+import zipfile
+
+import keras
+import numpy as np
+
+from keras_gan import figures, files, images
+
+CONFIG = "config.json"
+METRICS = "metrics.jsonl"
+MODEL = "gan.keras"
+EVENTS = "events"
+SAMPLES = "samples"
+REALS = "reals.png"
+SCORES = "scores.json"
+
+
+def load_gan(path):
+    """The `GAN` of a run's directory, or of a `.keras` file.
+
+    Args:
+        path: str or path-like.
+
+    Raises:
+        ValueError: there is no model at `path`, or none that can be read.
+    """
+    path = pathlib.Path(path)
+    file = path / MODEL if path.is_dir() else path
+    if not file.is_file():
+        raise ValueError(
+            f"Expected a run's directory with a {MODEL}, or a .keras file. "
+            f"Received: {path}, where there is none"
+        )
+    try:
+        return keras.saving.load_model(file)
+    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"Expected a GAN saved by keras_gan. Received: {file}, which cannot be read "
+            f"({reason})"
+        ) from error
+
+
+def load_config(workdir):
+    """The dict of a run's `config.json`.
+
+    Raises:
+        ValueError: `workdir` is no run's directory, or its file is damaged.
+    """
+    path = pathlib.Path(workdir) / CONFIG
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"Expected a run's directory with a {CONFIG}. Received: {workdir} ({error})"
+        ) from error
+
+
+def write_samples(model, output, num_samples, seed):
+    """Draws samples from a run and writes them to a file.
+
+    Args:
+        model: str or path-like, a run's directory or a `.keras` file.
+        output: str or path-like. `.png` gets a grid (a plot, where samples are no
+            images); `.npz` gets `samples`, float32 `(num_samples, ...)` in the model's
+            own scale, and `value_range`, float32 `(2,)` (empty where there is none).
+        num_samples: int >= 1.
+        seed: int; the same seed gives the same samples.
+
+    Raises:
+        ValueError: another suffix, no model, or `num_samples` below 1.
+    """
+    output = pathlib.Path(output)
+    if output.suffix not in (".png", ".npz"):
+        raise ValueError(
+            f"Expected an output that ends in .png or .npz. Received: {output}"
+        )
+    gan = load_gan(model)
+    samples = gan.generate(num_samples, seed=seed)
+    if output.suffix == ".png":
+        picture = figures.sample_picture(samples, gan.value_range)
+        files.write(output, images.encode_png(picture))
+        return
+    with files.replacing(output) as temporary:
+        np.savez_compressed(
+            temporary,
+            samples=samples,
+            value_range=np.asarray(gan.value_range or (), np.float32),
+        )

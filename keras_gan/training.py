@@ -1,0 +1,493 @@
+"""From a preset to a run: the only place that composes the rest."""
+
+import contextlib
+import dataclasses
+import datetime
+import difflib
+import functools
+import importlib.metadata
+import inspect
+import json
+import math
+import os
+import pathlib
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_gan import (
+    callbacks,
+    datasets,
+    evaluation,
+    files,
+    figures,
+    images,
+    losses,
+    metrics,
+    networks,
+    optimizers,
+    priors,
+    runs,
+)
+from keras_gan.gan import GAN
+from keras_gan.presets import PRESETS, Preset
+from keras_gan.version import __version__
+
+# What a preset's `networks` may name: builders of (generator, discriminator).
+NETWORKS = {
+    "digits_mlp": networks.digits_mlp,
+    "paper_mnist_mlp": functools.partial(networks.paper_mlp, size="mnist"),
+    "paper_tfd_mlp": functools.partial(networks.paper_mlp, size="tfd"),
+    "paper_tfd_stage2": networks.paper_tfd_stage2,
+    "paper_cifar_mlp": networks.paper_cifar_mlp,
+    "paper_cifar_conv": networks.paper_cifar_conv,
+    "toy_mlp": networks.toy_mlp,
+}
+LATENT_PRIORS = {"uniform": priors.Uniform, "normal": priors.Normal}
+
+# What the fields of a preset may be: a test and its words.
+_AT_LEAST_ONE = (lambda value: value >= 1, "at least 1")
+_POSITIVE = (lambda value: value > 0, "above 0")
+_NOT_NEGATIVE = (lambda value: value >= 0, "at least 0")
+_SHARE = (lambda value: 0 <= value < 1, "in [0, 1)")
+
+
+def _one_of(names):
+    return (lambda value: value in names, f"one of {', '.join(sorted(names))}")
+
+
+_LIMITS = {
+    "networks": _one_of(NETWORKS),
+    "latent_prior": _one_of(LATENT_PRIORS),
+    "loss": _one_of(losses.names()),
+    "optimizer": _one_of(("adam", "sgd")),
+    "epochs": _AT_LEAST_ONE,
+    "batch_size": _AT_LEAST_ONE,
+    "discriminator_steps": _AT_LEAST_ONE,
+    "latent_dim": _AT_LEAST_ONE,
+    "sample_epochs": _AT_LEAST_ONE,
+    "generator_learning_rate": _POSITIVE,
+    "discriminator_learning_rate": _POSITIVE,
+    "learning_rate_divisor": _AT_LEAST_ONE,
+    "min_learning_rate": _NOT_NEGATIVE,
+    "generator_noise": _NOT_NEGATIVE,
+    "generator_dropout": _SHARE,
+    "initial_momentum": _SHARE,
+    "final_momentum": _SHARE,
+    "beta_1": _SHARE,
+    "momentum_start_epoch": _NOT_NEGATIVE,
+    "seed": (lambda value: 0 <= value < 2**32, "in [0, 2**32)"),
+}
+
+
+def get_preset(name, settings=None):
+    """A preset by its name, some of its fields set anew.
+
+    Args:
+        name: str, a key of `PRESETS`.
+        settings: dict of field names to values; text is read as the field's type.
+
+    Returns:
+        `Preset`.
+
+    Raises:
+        ValueError: an unknown preset or field, or a value that does not fit.
+    """
+    if name not in PRESETS:
+        raise ValueError(
+            f"Expected a preset among {', '.join(PRESETS)}. "
+            f"Received: {name!r}.{_did_you_mean(name, PRESETS)}"
+        )
+    fields = {field.name: field.type for field in dataclasses.fields(Preset)}
+    del fields["name"]
+    values = {}
+    for field, value in (settings or {}).items():
+        if field not in fields:
+            raise ValueError(
+                f"Expected a field of a preset among {', '.join(fields)}. "
+                f"Received: {field!r}.{_did_you_mean(field, fields)}"
+            )
+        values[field] = _read(field, value, fields[field])
+    preset = dataclasses.replace(PRESETS[name], **values)
+    if not preset.momentum_start_epoch < preset.momentum_final_epoch:
+        raise ValueError(
+            "Expected momentum_start_epoch < momentum_final_epoch. Received: "
+            f"{preset.momentum_start_epoch} and {preset.momentum_final_epoch}"
+        )
+    return preset
+
+
+def _did_you_mean(name, names):
+    close = difflib.get_close_matches(str(name), names, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _read(field, value, kind):
+    """`value` as `kind` within the limits of the field."""
+    fits, words = _LIMITS.get(field, (lambda value: True, ""))
+    try:
+        if kind is bool and isinstance(value, str):
+            read = {"true": True, "false": False}[value.lower()]
+        elif kind is int and isinstance(value, float):
+            raise ValueError
+        else:
+            read = kind(value)
+        if (kind is float and not math.isfinite(read)) or not fits(read):
+            raise ValueError
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(
+            f"Expected {field} to be {kind.__name__}{words and ', '}{words}. "
+            f"Received: {value!r}"
+        ) from None
+    return read
+
+
+def load_data(preset, data_dir=None):
+    """The `Dataset` that a preset trains on.
+
+    Raises:
+        ValueError: see `datasets.load`.
+    """
+    data = datasets.load(preset.dataset, preset.split, data_dir=data_dir)
+    return data.contrast_normalized() if preset.contrast_normalization else data
+
+
+def build(preset, data):
+    """The compiled `GAN` of a preset, as it is before its first step.
+
+    Args:
+        preset: `Preset`.
+        data: `Dataset`; its image shape, pixel means and length enter.
+
+    Raises:
+        ValueError: networks that cannot make the data's images or take no such option.
+    """
+    builder = NETWORKS[preset.networks]
+    options = {"latent_dim": preset.latent_dim, "seed": preset.seed}
+    parameters = inspect.signature(builder).parameters
+    for option in ("generator_noise", "generator_dropout"):
+        if option in parameters:
+            options[option] = getattr(preset, option)
+        elif getattr(preset, option):
+            raise ValueError(
+                f"Expected {option}=0: {preset.networks} has no such option. "
+                f"Received: {getattr(preset, option)}"
+            )
+    if "pixel_means" in parameters:
+        options["pixel_means"] = data.pixel_means()
+    if "pretrained_generator" in parameters:
+        options["pretrained_generator"] = runs.load_gan(preset.pretrained).generator
+    shape = "sample_shape" if "sample_shape" in parameters else "image_shape"
+    generator, discriminator = builder(**{shape: data.image_shape}, **options)
+    gan = GAN(
+        generator,
+        discriminator,
+        latent_prior=LATENT_PRIORS[preset.latent_prior](preset.latent_dim),
+        value_range=data.value_range,
+        seed=preset.seed,
+    )
+    k = preset.discriminator_steps
+    steps_per_epoch = data.steps_per_epoch(k * preset.batch_size)
+    gan.compile(
+        generator_optimizer=_optimizer(
+            preset, preset.generator_learning_rate, steps_per_epoch, 1
+        ),
+        discriminator_optimizer=_optimizer(
+            preset, preset.discriminator_learning_rate, steps_per_epoch, k
+        ),
+        loss=preset.loss,
+        discriminator_steps=k,
+    )
+    return gan
+
+
+def _optimizer(preset, learning_rate, steps_per_epoch, updates):
+    """An optimizer that makes `updates` updates in each generator step.
+
+    Presets state schedules in generator steps.
+    """
+    if preset.learning_rate_divisor > 1:
+        learning_rate = optimizers.InverseExponentialDecay(
+            learning_rate,
+            divisor=preset.learning_rate_divisor ** (1 / updates),
+            minimum=preset.min_learning_rate,
+        )
+    if preset.optimizer == "adam":
+        return keras.optimizers.Adam(learning_rate, beta_1=preset.beta_1)
+    steps_per_epoch *= updates
+    momentum = optimizers.LinearRamp(
+        preset.initial_momentum,
+        preset.final_momentum,
+        start_step=preset.momentum_start_epoch * steps_per_epoch,
+        final_step=preset.momentum_final_epoch * steps_per_epoch,
+    )
+    return optimizers.ScheduledSGD(learning_rate, momentum)
+
+
+def train(preset, workdir=None, data_dir=None, overwrite=False):
+    """Trains a preset's GAN into a run's directory.
+
+    The directory gets `config.json`, `metrics.jsonl`, TensorBoard's `events/`,
+    `samples/epoch_*.png` from fixed latents, `reals.png`, and `gan.keras`, which is
+    replaced as a whole at each epoch's end and on Ctrl-C.
+
+    Args:
+        preset: `Preset`.
+        workdir: str or path-like; `runs/<preset.name>` by default.
+        data_dir: where `datasets.load` looks.
+        overwrite: bool, whether a run that is there already is replaced.
+
+    Returns:
+        The run's directory, a `pathlib.Path`.
+
+    Raises:
+        ValueError: data or networks that do not fit, or a run that is there already.
+        OSError: a directory that cannot be written.
+        callbacks.NonFiniteLoss: the training diverged; `gan.keras` is the last good one.
+    """
+    workdir = pathlib.Path(workdir or pathlib.Path("runs", preset.name))
+    _check_workdir(workdir, overwrite)
+    data = load_data(preset, data_dir)
+    gan = build(preset, data)
+    batches = data.batches(
+        preset.discriminator_steps * preset.batch_size, seed=preset.seed
+    )
+    summary_writer = _start_run(workdir, preset, data, data_dir)
+    save_model = callbacks.SaveModel(workdir / runs.MODEL)
+    print(
+        f"Training {preset.name} on {preset.dataset} ({len(data):,} examples of shape "
+        f"{data.image_shape}) for {preset.epochs} epochs into {workdir}"
+    )
+    try:
+        gan.fit(
+            batches,
+            epochs=preset.epochs,
+            shuffle=False,  # the batches are shuffled already
+            verbose=1 if sys.stdout.isatty() else 2,
+            callbacks=[
+                callbacks.NonFiniteGuard(),
+                callbacks.MetricsLog(workdir / runs.METRICS, summary_writer),
+                save_model,
+                callbacks.SampleGrid(
+                    workdir / runs.SAMPLES,
+                    every=preset.sample_epochs,
+                    seed=preset.seed,
+                    examples=None if data.value_range else _some(data, 2000),
+                    summary_writer=summary_writer,
+                ),
+            ],
+        )
+    except KeyboardInterrupt:
+        save_model.save()
+        print(f"\nStopped at step {int(gan.generator_optimizer.iterations)}.")
+    finally:
+        summary_writer.close()
+    print(
+        f"The model is in {workdir / runs.MODEL}, pictures of samples are in "
+        f"{workdir / runs.SAMPLES}, losses in {workdir / runs.METRICS}.\n"
+        f"Next: python scripts/generate.py --model={workdir} --num_samples=100 "
+        "--output=grid.png"
+    )
+    return workdir
+
+
+def _check_workdir(workdir, overwrite):
+    if workdir.exists() and not workdir.is_dir():
+        raise ValueError(
+            f"Expected a directory for the run. Received a file: {workdir}"
+        )
+    if (workdir / runs.CONFIG).exists() and not overwrite:
+        raise ValueError(
+            f"Expected a directory without a run. Received: {workdir}, which holds one; "
+            "choose another --workdir, or pass --overwrite to replace it"
+        )
+    # The nearest folder that exists decides, before minutes of loading data.
+    nearest = next(
+        path for path in (workdir, *workdir.absolute().parents) if path.exists()
+    )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"Expected a directory that can be written. Received: {workdir}; "
+            "choose another --workdir"
+        )
+
+
+def _start_run(workdir, preset, data, data_dir):
+    """Clears and describes the run's directory; returns its summary writer."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    for name in (runs.CONFIG, runs.METRICS, runs.MODEL, runs.REALS, runs.SCORES):
+        (workdir / name).unlink(missing_ok=True)
+    for name in (runs.SAMPLES, runs.EVENTS):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(workdir / name)
+    reals = _some(data, 100 if data.value_range else 2000)
+    picture = figures.sample_picture(reals, data.value_range)
+    files.write(workdir / runs.REALS, images.encode_png(picture))
+    config = {
+        "preset": dataclasses.asdict(preset),
+        "data_dir": None if data_dir is None else str(data_dir),
+        "data": {
+            "name": data.name,
+            "split": data.split,
+            "examples": len(data),
+            "image_shape": data.image_shape,
+            "value_range": data.value_range,
+        },
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **_environment(),
+    }
+    files.write(workdir / runs.CONFIG, json.dumps(config, indent=2) + "\n")
+    return tf.summary.create_file_writer(str(workdir / runs.EVENTS))
+
+
+def _some(data, count):
+    """`count` examples of the data, the same ones every time."""
+    rows = np.random.default_rng(0).permutation(len(data))[:count]
+    return data.examples(np.sort(rows))
+
+
+def _environment():
+    """Versions, machine and commit: what else decides the numbers of a run."""
+    packages = ("keras", "tensorflow", "tensorflow-probability", "tensorflow-datasets")
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    return {
+        "versions": {
+            "keras_gan": __version__,
+            **versions,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "machine": {
+            "platform": platform.platform(),
+            "devices": [
+                device.device_type for device in tf.config.list_physical_devices()
+            ],
+        },
+        "git_commit": _git_commit(),
+    }
+
+
+def _git_commit():
+    """The commit of the checkout that this package runs from, or None."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=pathlib.Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()
+
+
+def dry_run(preset, data_dir=None, steps=10):
+    """What a training would take: a few steps on real data, nothing written.
+
+    Args:
+        preset, data_dir: as for `train`.
+        steps: int, training steps after the first, which compiles.
+
+    Returns:
+        dict: `generator_parameters`, `discriminator_parameters`, `steps_per_epoch`,
+        `first_step_seconds` (with compilation), `step_seconds` (median),
+        `epoch_seconds` (their product), and `peak_memory_gib`, of the process in main
+        memory.
+    """
+    data = load_data(preset, data_dir)
+    gan = build(preset, data)
+    batch_size = preset.discriminator_steps * preset.batch_size
+    batch = next(iter(data.batches(batch_size, seed=preset.seed)))
+    seconds = []
+    for _ in range(steps + 1):
+        started = time.perf_counter()
+        gan.train_on_batch(batch)
+        seconds.append(time.perf_counter() - started)
+    step_seconds = statistics.median(seconds[1:])
+    steps_per_epoch = data.steps_per_epoch(batch_size)
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return {
+        "generator_parameters": gan.generator.count_params(),
+        "discriminator_parameters": gan.discriminator.count_params(),
+        "steps_per_epoch": steps_per_epoch,
+        "first_step_seconds": seconds[0],
+        "step_seconds": step_seconds,
+        "epoch_seconds": step_seconds * steps_per_epoch,
+        "peak_memory_gib": peak_memory / 2**30,
+    }
+
+
+def format_dry_run(report):
+    """The table of `dry_run` as text."""
+    words = {
+        "generator_parameters": "{:,}",
+        "discriminator_parameters": "{:,}",
+        "steps_per_epoch": "{:,}",
+        "first_step_seconds": "{:.2f}",
+        "step_seconds": "{:.4f}",
+        "epoch_seconds": "{:.1f}",
+        "peak_memory_gib": "{:.2f}",
+    }
+    return "\n".join(
+        f"{name.replace('_', ' '):26}{form.format(report[name]):>14}"
+        for name, form in words.items()
+    )
+
+
+def evaluate(workdir, num_samples=2000, data_dir=None, seed=0):
+    """Scores a run beside its own start, and writes `scores.json` into it.
+
+    Args:
+        workdir: str or path-like, a run's directory.
+        num_samples: int, samples to score, and examples for D's accuracy.
+        data_dir: as for `train`; by default the run's own.
+        seed: int, of the samples.
+
+    Returns:
+        dict: `num_samples`, `seed`, `step`; `pixel_frechet_distance` and
+        `pixel_frechet_distance_at_start` (of as many samples of the generator before
+        its first step), both to all of the data; `discriminator_accuracy`; and for the
+        digits `digits`, see `evaluation.digits_report`, with 1,000 samples.
+
+    Raises:
+        ValueError: no run, or too few samples.
+    """
+    config = runs.load_config(workdir)
+    preset = Preset(**config["preset"])
+    data_dir = data_dir or config["data_dir"]
+    data = load_data(preset, data_dir)
+    gan = runs.load_gan(workdir)
+    samples = gan.generate(num_samples, seed=seed)
+    first_samples = build(preset, data).generate(num_samples, seed=seed)
+    moments = evaluation.data_moments(data)
+    distance, first_distance = (
+        metrics.frechet_distance(metrics.Moments().update(drawn), moments)
+        for drawn in (samples, first_samples)
+    )
+    report = {
+        "num_samples": num_samples,
+        "seed": seed,
+        "step": int(gan.generator_optimizer.iterations),
+        "pixel_frechet_distance": distance,
+        "pixel_frechet_distance_at_start": first_distance,
+        "discriminator_accuracy": evaluation.discriminator_accuracy(
+            gan, _some(data, num_samples), samples
+        ),
+    }
+    if preset.dataset == "digits":
+        report["digits"] = evaluation.digits_report(
+            gan.generate(1000, seed=seed), data, datasets.load("digits", "test")
+        )
+    files.write(pathlib.Path(workdir, runs.SCORES), json.dumps(report, indent=2) + "\n")
+    return report

@@ -1,0 +1,31 @@
+"""What the scripts share: a user's mistake ends in one line, not in a traceback."""
+
+import sys
+
+from absl import app, flags, logging
+
+# Expected at the border: wrong values, files, and trainings that diverge.
+MISTAKES = (ValueError, OSError, ArithmeticError)
+
+
+def define_flags():
+    """Flags that every script has."""
+    flags.DEFINE_bool("traceback", False, "Show where in the code an error arose.")
+
+
+def run(main):
+    """Runs `main()` after the flags are parsed; its mistakes become exit status 1."""
+
+    def guarded(argv):
+        if len(argv) > 1:
+            raise app.UsageError(f"Expected only flags. Received: {' '.join(argv[1:])}")
+        try:
+            main()
+        except MISTAKES as mistake:
+            if flags.FLAGS.traceback:
+                raise
+            print(f"error: {' '.join(str(mistake).split())}", file=sys.stderr)
+            sys.exit(1)
+
+    logging.set_verbosity(logging.WARNING)
+    app.run(guarded)

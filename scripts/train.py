@@ -1,0 +1,57 @@
+"""Trains a GAN: python scripts/train.py --preset=digits
+
+The run's directory (--workdir) gets the model, pictures of samples and the losses.
+"""
+
+import common
+from absl import flags
+
+common.define_flags()
+PRESET = flags.DEFINE_string(
+    "preset",
+    "digits",
+    "The experiment: digits, mnist, tfd, tfd_stage2, cifar10_mlp, cifar10_conv, "
+    "gaussian1d, ring8 or grid25.",
+)
+WORKDIR = flags.DEFINE_string("workdir", None, "The run's directory; runs/<preset>.")
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the data are or are cached.")
+OVERWRITE = flags.DEFINE_bool(
+    "overwrite", False, "Replace a run that is there already."
+)
+DRY_RUN = flags.DEFINE_bool(
+    "dry_run", False, "Print parameters, time and memory of a step; write nothing."
+)
+SETTINGS = flags.DEFINE_multi_string(
+    "set", [], "field=value: sets any field of the preset; may be repeated."
+)
+flags.DEFINE_string("dataset", None, "What to train on: a name, or folder:PATH[@SIZE].")
+flags.DEFINE_string("loss", None, "non_saturating or minimax.")
+flags.DEFINE_integer("seed", None, "Seed of everything random.")
+flags.DEFINE_integer("epochs", None, "Passes over the data.")
+flags.DEFINE_integer("batch_size", None, "m, examples in a minibatch.")
+flags.DEFINE_integer("discriminator_steps", None, "k, minibatches for each step of G.")
+FIELDS = ("dataset", "loss", "seed", "epochs", "batch_size", "discriminator_steps")
+
+
+def main():
+    settings = {}
+    for setting in SETTINGS.value:
+        field, equals, value = setting.partition("=")
+        if not equals:
+            raise ValueError(f"Expected --set=field=value. Received: --set={setting}")
+        settings[field] = value
+    for field in FIELDS:
+        if flags.FLAGS[field].value is not None:
+            settings[field] = flags.FLAGS[field].value
+
+    from keras_gan import training
+
+    preset = training.get_preset(PRESET.value, settings)
+    if DRY_RUN.value:
+        print(training.format_dry_run(training.dry_run(preset, DATA_DIR.value)))
+    else:
+        training.train(preset, WORKDIR.value, DATA_DIR.value, OVERWRITE.value)
+
+
+if __name__ == "__main__":
+    common.run(main)

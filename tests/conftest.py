@@ -1,0 +1,33 @@
+"""Settings and fixtures of the whole suite."""
+
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def fresh_keras():
+    """Names and the global seed do not depend on the tests that ran before."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def test_data():
+    """The folder of real data that stands in for the network, if there is one."""
+    folder = os.environ.get("KERAS_GAN_TEST_DATA")
+    if not folder:
+        pytest.skip("KERAS_GAN_TEST_DATA names no folder of real data")
+    return pathlib.Path(folder)
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The checkout."""
+    return ROOT

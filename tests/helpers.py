@@ -1,0 +1,73 @@
+"""Tiny networks and data that several test modules use."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import keras_gan
+
+tfd = tfp.distributions
+
+
+def tiny_networks(seed=0, dropout=0.0, batch_normalization=False):
+    """G: 3 latents -> 5 tanh -> 4 values; D: 4 -> 6 tanh -> one logit."""
+    init = [keras.initializers.GlorotUniform(seed=seed + i) for i in range(4)]
+    latents = keras.Input((3,))
+    x = keras.layers.Dense(5, activation="tanh", kernel_initializer=init[0])(latents)
+    if batch_normalization:
+        x = keras.layers.BatchNormalization()(x)
+    generator = keras.Model(
+        latents, keras.layers.Dense(4, kernel_initializer=init[1])(x)
+    )
+
+    samples = keras.Input((4,))
+    x = keras.layers.Dropout(dropout)(samples) if dropout else samples
+    x = keras.layers.Dense(6, activation="tanh", kernel_initializer=init[2])(x)
+    if batch_normalization:
+        x = keras.layers.BatchNormalization()(x)
+    logits = keras.layers.Dense(1, kernel_initializer=init[3])(x)
+    return generator, keras.Model(samples, logits)
+
+
+def deterministic_prior(value=(0.3, -1.0, 0.7)):
+    """Every latent vector is `value`."""
+    return tfd.Independent(tfd.Deterministic(np.float32(value)), 1)
+
+
+def tiny_gan(
+    prior=None, seed=0, dropout=0.0, batch_normalization=False, **compile_options
+):
+    """A compiled GAN of `tiny_networks`; SGD at 0.1 unless the options say otherwise."""
+    gan = keras_gan.GAN(
+        *tiny_networks(seed, dropout, batch_normalization),
+        latent_prior=keras_gan.priors.Normal(3) if prior is None else prior,
+        value_range=None,
+        seed=seed,
+    )
+    options = {
+        "generator_optimizer": keras.optimizers.SGD(0.1),
+        "discriminator_optimizer": keras.optimizers.SGD(0.1),
+        **compile_options,
+    }
+    gan.compile(**options)
+    return gan
+
+
+def examples(count, seed=0):
+    """float32 `(count, 4)`, normal around 1."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(1.0, 0.5, size=(count, 4)).astype(np.float32)
+
+
+def weights_of(model):
+    """The trainable weights as one list of NumPy arrays."""
+    return [variable.numpy() for variable in model.trainable_variables]
+
+
+def train_steps(gan, batches):
+    """One training step of the compiled GAN on each batch; the last logs."""
+    logs = None
+    for batch in batches:
+        logs = gan.train_on_batch(tf.constant(batch), return_dict=True)
+    return logs
