@@ -29,6 +29,8 @@ setup(
         "scipy>=1.14",
         "tensorflow>=2.21,<2.22",
         "tensorflow-datasets>=4.9.10,<4.10",
+        # tf.summary.image and tf.summary.scalar need it to write events.
+        "tensorboard>=2.19,<3",
         # TFDS needs it to prepare MNIST, and does not declare it.
         "importlib_resources>=6.0",
         "tensorflow-probability>=0.25,<0.26",

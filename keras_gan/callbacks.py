@@ -32,9 +32,9 @@ class NonFiniteGuard(keras.callbacks.Callback):
         if spoilt:
             step = int(self.model.generator_optimizer.iterations)
             raise NonFiniteLoss(
-                f"Expected finite losses. Received {', '.join(sorted(spoilt))} = NaN or "
-                f"infinity at step {step}. The weights are spoilt: go back to the last "
-                "saved model, and lower the learning rates or check the data."
+                f"Expected finite losses. Received NaN or infinity at step {step}, in "
+                f"{', '.join(sorted(spoilt))}; the weights are spoilt: go back to the "
+                "last saved model, and lower the learning rates or check the data"
             )
 
 

@@ -146,7 +146,7 @@ _PRESETS = (
     ),
     Preset(
         name="gaussian1d",
-        source="this project: the setting of the paper's figure 1, which states no size",
+        source="this project: the setting of the paper's figure 1",
         dataset="gaussian1d",
         networks="toy_mlp",
         latent_dim=1,

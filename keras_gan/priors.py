@@ -14,6 +14,8 @@ import tensorflow_probability as tfp
 
 tfd = tfp.distributions
 
+_SQRT_3 = math.sqrt(3.0)
+
 
 def stateless_seed(seed):
     """The stateless seed, int32 of shape `(2,)`, that stands for `seed`.
@@ -110,7 +112,7 @@ class Uniform(LatentPrior):
             paper's MNIST recipe uses.
     """
 
-    def __init__(self, latent_dim, low=-math.sqrt(3.0), high=math.sqrt(3.0)):
+    def __init__(self, latent_dim, low=-_SQRT_3, high=_SQRT_3):
         _check_latent_dim(latent_dim)
         if not low < high:
             raise ValueError(f"Expected low < high. Received: {low}, {high}")

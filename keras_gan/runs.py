@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_gan import figures, files, images
+from keras_gan.gan import GAN
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -35,12 +36,15 @@ def load_gan(path):
             f"Received: {path}, where there is none"
         )
     try:
-        return keras.saving.load_model(file)
+        gan = keras.saving.load_model(file)
+        if not isinstance(gan, GAN):
+            raise TypeError(f"it holds a {type(gan).__name__}")
+        return gan
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(
-            f"Expected a GAN saved by keras_gan. Received: {file}, which cannot be read "
-            f"({reason})"
+            f"Expected a GAN saved by keras_gan. Received: {file}, which cannot be "
+            f"read ({reason})"
         ) from error
 
 

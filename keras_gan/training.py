@@ -27,8 +27,8 @@ from keras_gan import (
     callbacks,
     datasets,
     evaluation,
-    files,
     figures,
+    files,
     images,
     losses,
     metrics,
@@ -251,7 +251,7 @@ def train(preset, workdir=None, data_dir=None, overwrite=False):
     Raises:
         ValueError: data or networks that do not fit, or a run that is there already.
         OSError: a directory that cannot be written.
-        callbacks.NonFiniteLoss: the training diverged; `gan.keras` is the last good one.
+        callbacks.NonFiniteLoss: the training diverged; `gan.keras` is the last good.
     """
     workdir = pathlib.Path(workdir or pathlib.Path("runs", preset.name))
     _check_workdir(workdir, overwrite)
@@ -306,8 +306,8 @@ def _check_workdir(workdir, overwrite):
         )
     if (workdir / runs.CONFIG).exists() and not overwrite:
         raise ValueError(
-            f"Expected a directory without a run. Received: {workdir}, which holds one; "
-            "choose another --workdir, or pass --overwrite to replace it"
+            f"Expected a directory without a run. Received: {workdir}, which holds "
+            "one; choose another --workdir, or pass --overwrite to replace it"
         )
     # The nearest folder that exists decides, before minutes of loading data.
     nearest = next(

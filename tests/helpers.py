@@ -38,7 +38,7 @@ def deterministic_prior(value=(0.3, -1.0, 0.7)):
 def tiny_gan(
     prior=None, seed=0, dropout=0.0, batch_normalization=False, **compile_options
 ):
-    """A compiled GAN of `tiny_networks`; SGD at 0.1 unless the options say otherwise."""
+    """A compiled GAN of `tiny_networks`; SGD at 0.1 unless `compile_options` differ."""
     gan = keras_gan.GAN(
         *tiny_networks(seed, dropout, batch_normalization),
         latent_prior=keras_gan.priors.Normal(3) if prior is None else prior,

@@ -1,0 +1,79 @@
+"""Datasets by name.
+
+>>> data = load("digits", "train")
+>>> data.image_shape, data.value_range, data.num_classes
+((8, 8, 1), (0.0, 1.0), 10)
+>>> batches = data.batches(200, seed=0)  # one loop is one epoch, the next the next
+>>> [batch.shape[0] for batch in batches]
+[200, 200, 200, 200, 200, 78]
+"""
+
+import difflib
+
+from keras_gan.datasets import digits, folder, tfd, tfds_images, toy
+from keras_gan.datasets.base import Dataset, DatasetError
+
+__all__ = ["Dataset", "DatasetError", "load", "names"]
+
+_LOADERS = {
+    "digits": digits.load,
+    "mnist": tfds_images.load,
+    "cifar10": tfds_images.load,
+    "tfd": tfd.load,
+    **dict.fromkeys(toy.DISTRIBUTIONS, toy.load),
+}
+
+
+def names() -> list[str]:
+    """The names that `load` knows by itself, besides "folder:PATH" and TFDS's names."""
+    return list(_LOADERS)
+
+
+def load(name, split="train", data_dir=None) -> Dataset:
+    """Loads a dataset.
+
+    | name | examples | splits |
+    |---|---|---|
+    | "digits" | float32 (8, 8, 1), no file needed | "all", "train", "test" |
+    | "mnist" | uint8 (28, 28, 1) | "train" (50,000), "valid", "test", any of TFDS |
+    | "cifar10" | uint8 (32, 32, 3) | "train" (40,000), "valid", "test", any of TFDS |
+    | "tfd" | uint8 (48, 48, 1) | "unlabeled", "train", "valid", "test"; "train/fold2" |
+    | "gaussian1d", "ring8", "grid25" | float32 (D,) | "train", "valid", "test" |
+    | "folder:PATH" | uint8 (H, W, 1 or 3) | a subfolder; "train", "all": the whole |
+    | any image dataset of TFDS | uint8 (H, W, C) | those of TFDS |
+
+    Folders and TFDS names take a size at the end, "celeb_a@64" or "folder:PATH@48x64"
+    (height x width): the centre is cropped to that aspect ratio, then resized.
+
+    Images are in `value_range` (0, 1). The modules digits, tfds_images, tfd, folder and
+    toy in this package document each kind.
+
+    Args:
+        name: str, as above.
+        split: str.
+        data_dir: where the files are: TFDS's data_dir; the directory of
+            TFD_48x48.mat; for folders, where to cache. Others ignore it.
+
+    Returns:
+        Dataset.
+
+    Raises:
+        DatasetError (a ValueError): no such dataset or split, or its files are not
+            there or not as expected; the message is one line that says what to do.
+    """
+    if not isinstance(name, str) or not isinstance(split, str):
+        raise DatasetError(
+            f"Expected `name` and `split` to be str. Received: {name!r}, {split!r}"
+        )
+    if name.startswith(folder.PREFIX):
+        return folder.load(name, split, data_dir)
+    loader = _LOADERS.get(name, tfds_images.load)
+    try:
+        return loader(name, split, data_dir)
+    except tfds_images.NotFoundError as error:
+        close = difflib.get_close_matches(name, [*names(), *error.known], n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise DatasetError(
+            f"Expected one of {', '.join(names())}, {folder.PREFIX}PATH, or the name "
+            f"of a TFDS image dataset. Received: {name!r}.{hint}"
+        ) from None

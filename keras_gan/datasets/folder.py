@@ -1,0 +1,208 @@
+"""Any folder of image files, decoded once."""
+
+import itertools
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from keras_gan.datasets import cache
+from keras_gan.datasets.base import Dataset, DatasetError
+from keras_gan.datasets.resizing import fit, split_size
+
+PREFIX = "folder:"
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+# What cameras write, by Pillow's names. Of a PNG, asking decodes the whole image.
+_ORIENTED = ("JPEG", "MPO")
+
+
+def load(name, split, data_dir=None):
+    """All images below a folder, as uint8, in the sorted order of their paths.
+
+    Files: png, jpg, jpeg, bmp, gif (its first frame), webp, tif, tiff; names that begin
+    with a dot are skipped. JPEGs are turned as their EXIF orientation says; an alpha
+    channel is dropped. One channel if all files are grey, else three.
+
+    The decoded images are cached (`cache.directory`) under a key of every file's path,
+    size and modification time: a folder that changes is decoded anew.
+
+    Args:
+        name: "folder:PATH", or "folder:PATH@64" (64x64), "folder:PATH@48x64" (48 high,
+            64 wide): crop the centre to that aspect ratio, then resize. Without a size
+            all images must be of one size.
+        split: PATH/<split>/ if there is such a subfolder; else "train" or "all", and
+            the whole folder is meant.
+        data_dir: where to cache, unless $KERAS_GAN_CACHE says.
+
+    Returns:
+        Dataset of uint8 (H, W, 1 or 3) in (0, 1). The labels number the first-level
+        subfolders in sorted order, if every image lies in one; else they are None.
+
+    Raises:
+        DatasetError: no such folder or split; no image; files that cannot be read, by
+            name; images of different sizes without a size to bring them to.
+    """
+    path, size = split_size(name.removeprefix(PREFIX))
+    root = _root(Path(path).expanduser(), split)
+    listing = _listing(root)
+    if not listing:
+        raise DatasetError(
+            f"Expected image files ({', '.join(SUFFIXES)}) below {root}. Received: none"
+        )
+    key = cache.key("folder", listing, size)
+    found = cache.read(key, data_dir)
+    if found is None:
+        found = _decode(root, [path for path, *_ in listing], size, key, data_dir)
+    images, labels = found
+    return Dataset(images, labels, name=name, split=split)
+
+
+def _root(folder, split):
+    if not folder.is_dir():
+        raise DatasetError(f"Expected a folder of images. Received: {folder}")
+    # From the listing: a path such as ".." is no split.
+    if split in os.listdir(folder) and (folder / split).is_dir():
+        return folder / split
+    if split in ("train", "all"):
+        return folder
+    raise DatasetError(
+        f"Expected split 'train' or 'all' (the whole folder), or a subfolder of "
+        f"{folder} by that name. Received: {split!r}"
+    )
+
+
+def _listing(root):
+    """Sorted [relative path, bytes, mtime in ns] of the image files below `root`."""
+    listing = []
+    for directory, subdirectories, names in os.walk(root):
+        subdirectories[:] = [name for name in subdirectories if name[0] != "."]
+        for name in names:
+            if name[0] != "." and name.lower().endswith(SUFFIXES):
+                path = Path(directory, name)
+                stat = path.stat()
+                relative = path.relative_to(root).as_posix()
+                listing.append([relative, stat.st_size, stat.st_mtime_ns])
+    return sorted(listing)
+
+
+def _labels(paths):
+    classes = [path.partition("/")[0] for path in paths if "/" in path]
+    if len(classes) < len(paths):
+        return None
+    number = {name: i for i, name in enumerate(sorted(set(classes)))}
+    return [number[name] for name in classes]
+
+
+def _decode(root, paths, size, key, data_dir):
+    headers = _for_each(_header, root, paths, "Reading headers")
+    grey = all(is_grey for _, is_grey in headers)
+    if size is None:
+        first = headers[0][0]
+        for path, (other, _) in zip(paths, headers, strict=True):
+            if other != first:
+                raise DatasetError(
+                    f"Expected images of one size below {root}. Received: "
+                    f"{first[0]}x{first[1]} ({paths[0]}) and {other[0]}x{other[1]} "
+                    f"({path}); add a size to the name to crop and resize, for example "
+                    f"{PREFIX}{root}@64"
+                )
+    shape = (len(paths), *(size or first), 1 if grey else 3)
+
+    def fill(images):
+        rows = {path: row for row, path in enumerate(paths)}
+
+        def decode(root, path):
+            images[rows[path]] = _pixels(root, path, grey, size)
+
+        _for_each(decode, root, paths, "Decoding images")
+        return _labels(paths)
+
+    return cache.write(key, data_dir, str(root), shape, fill)
+
+
+def _header(root, path):
+    """((height, width), whether it is grey), from the file's header alone."""
+    from PIL import Image
+
+    with Image.open(root / path) as image:
+        _check_mode(image.mode)
+        width, height = image.size
+        # EXIF orientations 5 to 8 lie on their side.
+        if image.format in _ORIENTED and image.getexif().get(0x0112, 1) >= 5:
+            width, height = height, width
+        return (height, width), image.mode in ("1", "L", "LA", "La") or image.mode[
+            :2
+        ] == "I;"
+
+
+def _pixels(root, path, grey, size):
+    from PIL import Image, ImageOps
+
+    with Image.open(root / path) as image:
+        if image.format in _ORIENTED:
+            image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I;"):
+            # Pillow's own conversion clips 16 bits at 255.
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        return fit(image.convert("L" if grey else "RGB"), size)
+
+
+def _check_mode(mode):
+    if mode in ("I", "F"):
+        raise ValueError("pixels of 32 bits")
+
+
+def _for_each(function, root, paths, message):
+    """[function(root, path) for each path], in threads; reports all that fail."""
+    from PIL import Image
+
+    results, failures = [], []
+
+    def attempt(path):
+        try:
+            return function(root, path), None
+        except MemoryError:
+            raise
+        # A damaged file raises OSError, SyntaxError, ValueError, EOFError, ...
+        except Exception as error:
+            return None, f"{path} ({type(error).__name__})"
+
+    Image.init()
+    pool = ThreadPoolExecutor(min(32, os.cpu_count() or 1))
+    try:
+        # In blocks, as starting a task takes as long as reading a small file.
+        blocks = [paths[i : i + 64] for i in range(0, len(paths), 64)]
+        done = pool.map(lambda block: [attempt(path) for path in block], blocks)
+        outcomes = itertools.chain.from_iterable(done)
+        for result, failure in _progress(outcomes, len(paths), message):
+            results.append(result)
+            if failure:
+                failures.append(failure)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if failures:
+        more = f" and {len(failures) - 5:,} more" if len(failures) > 5 else ""
+        raise DatasetError(
+            f"Expected image files that can be read below {root}. Received "
+            f"{len(failures):,} that cannot: {', '.join(failures[:5])}{more}; "
+            "remove or replace them"
+        )
+    return results
+
+
+def _progress(items, total, message):
+    """Passes `items` on; a line on stderr if that takes longer than two seconds."""
+    shown = time.monotonic() + 1.0
+    line = ""
+    for done, item in enumerate(items, 1):
+        if time.monotonic() - shown > 1.0:
+            shown = time.monotonic()
+            line = f"\r{message}: {done:,} of {total:,}"
+            sys.stderr.write(line)
+            sys.stderr.flush()
+        yield item
+    if line:
+        sys.stderr.write(f"\r{message}: {total:,} of {total:,}\n")

@@ -1,0 +1,31 @@
+"""The size that a dataset's name may end with, "@64" or "@48x64", and how to get it."""
+
+import re
+
+import numpy as np
+
+
+def split_size(name) -> tuple[str, tuple[int, int] | None]:
+    """`name` without the size at its end, and that size as (height, width) or None.
+
+    "@64" is 64x64; "@48x64" is 48 high and 64 wide.
+    """
+    match = re.fullmatch(r"(.+)@([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", name)
+    if not match:
+        return name, None
+    name, height, width = match.groups()
+    return name, (int(height), int(width or height))
+
+
+def fit(image, size) -> np.ndarray:
+    """A PIL image (mode L or RGB) as uint8 (H, W, C) of `size` = (height, width).
+
+    `PIL.ImageOps.fit`: the centre is cropped to the aspect ratio of `size`, then
+    resized by a bicubic filter that antialiases. None keeps the size.
+    """
+    from PIL import ImageOps
+
+    if size is not None and image.size != size[::-1]:
+        image = ImageOps.fit(image, size[::-1])
+    pixels = np.asarray(image)
+    return pixels[..., None] if pixels.ndim == 2 else pixels

@@ -1,0 +1,131 @@
+"""Callbacks in a real `fit`."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import keras_gan
+from keras_gan import callbacks
+from tests import helpers
+
+
+def digits_gan(value_range=(0.0, 1.0)):
+    gan = keras_gan.GAN(
+        *keras_gan.networks.digits_mlp((8, 8, 1), latent_dim=5, seed=0),
+        keras_gan.priors.Uniform(5),
+        value_range=value_range,
+        seed=0,
+    )
+    gan.compile("adam", "adam")
+    return gan
+
+
+def pictures(count=40):
+    return np.random.default_rng(0).random((count, 8, 8, 1), np.float32)
+
+
+def test_sample_grid_draws_the_same_latents_before_and_as_training_goes(tmp_path):
+    gan = digits_gan()
+    before = gan.generate(9, seed=5)
+    grid = callbacks.SampleGrid(tmp_path / "samples", num_samples=9, every=2, seed=5)
+    gan.fit(pictures(), batch_size=20, epochs=5, verbose=0, callbacks=[grid])
+    names = sorted(path.name for path in (tmp_path / "samples").iterdir())
+    assert names == [f"epoch_{epoch:05}.png" for epoch in (0, 2, 4, 5)]
+    for name, samples in (
+        ("epoch_00000.png", before),
+        ("epoch_00005.png", gan.generate(9, seed=5)),
+    ):
+        expected = keras_gan.figures.sample_picture(samples, gan.value_range)
+        with Image.open(tmp_path / "samples" / name) as picture:
+            np.testing.assert_array_equal(np.asarray(picture), expected[:, :, 0])
+
+
+def test_sample_grid_plots_what_is_no_image(tmp_path):
+    gan = keras_gan.GAN(
+        *keras_gan.networks.toy_mlp((2,), seed=0),
+        keras_gan.priors.Normal(2),
+        value_range=None,
+    )
+    gan.compile("adam", "adam")
+    points = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    grid = callbacks.SampleGrid(tmp_path, examples=points)
+    gan.fit(points, batch_size=50, verbose=0, callbacks=[grid])
+    with Image.open(tmp_path / "epoch_00001.png") as picture:
+        assert picture.mode == "RGB" and np.asarray(picture).std() > 0
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("bad_step", [1, 5])
+def test_the_guard_stops_at_the_first_nan_with_its_step(
+    tmp_path, jit_compile, bad_step
+):
+    data = np.concatenate([helpers.examples(4, seed=i) for i in range(6)])
+    data[4 * bad_step - 2, 1] = np.nan
+    gan = helpers.tiny_gan(jit_compile=jit_compile)
+    save_model = callbacks.SaveModel(tmp_path / "gan.keras")
+    batches = tf.data.Dataset.from_tensor_slices(data).batch(4)
+    with pytest.raises(callbacks.NonFiniteLoss, match=rf"at step {bad_step},") as error:
+        gan.fit(batches, verbose=0, callbacks=[callbacks.NonFiniteGuard(), save_model])
+    assert "discriminator_loss" in str(error.value)
+    assert gan.generator_optimizer.iterations == bad_step
+    assert not (tmp_path / "gan.keras").exists()
+
+
+def test_the_last_good_model_stays(tmp_path):
+    gan = helpers.tiny_gan()
+    path = tmp_path / "gan.keras"
+    data = helpers.examples(12)
+    epochs = tf.data.Dataset.from_tensor_slices(data).batch(4)
+    watch = [callbacks.NonFiniteGuard(), callbacks.SaveModel(path)]
+    gan.fit(epochs, verbose=0, callbacks=watch)
+    good = helpers.weights_of(gan)
+    spoilt = tf.data.Dataset.from_tensor_slices(data * np.inf).batch(4)
+    with pytest.raises(callbacks.NonFiniteLoss):
+        gan.fit(spoilt, verbose=0, callbacks=watch)
+    for a, b in zip(
+        good, helpers.weights_of(keras.saving.load_model(path)), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+    assert [file.name for file in tmp_path.iterdir()] == ["gan.keras"]
+
+
+def test_metrics_log_has_a_line_for_each_epoch(tmp_path):
+    gan = helpers.tiny_gan(discriminator_steps=2)
+    log = callbacks.MetricsLog(tmp_path / "metrics.jsonl")
+    history = gan.fit(
+        helpers.examples(20), batch_size=8, epochs=3, verbose=0, callbacks=[log]
+    ).history
+    lines = [
+        json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert [(line["epoch"], line["step"]) for line in lines] == [(1, 3), (2, 6), (3, 9)]
+    for name, values in history.items():
+        assert [line[name] for line in lines] == pytest.approx(values)
+
+
+def test_events_hold_scalars_and_pictures(tmp_path):
+    gan = digits_gan()
+    writer = tf.summary.create_file_writer(str(tmp_path / "events"))
+    gan.fit(
+        pictures(),
+        batch_size=20,
+        epochs=2,
+        verbose=0,
+        callbacks=[
+            callbacks.MetricsLog(tmp_path / "metrics.jsonl", writer),
+            callbacks.SampleGrid(tmp_path / "samples", summary_writer=writer),
+        ],
+    )
+    writer.close()
+    (file,) = (tmp_path / "events").iterdir()
+    tags = [
+        (value.tag, event.step)
+        for event in tf.compat.v1.train.summary_iterator(str(file))
+        for value in event.summary.value
+    ]
+    assert [step for tag, step in tags if tag == "samples"] == [0, 2, 4]
+    assert [step for tag, step in tags if tag == "value"] == [2, 4]

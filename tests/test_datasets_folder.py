@@ -1,0 +1,286 @@
+"""Folders of images, and the cache of what was decoded."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_gan import datasets
+from keras_gan.datasets import DatasetError, cache, folder
+
+
+@pytest.fixture(autouse=True)
+def cache_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_GAN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Writes arrays as image files below a folder, and returns the folder."""
+    base = tmp_path / "images"
+    base.mkdir()
+
+    def write(**files):
+        for path, pixels in files.items():
+            path, _, suffix = path.rpartition("_")
+            file = base / f"{path.replace('__', '/')}.{suffix}"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(file)
+        return base
+
+    return write
+
+
+def random_pixels(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def load(base, split="train", size=""):
+    return datasets.load(f"folder:{base}{size}", split)
+
+
+def refusal(base, split="train", size=""):
+    with pytest.raises(DatasetError) as caught:
+        load(base, split, size)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# === What is decoded ===
+
+
+def test_files_in_sorted_order_with_their_classes(images):
+    pixels = [random_pixels(5, 7, 3, seed=i) for i in range(5)]
+    base = images(
+        cat__b_png=pixels[1], cat__a_bmp=pixels[0], dog__deep__er_png=pixels[3]
+    )
+    images(dog__a_PNG=pixels[2], eel__x_webp=random_pixels(5, 7, 3))
+    (base / "dog" / "notes.txt").write_text("no image")
+    (base / "dog" / ".hidden.png").write_text("nor this")
+    (base / ".thumbnails").mkdir()
+    (base / ".thumbnails" / "a.png").write_text("nor this")
+    data = load(base)
+    assert data.image_shape == (5, 7, 3)
+    assert np.array_equal(data.images[:4], pixels[:4])
+    assert data.labels.tolist() == [0, 0, 1, 1, 2]
+    assert data.num_classes == 3
+    assert data.value_range == (0.0, 1.0)
+
+
+def test_no_classes_when_an_image_lies_above(images):
+    data = load(images(cat__a_png=random_pixels(4, 4), b_png=random_pixels(4, 4)))
+    assert data.labels is None and data.num_classes is None
+
+
+def test_splits(images):
+    base = images(
+        train__a_png=random_pixels(4, 4, seed=0),
+        test__a_png=random_pixels(4, 4, seed=1),
+    )
+    assert np.array_equal(
+        load(base, "test").images[0, ..., 0], random_pixels(4, 4, seed=1)
+    )
+    assert load(base, "test").labels is None
+    assert [len(load(base, split)) for split in ("train", "test", "all")] == [1, 1, 2]
+    assert len(load(base / "train", "train")) == 1
+    message = refusal(base, "valid")
+    assert "'train' or 'all' (the whole folder), or a subfolder" in message
+    assert message.endswith("Received: 'valid'")
+    assert "Received: '..'" in refusal(base / "train", "..")
+
+
+def test_one_channel_if_all_are_grey(images):
+    grey, colour = random_pixels(4, 6), random_pixels(4, 6, 3)
+    base = images(a_png=grey)
+    assert np.array_equal(load(base).images[0, ..., 0], grey)
+    images(b_png=colour)
+    both = load(base).images
+    assert np.array_equal(both[0], np.stack([grey] * 3, axis=-1))
+    assert np.array_equal(both[1], colour)
+
+
+def test_modes_of_other_kinds(images):
+    grey = random_pixels(4, 6)
+    sixteen = grey.astype(np.uint16) * 256 + 17
+    alpha = np.stack([grey, np.zeros_like(grey)], axis=-1)
+    base = images(a_png=sixteen, b_png=grey > 127, c_png=alpha, d_gif=grey)
+    data = load(base)
+    assert data.image_shape == (4, 6, 3 if data.images.shape[-1] == 3 else 1)
+    assert np.array_equal(data.images[0, ..., 0], grey)
+    assert np.array_equal(data.images[1, ..., 0], np.where(grey > 127, 255, 0))
+    assert np.array_equal(data.images[2, ..., 0], grey)
+    assert np.array_equal(data.images[3, ..., 0], grey)
+
+
+def test_a_photograph_is_turned_as_its_exif_says(images):
+    base = images(b_png=np.zeros((8, 16, 3), np.uint8))
+    pixels = np.zeros((16, 8, 3), np.uint8)
+    pixels[:8] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    Image.fromarray(pixels).save(base / "a.jpg", exif=exif, quality=100)
+    turned = load(base).images[0, ..., 0]
+    assert turned.shape == (8, 16)
+    assert (turned[:, :8] < 50).all() and (turned[:, 8:] > 205).all()
+
+
+def test_a_size_crops_the_centre_and_resizes(images):
+    # 8 high, 24 wide: three squares of one value.
+    pixels = np.repeat(np.repeat(np.uint8([[10, 200, 90]]), 8, axis=0), 8, axis=1)
+    base = images(a_png=pixels, b_png=np.full((5, 5), 200, np.uint8))
+    square = load(base, size="@4")
+    assert square.image_shape == (4, 4, 1)
+    # The filter takes in a little of what lies beside the crop.
+    assert np.abs(square.images.astype(int) - 200).max() < 15
+    assert (square.images[1] == 200).all()
+    wide = load(base, size="@2x6").images
+    assert wide.shape == (2, 2, 6, 1)
+    assert wide[0, 0, 0, 0] < 30 and abs(int(wide[0, 0, 5, 0]) - 90) < 20
+
+
+# === What is refused ===
+
+
+def test_images_of_different_sizes(images):
+    base = images(a_png=random_pixels(4, 6), b_png=random_pixels(4, 6))
+    images(c_png=random_pixels(4, 5))
+    message = refusal(base)
+    assert "Received: 4x6 (a.png) and 4x5 (c.png); add a size" in message
+    assert message.endswith(f"folder:{base}@64")
+
+
+def test_unreadable_files_by_name(images, cache_directory):
+    base = images(a_png=random_pixels(64, 64))
+    whole = (base / "a.png").read_bytes()
+    (base / "cut.png").write_bytes(whole[: len(whole) // 2])
+    message = refusal(base)
+    assert "Received 1 that cannot: cut.png (OSError); remove or replace" in message
+    for i in range(7):
+        (base / f"x{i}.jpg").write_bytes(b"no image")
+    message = refusal(base)
+    assert "Received 7 that cannot: x0.jpg (Unidentified" in message
+    assert "x4.jpg" in message and "x5.jpg" not in message
+    assert "and 2 more; remove" in message
+    assert not cache_directory.exists()
+
+
+def test_folders_without_images(tmp_path, images):
+    assert f"Received: {tmp_path}/absent" in refusal(tmp_path / "absent")
+    assert "Expected image files (.png, .jpg," in refusal(images())
+
+
+# === The cache ===
+
+
+def test_a_second_load_decodes_nothing(images, cache_directory, monkeypatch):
+    base = images(
+        cat__a_png=random_pixels(4, 6), dog__b_png=random_pixels(4, 6, seed=1)
+    )
+    first = load(base)
+    assert sorted(path.suffix for path in cache_directory.iterdir()) == [
+        ".json",
+        ".npy",
+    ]
+    monkeypatch.setattr(folder, "_decode", None)
+    second = load(base)
+    assert np.array_equal(first.images, second.images)
+    assert np.array_equal(first.labels, second.labels)
+    assert second.num_classes == 2
+
+
+def test_a_folder_that_changed_is_decoded_anew(images):
+    base = images(a_png=random_pixels(4, 6))
+    load(base)
+    images(a_png=random_pixels(4, 6, seed=1))
+    os.utime(base / "a.png", ns=(0, 1))
+    assert np.array_equal(load(base).images[0, ..., 0], random_pixels(4, 6, seed=1))
+    assert load(base, size="@3").image_shape == (3, 3, 1)
+    os.rename(base / "a.png", base / "b.png")
+    images(a_png=random_pixels(4, 6, seed=2))
+    assert np.array_equal(load(base).images[0, ..., 0], random_pixels(4, 6, seed=2))
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".json"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "noise", "gone"])
+def test_a_damaged_cache_is_rebuilt(images, cache_directory, suffix, damage):
+    base = images(
+        cat__a_png=random_pixels(4, 6), dog__b_png=random_pixels(4, 6, seed=1)
+    )
+    first = load(base)
+    (path,) = cache_directory.glob(f"*{suffix}")
+    whole = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        content = {"empty": b"", "cut": whole[:-9], "noise": b"\x80" * 99}[damage]
+        path.write_bytes(content)
+    again = load(base)
+    assert np.array_equal(first.images, again.images)
+    assert np.array_equal(first.labels, again.labels)
+    assert path.read_bytes() == whole
+
+
+def test_large_folders_stay_on_disk(images, cache_directory, monkeypatch):
+    base = images(a_png=random_pixels(4, 6), b_png=random_pixels(4, 6, seed=1))
+    in_memory = load(base)
+    assert not isinstance(in_memory.images, np.memmap)
+    monkeypatch.setattr(cache, "IN_MEMORY_BYTES", 47)
+    for path in cache_directory.iterdir():
+        path.unlink()
+    for _ in range(2):
+        data = load(base)
+        assert isinstance(data.images, np.memmap)
+        assert np.array_equal(data.images, in_memory.images)
+        batches = zip(data.batches(1, 0), in_memory.batches(1, 0), strict=True)
+        assert all(np.array_equal(a, b) for a, b in batches)
+    # A failure on the way leaves nothing.
+    for path in cache_directory.iterdir():
+        path.unlink()
+    (base / "b.png").write_bytes((base / "b.png").read_bytes()[:60])
+    assert "b.png" in refusal(base)
+    assert list(cache_directory.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written(images, tmp_path, monkeypatch):
+    base = images(a_png=random_pixels(4, 6))
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KERAS_GAN_CACHE", str(tmp_path / "file"))
+    with pytest.warns(UserWarning, match="are not cached.*Set KERAS_GAN_CACHE"):
+        data = load(base)
+    assert np.array_equal(data.images[0, ..., 0], random_pixels(4, 6))
+    monkeypatch.setattr(cache, "IN_MEMORY_BYTES", 23)
+    assert "for 24 bytes of images, too many for memory" in refusal(base)
+
+
+def test_where_the_cache_is(tmp_path, monkeypatch):
+    assert cache.directory("/data") == tmp_path / "cache"
+    monkeypatch.delenv("KERAS_GAN_CACHE")
+    assert str(cache.directory("/data")) == "/data"
+    monkeypatch.setenv("HOME", "/home/me")
+    assert str(cache.directory(None)) == "/home/me/.cache/keras_gan"
+
+
+def test_progress_is_shown_when_it_takes_long(capsys, monkeypatch):
+    clock = iter(range(0, 1000, 3))
+    monkeypatch.setattr(folder.time, "monotonic", lambda: next(clock))
+    assert list(folder._progress(iter("ab"), 2, "Decoding")) == ["a", "b"]
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.endswith("\rDecoding: 2 of 2\n")
+    monkeypatch.setattr(folder.time, "monotonic", lambda: 0.0)
+    assert list(folder._progress(iter("ab"), 2, "Decoding")) == ["a", "b"]
+    assert capsys.readouterr().err == ""
+
+
+def test_cifar10_as_a_folder(tmp_path, test_data):
+    import tarfile
+
+    with tarfile.open(test_data / "cifar10_jpeg" / "test.tar.gz") as archive:
+        members = [m for m in archive if m.isfile() and m.name.endswith("1.jpg")]
+        archive.extractall(tmp_path / "cifar", members, filter="data")
+    data = load(tmp_path / "cifar", "test")
+    assert data.image_shape == (32, 32, 3) and data.num_classes == 10
+    assert len(data) == len(members) == len(data.labels)
+    assert 100 < data.images.mean() < 140

@@ -1,0 +1,271 @@
+"""Presets, and runs on real data."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+import keras_gan
+from keras_gan import evaluation, runs, training
+from keras_gan.presets import PRESETS
+
+
+def small(name="digits", **settings):
+    """A preset cut down to seconds."""
+    return training.get_preset(name, {"epochs": 2, "sample_epochs": 1, **settings})
+
+
+# === Presets ===
+
+
+def test_every_preset_states_its_source_and_is_within_the_limits():
+    for name, preset in PRESETS.items():
+        assert preset.name == name and preset.source
+        settings = dataclasses.asdict(preset)
+        del settings["name"]
+        assert training.get_preset(name, settings) == preset
+
+
+def test_the_papers_recipes():
+    mnist = PRESETS["mnist"]
+    # Half the released discriminator's rate: Algorithm 1 does not halve D's loss.
+    assert (mnist.generator_learning_rate, mnist.discriminator_learning_rate) == (
+        0.1,
+        0.05,
+    )
+    for name, rate, batch_size, prior in (
+        ("mnist", 0.1, 100, "uniform"),
+        ("tfd", 0.05, 100, "normal"),
+        ("tfd_stage2", 0.05, 100, "normal"),
+        ("cifar10_mlp", 0.025, 100, "normal"),
+        ("cifar10_conv", 0.004, 128, "normal"),
+    ):
+        preset = PRESETS[name]
+        assert preset.generator_learning_rate == rate
+        assert preset.discriminator_learning_rate == rate / 2
+        assert preset.batch_size == batch_size and preset.latent_prior == prior
+        assert preset.learning_rate_divisor == 1.000004
+        assert preset.min_learning_rate == 1e-6
+        assert (preset.initial_momentum, preset.final_momentum) == (0.5, 0.7)
+        assert (preset.momentum_start_epoch, preset.momentum_final_epoch) == (1, 250)
+        assert preset.discriminator_steps == 1 and preset.latent_dim == 100
+        assert preset.loss == "non_saturating" and preset.optimizer == "sgd"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epoch": "3"}, r"field of a preset.*Received: 'epoch'.*mean 'epochs'"),
+        ({"epochs": "0"}, r"epochs to be int, at least 1\. Received: '0'"),
+        ({"epochs": "many"}, "epochs to be int"),
+        ({"epochs": 2.5}, "epochs to be int"),
+        ({"generator_learning_rate": "-1"}, "generator_learning_rate.*above 0"),
+        ({"generator_learning_rate": "nan"}, "generator_learning_rate.*above 0"),
+        ({"discriminator_steps": "0"}, "discriminator_steps to be int, at least 1"),
+        ({"loss": "hinge"}, "loss to be str, one of minimax, non_saturating"),
+        ({"networks": "resnet"}, "networks to be str, one of .*paper_cifar_conv"),
+        ({"contrast_normalization": "maybe"}, "contrast_normalization to be bool"),
+        ({"beta_1": "1"}, r"beta_1 to be float, in \[0, 1\)"),
+        ({"seed": "-1"}, "seed to be int"),
+        ({"momentum_final_epoch": "1"}, "momentum_start_epoch < momentum_final_epoch"),
+        ({"name": "x"}, "field of a preset"),
+    ],
+)
+def test_wrong_settings_are_one_clear_line(settings, message):
+    with pytest.raises(ValueError, match=message) as error:
+        training.get_preset("digits", settings)
+    assert "\n" not in str(error.value)
+
+
+def test_settings_are_read_as_their_field():
+    preset = training.get_preset(
+        "digits",
+        {
+            "contrast_normalization": "True",
+            "beta_1": "0.25",
+            "epochs": "7",
+            "loss": "minimax",
+        },
+    )
+    assert preset.contrast_normalization is True
+    assert (preset.beta_1, preset.epochs, preset.loss) == (0.25, 7, "minimax")
+    with pytest.raises(
+        ValueError, match="preset among digits.*Received: 'digit'.*mean"
+    ):
+        training.get_preset("digit")
+
+
+def test_schedules_count_generator_steps_for_both_networks():
+    """k = 3: D's optimizer has made three updates when G's has made one."""
+    preset = small(
+        optimizer="sgd",
+        discriminator_steps=3,
+        learning_rate_divisor=1.5,
+        momentum_final_epoch=3,
+        batch_size=100,
+    )
+    data = keras_gan.datasets.load("digits", "train")
+    gan = training.build(preset, data)
+    rates, momenta = zip(
+        *(
+            (
+                float(optimizer._learning_rate(steps * updates)),
+                float(optimizer.momentum(steps * updates)),
+            )
+            for steps in (2, 9)
+            for optimizer, updates in (
+                (gan.generator_optimizer, 1),
+                (gan.discriminator_optimizer, 3),
+            )
+        ),
+        strict=True,
+    )
+    assert rates == pytest.approx([1e-3 / 1.5**2] * 2 + [1e-3 / 1.5**9] * 2, rel=1e-4)
+    assert momenta[0] == momenta[1] == 0.5 and momenta[2] == pytest.approx(momenta[3])
+    # ceil(1078 / 300) = 4 steps an epoch: the ramp goes from step 4 to step 12.
+    assert momenta[2] == pytest.approx(0.5 + 0.2 * 5 / 8)
+
+
+def test_options_that_a_builder_lacks_are_refused():
+    preset = small("ring8", generator_noise=0.5)
+    with pytest.raises(ValueError, match="generator_noise=0: toy_mlp has no such"):
+        training.build(preset, training.load_data(preset))
+
+
+# === A run ===
+
+
+def test_a_run_leaves_what_it_promises_and_can_be_drawn_from(tmp_path):
+    preset = small()
+    workdir = training.train(preset, tmp_path / "run")
+    assert sorted(path.name for path in workdir.iterdir()) == [
+        "config.json", "events", "gan.keras", "metrics.jsonl", "reals.png", "samples",
+    ]  # fmt: skip
+    config = runs.load_config(workdir)
+    assert config["preset"] == dataclasses.asdict(preset)
+    assert config["versions"]["keras"] == keras.__version__
+    assert config["data"]["examples"] == len(keras_gan.datasets.load("digits", "train"))
+
+    gan = runs.load_gan(workdir)
+    runs.write_samples(workdir, tmp_path / "samples.npz", 5, seed=3)
+    with np.load(tmp_path / "samples.npz", allow_pickle=False) as file:
+        np.testing.assert_allclose(file["samples"], gan.generate(5, seed=3), atol=1e-6)
+        assert file["value_range"].tolist() == [0.0, 1.0]
+    runs.write_samples(workdir / "gan.keras", tmp_path / "grid.png", 5, seed=3)
+    assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
+
+    report = training.evaluate(workdir, num_samples=200)
+    assert report == json.loads((workdir / "scores.json").read_text())
+    assert "held-out digits" in evaluation.format_report(report)
+
+
+def test_a_run_is_repeatable_and_not_overwritten_unasked(tmp_path):
+    preset = small(discriminator_steps=2)
+    weights = []
+    for name in ("a", "b"):
+        training.train(preset, tmp_path / name)
+        gan = runs.load_gan(tmp_path / name)
+        weights.append([variable.numpy() for variable in gan.trainable_variables])
+        keras.utils.set_random_seed(99)
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match="holds one.*--overwrite"):
+        training.train(preset, tmp_path / "a")
+    (tmp_path / "a" / "notes.txt").write_text("mine")
+    training.train(small(epochs=1), tmp_path / "a", overwrite=True)
+    assert len((tmp_path / "a" / "metrics.jsonl").read_text().splitlines()) == 1
+    assert (tmp_path / "a" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["gaussian1d", "ring8", "grid25"])
+def test_toy_presets_run(name, tmp_path):
+    workdir = training.train(small(name, epochs=1), tmp_path / name)
+    assert (workdir / "samples" / "epoch_00001.png").exists()
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["step"] == 100
+
+
+def test_a_diverging_run_stops_with_its_step_and_keeps_the_last_good_model(tmp_path):
+    preset = small(
+        "ring8", optimizer="sgd", generator_learning_rate=1e9, loss="minimax",
+        discriminator_learning_rate=1e9,
+    )  # fmt: skip
+    with pytest.raises(keras_gan.callbacks.NonFiniteLoss, match=r"at step \d+,"):
+        training.train(preset, tmp_path / "run")
+    assert not (tmp_path / "run" / "gan.keras").exists()
+
+
+def test_bad_data_leaves_no_directory(tmp_path):
+    preset = small(dataset=f"folder:{tmp_path}/nothing")
+    with pytest.raises(ValueError):
+        training.train(preset, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_directory_that_cannot_be_written_is_named_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="Received a file"):
+        training.train(small(), tmp_path / "file")
+    if os.geteuid() != 0:  # root writes anywhere
+        (tmp_path / "locked").mkdir(mode=0o500)
+        with pytest.raises(PermissionError, match="can be written.*--workdir"):
+            training.train(small(), tmp_path / "locked" / "run")
+
+
+def test_ctrl_c_saves_the_model(tmp_path, root):
+    """A real SIGINT to a real training; the step saved is the step said."""
+    process = subprocess.Popen(
+        [sys.executable, "scripts/train.py", f"--workdir={tmp_path}/run",
+         "--epochs=100000", "--set=sample_epochs=100000"],
+        cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    try:
+        for _ in range(600):
+            if metrics.exists() and process.poll() is None:
+                break
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    step = int(output.split("Stopped at step ")[1].split(".")[0])
+    gan = runs.load_gan(tmp_path / "run")
+    assert int(gan.generator_optimizer.iterations) == step > 0
+
+
+def test_dry_run_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report = training.dry_run(small())
+    assert report["generator_parameters"] == 100 * 256 + 256 + 256 * 257 + 257 * 64
+    assert report["steps_per_epoch"] == 11 and report["peak_memory_gib"] > 0.1
+    assert "peak memory gib" in training.format_dry_run(report)
+    assert list(tmp_path.iterdir()) == []
+
+
+# === Reading a run ===
+
+
+def test_what_is_no_run_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"run's directory with a gan\.keras"):
+        runs.load_gan(tmp_path)
+    with pytest.raises(ValueError, match=r"run's directory with a config\.json"):
+        runs.load_config(tmp_path)
+    (tmp_path / "gan.keras").write_bytes(b"PK half a file")
+    with pytest.raises(ValueError, match="cannot be read"):
+        runs.load_gan(tmp_path)
+    with pytest.raises(ValueError, match=r"ends in \.png or \.npz"):
+        runs.write_samples(tmp_path, tmp_path / "x.jpg", 1, 0)
+    other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    other.save(tmp_path / "gan.keras")
+    with pytest.raises(ValueError, match="a GAN saved by keras_gan"):
+        runs.load_gan(tmp_path)
