@@ -17,45 +17,50 @@ def sample_plot(samples, examples=None, side=480):
         uint8 `(side, side, 3)`.
 
     Raises:
-        ValueError: samples of another shape.
+        ValueError: samples or examples of another shape, or none.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    samples = np.asarray(samples)
-    if samples.ndim != 2 or samples.shape[1] not in (1, 2):
-        raise ValueError(
-            f"Expected samples (N, 1) or (N, 2) to plot. Received: {samples.shape}"
-        )
-    figure = Figure(figsize=(side / 100, side / 100), dpi=100, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    samples = np.asarray(samples, np.float64)
     # The axes follow the data where it is known, so that pictures of one run compare.
-    frame = samples if examples is None else np.asarray(examples)
+    frame = samples if examples is None else np.asarray(examples, np.float64)
+    if (
+        samples.ndim != 2
+        or frame.shape[1:] != samples.shape[1:]
+        or not (samples.shape[1] in (1, 2) and len(samples) and len(frame))
+    ):
+        raise ValueError(
+            "Expected samples (N, 1) or (N, 2) to plot, and examples likewise. "
+            f"Received: {samples.shape} and {frame.shape}"
+        )
     low, high = frame.min(axis=0), frame.max(axis=0)
     margin = 0.25 * np.maximum(high - low, 1e-3)
     low, high = low - margin, high + margin
+    figure = Figure(figsize=(side / 100, side / 100), dpi=100, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
     if samples.shape[1] == 1:
         bins = np.linspace(low[0], high[0], 61)
-        options = {"bins": bins, "density": True}
+
+        def histogram(values, **options):
+            # Of all values: `density=True` would leave out those beyond the frame.
+            weights = np.full(len(values), 1 / (len(values) * (bins[1] - bins[0])))
+            axes.hist(values, bins=bins, weights=weights, **options)
+
         if examples is not None:
-            axes.hist(frame[:, 0], color="0.8", label="data", **options)
-        axes.hist(
-            samples[:, 0],
-            histtype="step",
-            color="tab:green",
-            label="samples",
-            **options,
-        )
+            histogram(frame[:, 0], color="0.8", label="data")
+        histogram(samples[:, 0], histtype="step", color="tab:green", label="samples")
         axes.set(xlabel="x", ylabel="density", xlim=(low[0], high[0]))
     else:
         if examples is not None:
-            axes.scatter(*frame.T, s=4, color="0.75", label="data", linewidths=0)
-        axes.scatter(
-            *samples.T, s=4, color="tab:green", label="samples", alpha=0.6, linewidths=0
-        )
+            axes.scatter(*frame.T, s=8, color="0.7", label="data", linewidths=0)
+        axes.scatter(*samples.T, s=5, color="green", label="samples", linewidths=0)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
-    axes.legend(loc="upper right", fontsize=8)
+    beyond = np.mean(((samples < low) | (samples > high)).any(axis=1))
+    if beyond:
+        axes.set_title(f"{100 * beyond:.1f}% of the samples lie outside", fontsize=8)
+    axes.legend(loc="upper right", fontsize=8, markerscale=2)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
 

@@ -3,6 +3,8 @@
 Reference: Goodfellow et al., Maxout Networks, arXiv 1302.4389.
 """
 
+import math
+
 import keras
 from keras import ops
 
@@ -96,7 +98,7 @@ class MaxoutConv2D(keras.layers.Layer):
     pooled width, filters)`.
 
     Raises:
-        ValueError: a size below 1, or an input of another rank.
+        ValueError: a size below 1, padding below 0, or an input of another rank.
     """
 
     def __init__(
@@ -119,6 +121,10 @@ class MaxoutConv2D(keras.layers.Layer):
             pool_size=pool_size,
             pool_strides=pool_strides,
         )
+        if not isinstance(padding, int) or padding < 0:
+            raise ValueError(
+                f"Expected padding to be an int >= 0. Received: {padding!r}"
+            )
         self.filters = filters
         self.pieces = pieces
         self.kernel_size = kernel_size
@@ -157,17 +163,19 @@ class MaxoutConv2D(keras.layers.Layer):
     def _pool(self, outputs):
         if self.pool_size == self.pool_strides == 1:
             return outputs
-        missing = [
-            (0, (self._pooled(size) - 1) * self.pool_strides + self.pool_size - size)
-            for size in outputs.shape[1:3]
-        ]
+        missing = []
+        for size in outputs.shape[1:3]:
+            end = (self._pooled(size) - 1) * self.pool_strides + self.pool_size
+            missing.append((0, max(0, end - size)))
         # Maxout units may be negative: a border of zeros would win the maximum.
         lowest = ops.cast(-1e30 if outputs.dtype != "float16" else -6e4, outputs.dtype)
         outputs = ops.pad(outputs, ((0, 0), *missing, (0, 0)), constant_values=lowest)
         return ops.max_pool(outputs, self.pool_size, self.pool_strides, "valid")
 
     def _pooled(self, size):
-        return max(0, -(-(size - self.pool_size) // self.pool_strides)) + 1
+        """The number of windows on an axis; each starts inside it."""
+        windows = max(0, math.ceil((size - self.pool_size) / self.pool_strides)) + 1
+        return min(windows, math.ceil(size / self.pool_strides))
 
     def compute_output_shape(self, input_shape):
         sizes = (

@@ -6,8 +6,8 @@ several builders share:
 
     image_shape: (H, W, C) of the samples (`sample_shape` where they are no images).
     latent_dim: int, L.
-    generator_noise: float >= 0, standard deviation of Gaussian noise added to each
-        hidden layer of the generator in training.
+    generator_noise: float in [0, 1] (Keras's bound), standard deviation of Gaussian
+        noise added to each hidden layer of the generator in training.
     generator_dropout: float in [0, 1), share of each hidden layer of the generator
         dropped out in training.
     seed: int or None, of initial weights, noise and dropout masks.
@@ -317,6 +317,11 @@ def _max_norm():
 
 def _disturbance(draw, noise, dropout):
     """The layers that disturb a hidden layer of the generator in training, if any."""
+    if not (0 <= noise <= 1 and 0 <= dropout < 1):
+        raise ValueError(
+            "Expected generator_noise in [0, 1] and generator_dropout in [0, 1). "
+            f"Received: {noise} and {dropout}"
+        )
 
     def disturb():
         disturbing = []

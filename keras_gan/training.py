@@ -78,7 +78,7 @@ _LIMITS = {
     "discriminator_learning_rate": _POSITIVE,
     "learning_rate_divisor": _AT_LEAST_ONE,
     "min_learning_rate": _NOT_NEGATIVE,
-    "generator_noise": _NOT_NEGATIVE,
+    "generator_noise": (lambda value: 0 <= value <= 1, "in [0, 1]"),
     "generator_dropout": _SHARE,
     "initial_momentum": _SHARE,
     "final_momentum": _SHARE,

@@ -11,10 +11,15 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def fresh_keras():
-    """Names and the global seed do not depend on the tests that ran before."""
+    """A module's graphs do not pile up on those of the modules before."""
     keras.backend.clear_session()
+
+
+@pytest.fixture(autouse=True)
+def global_seed():
+    """What a test draws from the global seed does not depend on those before it."""
     keras.utils.set_random_seed(0)
 
 

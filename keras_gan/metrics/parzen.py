@@ -5,6 +5,8 @@ on the evaluation of generative models, arXiv 1511.01844): read it beside the sa
 estimate with training examples as centres.
 """
 
+import math
+
 import numpy as np
 
 
@@ -27,15 +29,17 @@ def parzen_log_likelihood(examples, centres, sigma, block_size=1000):
     Raises:
         ValueError: sigma <= 0, no centres, or examples of another size.
     """
-    examples = np.asarray(examples, np.float64).reshape(len(examples), -1)
-    centres = np.asarray(centres, np.float64).reshape(len(centres), -1)
+    examples = np.asarray(examples, np.float64)
+    centres = np.asarray(centres, np.float64)
     if not sigma > 0:
         raise ValueError(f"Expected sigma > 0. Received: {sigma}")
-    if not len(centres) or examples.shape[1] != centres.shape[1]:
+    if not len(centres) or examples.shape[1:] != centres.shape[1:]:
         raise ValueError(
-            "Expected examples (M, D) and centres (N, D), N >= 1. "
+            "Expected examples (M, ...) and centres (N, ...) of one shape, N >= 1. "
             f"Received: {examples.shape} and {centres.shape}"
         )
+    size = math.prod(centres.shape[1:])
+    examples, centres = examples.reshape(-1, size), centres.reshape(-1, size)
     origin = centres.mean(axis=0)
     centres = centres - origin
     centre_norms = np.sum(centres**2, axis=1)

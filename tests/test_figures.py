@@ -1,0 +1,128 @@
+"""Pictures of samples: shapes, and that they show what they are given."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from keras_gan import figures, images
+
+
+def normal(count, dimensions, mean=0.0, seed=0):
+    return np.random.default_rng(seed).normal(mean, 1.0, (count, dimensions))
+
+
+def greenish(picture):
+    """Where a sample is drawn, through the scatter plot's transparency as well."""
+    red, green, blue = np.moveaxis(picture.astype(int), -1, 0)
+    return (green - red > 30) & (green - blue > 30)
+
+
+def share_of_grey(picture, level):
+    return (picture == level).all(axis=-1).mean()
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_plot_is_a_square_picture_of_its_samples(dimensions):
+    data = normal(300, dimensions)
+    first = figures.sample_plot(normal(300, dimensions, seed=1), data)
+    assert first.shape == (480, 480, 3) and first.dtype == np.uint8
+    again = figures.sample_plot(normal(300, dimensions, seed=1), data)
+    np.testing.assert_array_equal(again, first)
+    # Samples in green, data in grey; without data no grey area.
+    assert 0.001 < greenish(first).mean() < 0.5
+    level = 204 if dimensions == 1 else 178
+    alone = figures.sample_plot(normal(300, dimensions, seed=1))
+    assert share_of_grey(first, level) > 5 * share_of_grey(alone, level)
+    # The axes follow the data, so samples that move are seen to move: by one of about
+    # nine units that are shown.
+    moved = figures.sample_plot(normal(300, dimensions, mean=1.0, seed=1), data)
+    columns = [np.nonzero(greenish(x))[1].mean() for x in (first, moved)]
+    assert columns[1] > columns[0] + 15
+
+
+def test_plot_has_the_side_that_is_asked_for():
+    for side in (201, 230, 402):
+        # 230 / 100 * 100 is 229.99999999999997 in floating point.
+        picture = figures.sample_plot(normal(10, 2), side=side)
+        assert picture.shape == (side, side, 3)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_samples_far_from_the_data_can_be_plotted(dimensions):
+    """A generator at its start, or one that collapsed: no sample in the frame."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        picture = figures.sample_plot(
+            normal(50, dimensions, mean=1000.0), normal(50, dimensions)
+        )
+    assert picture.shape == (480, 480, 3)
+
+
+def test_a_histogram_shows_the_density_of_all_samples():
+    """Half of the samples fall outside of the frame: the other half is half as high.
+
+    The data is uniform, so that samples of the same law fill the same height.
+    """
+    data = np.random.default_rng(0).uniform(0, 1, (100_000, 1))
+    inside = np.random.default_rng(1).uniform(0, 1, (100_000, 1))
+    samples = np.concatenate([inside, inside + 1000.0])
+
+    def height(picture):
+        """Rows between the plateau of the samples' outline and the axis."""
+        columns = slice(200, 280)
+        row = np.argmax(greenish(picture[:, columns]).sum(axis=1))
+        grey = (picture[:, columns] == 204).all(axis=-1)
+        bottom = np.nonzero(grey.any(axis=1))[0].max()
+        return bottom - row
+
+    whole = height(figures.sample_plot(inside, data))
+    half = height(figures.sample_plot(samples, data))
+    assert whole > 200
+    assert half == pytest.approx(whole / 2, rel=0.1)
+
+
+def test_samples_all_equal_can_be_plotted():
+    for dimensions in (1, 2):
+        picture = figures.sample_plot(np.full((20, dimensions), 3.0))
+        assert greenish(picture).any()
+
+
+def test_plot_refuses_samples_of_another_shape():
+    for shape in ((5, 3), (5,), (5, 2, 1)):
+        with pytest.raises(ValueError, match=r"^Expected samples \(N, 1\)") as error:
+            figures.sample_plot(np.zeros(shape))
+        assert str(shape) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_plot_refuses_examples_of_another_width():
+    for samples, examples in (((5, 1), (5, 2)), ((5, 2), (5, 1))):
+        with pytest.raises(ValueError, match="^Expected "):
+            figures.sample_plot(np.zeros(samples), np.zeros(examples))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_picture_of_images_is_their_enlarged_grid(channels):
+    samples = np.random.default_rng(0).uniform(-1, 1, (5, 8, 8, channels))
+    picture = figures.sample_picture(samples, (-1.0, 1.0))
+    # Two rows and three columns of 9 pixels and a margin: 19 x 28, times 18.
+    assert picture.shape == (19 * 18, 28 * 18, channels)
+    assert picture.dtype == np.uint8
+    tiles = picture[::18, ::18]
+    expected = images.to_uint8(samples, (-1.0, 1.0))
+    np.testing.assert_array_equal(tiles[1:9, 10:18], expected[1])
+    np.testing.assert_array_equal(tiles[10:18, 1:9], expected[3])
+    changed = samples.copy()
+    changed[4] *= -1
+    assert (figures.sample_picture(changed, (-1.0, 1.0)) != picture).any()
+
+
+def test_picture_without_a_value_range_is_the_plot():
+    samples, data = normal(50, 2), normal(50, 2, seed=1)
+    np.testing.assert_array_equal(
+        figures.sample_picture(samples, None, data), figures.sample_plot(samples, data)
+    )
+    with pytest.raises(ValueError, match=r"Received: \(5, 8, 8, 1\)"):
+        figures.sample_picture(np.zeros((5, 8, 8, 1)), None)
+    with pytest.raises(ValueError, match=r"Received: uint8 \(50, 2\)"):
+        figures.sample_picture(samples, (0.0, 1.0))

@@ -1,0 +1,108 @@
+"""The scripts as a user runs them, and what they do with a user's mistakes."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+SCRIPTS = ("train", "generate", "evaluate")
+
+
+def run(root, *arguments, cwd=None, **environment):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd or root,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("flag", ["--help", "--prest=digits"])
+def test_help_and_misspelt_flags_end_without_tensorflow(root, script, flag):
+    code = (
+        "import runpy, sys\n"
+        f"sys.path.insert(0, 'scripts'); sys.argv = ['{script}.py', '{flag}']\n"
+        "try:\n"
+        f"    runpy.run_path('scripts/{script}.py', run_name='__main__')\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "heavy = {'tensorflow', 'keras', 'keras_gan', 'numpy'} & set(sys.modules)\n"
+        "print('loaded:', sorted(heavy))\n"
+    )
+    process = run(root, "-c", code)
+    assert "loaded: []" in process.stdout
+    text = process.stdout + process.stderr
+    assert "Traceback" not in text
+    assert ("--seed" in text) if flag == "--help" else ("Unknown command line" in text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--preset=digit"], "Expected a preset among digits"),
+        (["--loss=hinge"], "Expected loss to be str, one of"),
+        (
+            ["--discriminator_steps=0"],
+            "Expected discriminator_steps to be int, at least",
+        ),
+        (["--set=epochs"], "Expected --set=field=value"),
+        (["--set=epoch=3"], "Did you mean 'epochs'?"),
+        (["--dataset=digitz"], "Did you mean 'digits'?"),
+        (["--preset=tfd"], "TFD_48x48.mat"),
+        (["stray"], "Expected only flags"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_leaves_nothing(
+    root, tmp_path, arguments, message
+):
+    process = run(root, str(root / "scripts" / "train.py"), *arguments, cwd=tmp_path)
+    assert process.returncode == 1, process.stderr
+    text = process.stdout + process.stderr
+    assert message in text and "Traceback" not in text
+    if arguments != ["stray"]:  # absl's own form, with the usage below it
+        (line,) = (line for line in text.splitlines() if message in line)
+        assert line.startswith("error: Expected")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_generate_evaluate(root, tmp_path):
+    scripts = root / "scripts"
+    process = run(
+        root, str(scripts / "train.py"), "--epochs=1", "--seed=3", "--batch_size=50",
+        "--discriminator_steps=2", "--loss=minimax", "--set=latent_dim=20",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    assert "Next: python scripts/generate.py --model=runs/digits" in process.stdout
+    outputs = []
+    for name in ("a", "b"):
+        process = run(
+            root, str(scripts / "generate.py"), "--model=runs/digits", "--seed=7",
+            "--num_samples=12", f"--output={name}.npz", cwd=tmp_path,
+        )  # fmt: skip
+        assert process.returncode == 0, process.stderr
+        with np.load(tmp_path / f"{name}.npz", allow_pickle=False) as file:
+            outputs.append(file["samples"])
+    assert outputs[0].shape == (12, 8, 8, 1)
+    np.testing.assert_array_equal(*outputs)  # across processes
+    process = run(
+        root, str(scripts / "evaluate.py"), "--model=runs/digits", "--num_samples=100",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    for words in ("Gaussian draws", "Parzen LL", "accuracy of D", "at the start"):
+        assert words in process.stdout
+    process = run(root, str(scripts / "train.py"), cwd=tmp_path)
+    assert process.returncode == 1 and "--overwrite" in process.stderr
+    process = run(root, str(scripts / "generate.py"), "--model=nothing", cwd=tmp_path)
+    assert process.returncode == 1 and "error: Expected a run's" in process.stderr
+
+
+def test_every_script_is_short(root):
+    for path in (root / "scripts").glob("*.py"):
+        assert len(path.read_text().splitlines()) < 90, path
