@@ -4,7 +4,8 @@ A preset says everything that a training needs. Those named after the paper's
 experiments follow the recipes that its authors released, with one difference: the
 recipes update both networks at once on shared samples and halve the discriminator's
 loss; Algorithm 1 as the paper prints it alternates, with fresh latents. SGD on half a
-loss is SGD at half the rate, so the discriminator's rate here is half the recipe's.
+loss is SGD at half the rate, so the discriminator's rate here is half the recipe's,
+except where a preset says otherwise.
 """
 
 import dataclasses
@@ -92,20 +93,23 @@ _PRESETS = (
         dataset="digits",
         networks="digits_mlp",
         optimizer="adam",
-        epochs=400,
-        generator_learning_rate=1e-3,
-        discriminator_learning_rate=1e-3,
-        sample_epochs=20,
+        epochs=500,
+        # 3e-3, divided by 33 over the training's 5,500 steps.
+        generator_learning_rate=3e-3,
+        discriminator_learning_rate=3e-3,
+        learning_rate_divisor=1.000636,
+        sample_epochs=25,
     ),
     Preset(
         name="mnist",
-        source=_PAPER,
+        source=f"{_PAPER}; but D's rate is the recipe's own .1, not half of it: at .05 "
+        "D won within three epochs (seeds 0, 2 and 3) or G made little but ones (seed 1)",
         dataset="mnist",
         networks="paper_mnist_mlp",
         # The paper does not print when it stopped. The momentum saturates here.
         epochs=250,
         generator_learning_rate=0.1,
-        discriminator_learning_rate=0.05,
+        discriminator_learning_rate=0.1,
         **_RECIPE,
     ),
     _TFD,

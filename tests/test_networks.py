@@ -47,15 +47,15 @@ def describe(model):
     return described
 
 
-def maxout_mlp(units):
+def maxout_mlp(units, rates=(0.2, 0.5)):
     """The recipes' fully connected discriminator."""
     return [
         ("Flatten",),
-        ("Dropout", 0.2),
+        ("Dropout", rates[0]),
         ("Maxout", units, 5),
-        ("Dropout", 0.5),
+        ("Dropout", rates[1]),
         ("Maxout", units, 5),
-        ("Dropout", 0.5),
+        ("Dropout", rates[1]),
         ("Dense", 1, "linear"),
     ]
 
@@ -292,17 +292,17 @@ def test_digits_mlp():
     generator, discriminator = networks.digits_mlp((8, 8, 1), seed=1)
     assert describe(generator) == [
         ("Dense", 256, "relu"),
-        ("Dense", 256, "relu"),
+        ("Dense", 512, "relu"),
         ("Dense", 64, "sigmoid"),
         ("Reshape", (8, 8, 1)),
     ]
-    assert describe(discriminator) == maxout_mlp(128)
-    # 101 * 256 + 257 * 256 + 257 * 64, 65 * 640 + 129 * 640 + 129.
-    assert generator.count_params() == 25_856 + 65_792 + 16_448
-    assert discriminator.count_params() == 41_600 + 82_560 + 129
+    assert describe(discriminator) == maxout_mlp(256, (0.1, 0.4))
+    # 101 * 256 + 257 * 512 + 513 * 64, 65 * 1280 + 257 * 1280 + 257.
+    assert generator.count_params() == 25_856 + 131_584 + 32_832
+    assert discriminator.count_params() == 83_200 + 328_960 + 257
     # Glorot: sqrt(6 / (inputs + outputs)).
-    check_initial_weights(generator, np.sqrt([6 / 356, 6 / 512, 6 / 320]))
-    check_initial_weights(discriminator, np.sqrt([6 / 704, 6 / 768, 6 / 129]))
+    check_initial_weights(generator, np.sqrt([6 / 356, 6 / 768, 6 / 576]))
+    check_initial_weights(discriminator, np.sqrt([6 / 1344, 6 / 1536, 6 / 257]))
     check_seeds_differ(generator, discriminator)
 
 
@@ -365,7 +365,8 @@ def probe(network, kind):
 
 
 def test_generator_noise_and_dropout_appear_where_they_are_asked_for():
-    hidden, output = ("Dense", 256, "relu"), ("Dense", 64, "sigmoid")
+    first, second = ("Dense", 256, "relu"), ("Dense", 512, "relu")
+    output = ("Dense", 64, "sigmoid")
     for options, between in (
         ({"generator_noise": 0.3}, [("GaussianNoise", 0.3)]),
         ({"generator_dropout": 0.4}, [("Dropout", 0.4)]),
@@ -375,9 +376,9 @@ def test_generator_noise_and_dropout_appear_where_they_are_asked_for():
         ),
     ):
         generator, discriminator = networks.digits_mlp((8, 8, 1), seed=1, **options)
-        expected = [hidden, *between, hidden, *between, output]
+        expected = [first, *between, second, *between, output]
         assert describe(generator)[:-1] == expected
-        assert describe(discriminator) == maxout_mlp(128)
+        assert describe(discriminator) == maxout_mlp(256, (0.1, 0.4))
         check_seeds_differ(generator, discriminator)
         latents = np.random.default_rng(0).normal(size=(4, 100)).astype(np.float32)
         still = generator(latents, training=False).numpy()
@@ -411,13 +412,13 @@ def test_noise_has_its_deviation_and_dropout_its_share_and_scale():
         latents, training=True
     ):
         noise = (after - before).numpy()
-        # 128,000 draws.
+        # 128,000 draws at least.
         assert noise.std() == pytest.approx(0.3, rel=0.01)
         assert noise.mean() == pytest.approx(0.0, abs=0.005)
     samples = rng.uniform(0.1, 1, (500, 8, 8, 1)).astype(np.float32)
     for network, inputs, keeps in (
         (generator, latents, [0.6, 0.6]),
-        (discriminator, samples, [0.8, 0.5, 0.5]),
+        (discriminator, samples, [0.9, 0.6, 0.6]),
     ):
         pairs = probe(network, keras.layers.Dropout)(inputs, training=True)
         assert len(pairs) == len(keeps)

@@ -1,0 +1,23 @@
+"""The README's code runs as it stands, and its pictures and links exist."""
+
+import re
+
+import numpy as np
+
+
+def test_the_code_of_the_readme_runs(root, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.+?)```", (root / "README.md").read_text(), re.S)
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    samples = names["gan"].generate(16, seed=0)
+    assert samples.shape == (16, 8, 8, 1) and samples.dtype == np.float32
+    assert (tmp_path / "runs/digits/samples/epoch_00050.png").exists()
+    assert int(names["gan"].generator_optimizer.iterations) == 50 * 6
+
+
+def test_links_and_pictures_of_the_readme_and_docs_exist(root):
+    for page in [root / "README.md", root / "CONTRIBUTING.md", *root.glob("docs/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
