@@ -91,7 +91,7 @@ def grid(images, columns=None, margin=1, fill=128):
     return picture
 
 
-def enlarge(picture, side=512):
+def enlarge(picture, side=640):
     """Repeats pixels by the largest whole factor that keeps a picture within `side`.
 
     Without it a grid of 8x8 digits is the size of a stamp, and viewers blur it.

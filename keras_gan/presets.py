@@ -103,7 +103,7 @@ _PRESETS = (
     Preset(
         name="mnist",
         source=f"{_PAPER}; but D's rate is the recipe's own .1, not half of it: at .05 "
-        "D won within three epochs (seeds 0, 2 and 3) or G made little but ones (seed 1)",
+        "D won (seeds 0, 2 and 3) or G made little but ones (seed 1)",
         dataset="mnist",
         networks="paper_mnist_mlp",
         # The paper does not print when it stopped. The momentum saturates here.
