@@ -86,6 +86,21 @@ _TFD = Preset(
     **_RECIPE,
 )
 
+_RING8 = Preset(
+    name="ring8",
+    source="this project; data as in PacGAN (arXiv 1712.04086)",
+    dataset="ring8",
+    networks="toy_mlp",
+    latent_prior="normal",
+    latent_dim=2,
+    optimizer="adam",
+    batch_size=500,
+    epochs=100,
+    generator_learning_rate=1e-3,
+    discriminator_learning_rate=1e-3,
+    sample_epochs=5,
+)
+
 _PRESETS = (
     Preset(
         name="digits",
@@ -160,34 +175,8 @@ _PRESETS = (
         generator_learning_rate=1e-3,
         discriminator_learning_rate=1e-3,
     ),
-    Preset(
-        name="ring8",
-        source="this project; data as in PacGAN (arXiv 1712.04086)",
-        dataset="ring8",
-        networks="toy_mlp",
-        latent_prior="normal",
-        latent_dim=2,
-        optimizer="adam",
-        batch_size=500,
-        epochs=100,
-        generator_learning_rate=1e-3,
-        discriminator_learning_rate=1e-3,
-        sample_epochs=5,
-    ),
-    Preset(
-        name="grid25",
-        source="this project; data as in PacGAN (arXiv 1712.04086)",
-        dataset="grid25",
-        networks="toy_mlp",
-        latent_prior="normal",
-        latent_dim=2,
-        optimizer="adam",
-        batch_size=500,
-        epochs=100,
-        generator_learning_rate=1e-3,
-        discriminator_learning_rate=1e-3,
-        sample_epochs=5,
-    ),
+    _RING8,
+    dataclasses.replace(_RING8, name="grid25", dataset="grid25"),
 )
 
 PRESETS = {preset.name: preset for preset in _PRESETS}
