@@ -11,8 +11,17 @@ import tensorflow as tf
 from keras_gan import figures, files, images
 
 
-class NonFiniteLoss(ArithmeticError):
-    """A loss became NaN or infinite."""
+class TrainingDiverged(ArithmeticError):
+    """A loss or a weight became NaN or infinite."""
+
+
+def _diverged(gan, what):
+    step = int(gan.generator_optimizer.iterations)
+    return TrainingDiverged(
+        f"Expected finite losses and weights. Received NaN or infinity at step {step}, "
+        f"in {what}; the weights are spoilt: go back to the last saved model, and "
+        "lower the learning rates or check the data"
+    )
 
 
 class NonFiniteGuard(keras.callbacks.Callback):
@@ -22,7 +31,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
     callbacks that save: they then never see the spoilt weights.
 
     Raises:
-        NonFiniteLoss: from `fit`, with the step's number, counted from 1. With
+        TrainingDiverged: from `fit`, with the step's number, counted from 1. With
             `steps_per_execution` above 1, the last step of the execution.
     """
 
@@ -30,16 +39,11 @@ class NonFiniteGuard(keras.callbacks.Callback):
         # The logs are running means, in which NaN and infinity stay.
         spoilt = [name for name, value in logs.items() if not np.isfinite(value)]
         if spoilt:
-            step = int(self.model.generator_optimizer.iterations)
-            raise NonFiniteLoss(
-                f"Expected finite losses. Received NaN or infinity at step {step}, in "
-                f"{', '.join(sorted(spoilt))}; the weights are spoilt: go back to the "
-                "last saved model, and lower the learning rates or check the data"
-            )
+            raise _diverged(self.model, ", ".join(sorted(spoilt)))
 
 
 class SampleGrid(keras.callbacks.Callback):
-    """Draws samples of fixed latents: one PNG before the training, then as it goes.
+    """Draws samples of fixed latents: a PNG before the first step, then as it goes.
 
     Images become a grid; samples in one or two dimensions, of a GAN with
     `value_range=None`, a histogram or a scatter plot.
@@ -63,6 +67,8 @@ class SampleGrid(keras.callbacks.Callback):
         summary_writer=None,
     ):
         super().__init__()
+        if not isinstance(every, int) or every < 1:
+            raise ValueError(f"Expected `every` to be an int >= 1. Received: {every!r}")
         self.directory = pathlib.Path(directory)
         self.num_samples = num_samples
         self.every = every
@@ -71,8 +77,9 @@ class SampleGrid(keras.callbacks.Callback):
         self.summary_writer = summary_writer
 
     def on_train_begin(self, logs=None):
-        self._drawn = None
-        self._draw(0)
+        self._drawn = self._epoch = None
+        if int(self.model.generator_optimizer.iterations) == 0:
+            self._draw(0)
 
     def on_epoch_end(self, epoch, logs=None):
         self._epoch = epoch + 1
@@ -132,8 +139,14 @@ class MetricsLog(keras.callbacks.Callback):
 class SaveModel(keras.callbacks.Callback):
     """Saves the model at each epoch's end: the file holds the old one or the new one.
 
+    A model with a weight that is not finite never replaces a good one: the step that
+    spoils the weights may be the epoch's last, and a ReLU may hide a NaN from the loss.
+
     Args:
         path: str or path-like, ends in `.keras`.
+
+    Raises:
+        TrainingDiverged: from `fit`, instead of saving such a model.
     """
 
     def __init__(self, path):
@@ -144,5 +157,13 @@ class SaveModel(keras.callbacks.Callback):
         self.save()
 
     def save(self):
+        spoilt = [
+            variable.path
+            for variable in self.model.weights
+            if variable.dtype.startswith(("float", "bfloat"))
+            and not np.isfinite(keras.ops.convert_to_numpy(variable)).all()
+        ]
+        if spoilt:
+            raise _diverged(self.model, f"the weights {', '.join(spoilt)}")
         with files.replacing(self.path) as temporary:
             self.model.save(temporary)

@@ -62,10 +62,9 @@ class GAN(keras.Model):
 
         # === Config ===
         self.value_range = images.check_value_range(value_range)
-        self.seed = seed
-
         # === Randomness ===
         training_seed, sampling_seed = _spread_seed(seed, [generator, discriminator])
+        self.seed = None if seed is None else int(seed)
         self._training_seeds = keras.random.SeedGenerator(training_seed)
         # Of its own, so that evaluating or drawing samples never changes a training.
         self._sampling_seeds = keras.random.SeedGenerator(sampling_seed)
@@ -98,9 +97,10 @@ class GAN(keras.Model):
             jit_compile, steps_per_execution, run_eagerly: as in `keras.Model.compile`.
 
         Raises:
-            ValueError: an unknown loss, k < 1, or one optimizer for both networks.
+            ValueError: an unknown loss, k < 1, one optimizer for both networks, or what
+                cannot be saved.
         """
-        if not isinstance(discriminator_steps, int) or discriminator_steps < 1:
+        if not _is_int(discriminator_steps) or discriminator_steps < 1:
             raise ValueError(
                 "Expected `discriminator_steps` (k of Algorithm 1) to be an int >= 1. "
                 f"Received: {discriminator_steps!r}"
@@ -108,6 +108,12 @@ class GAN(keras.Model):
         loss = losses.get(loss)
         generator_optimizer = keras.optimizers.get(generator_optimizer)
         discriminator_optimizer = keras.optimizers.get(discriminator_optimizer)
+        for optimizer in (generator_optimizer, discriminator_optimizer):
+            if not isinstance(optimizer, keras.optimizers.Optimizer):
+                raise ValueError(
+                    "Expected two Keras optimizers, or their names. "
+                    f"Received: {optimizer!r}"
+                )
         if generator_optimizer is discriminator_optimizer:
             raise ValueError(
                 "Expected two optimizers, one for each network: an optimizer keeps "
@@ -120,7 +126,7 @@ class GAN(keras.Model):
             run_eagerly=run_eagerly,
         )
         self.adversarial_loss = loss
-        self.discriminator_steps = discriminator_steps
+        self.discriminator_steps = int(discriminator_steps)
         self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
         # Built now, so that a saved model finds the slots when it is loaded.
@@ -130,11 +136,20 @@ class GAN(keras.Model):
             "generator_optimizer": generator_optimizer,
             "discriminator_optimizer": discriminator_optimizer,
             "loss": loss,
-            "discriminator_steps": discriminator_steps,
+            "discriminator_steps": int(discriminator_steps),
             "jit_compile": jit_compile,
             "steps_per_execution": steps_per_execution,
             "run_eagerly": run_eagerly,
         }
+        try:
+            self.get_compile_config()
+        except (TypeError, ValueError, NotImplementedError) as error:
+            # Here, not when the model is saved after the first epoch.
+            raise ValueError(
+                "Expected a loss and optimizers that Keras can serialise (a loss with "
+                f"`get_config`, see `losses.AdversarialLoss`). Received: {loss!r}, "
+                f"{generator_optimizer!r}, {discriminator_optimizer!r}"
+            ) from error
 
     # === Algorithm 1 ===
 
@@ -142,9 +157,10 @@ class GAN(keras.Model):
         """The body of Algorithm 1: k discriminator updates, then one of the generator.
 
         A batch of n = k * m examples is dealt out: minibatch j is its rows j::k, so
-        that sizes differ by at most one and nothing is dropped. An empty minibatch (n <
-        k, the last batch of an epoch) contributes a loss of zero. Every step draws
-        fresh latents.
+        that sizes differ by at most one and nothing is dropped. Every step draws fresh
+        latents. Where n < k, in the last batch of an epoch, the minibatches that come
+        out empty contribute a gradient of zero and nothing to the logs: momentum still
+        coasts, and running statistics see the batch's last example again.
 
         Both networks run with `training=True` throughout, as in the paper, which drops
         out units of D in G's update too. Of the trainable variables only those of the
@@ -156,22 +172,25 @@ class GAN(keras.Model):
 
         Returns:
             dict of the running means named in the class.
+
+        Raises:
+            ValueError: while tracing, data of another shape or dtype, or batches that
+                are known to have fewer than k rows.
         """
         minibatches = self._deal(self._examples(data))
         for real, size in minibatches:
             latents = self._latents(self._training_seeds, size)
             with tf.GradientTape() as tape:
                 loss, terms = self.discriminator_objective(real, latents, training=True)
-                loss *= _share(size)
             weights = self.discriminator.trainable_variables
-            self.discriminator_optimizer.apply(tape.gradient(loss, weights), weights)
+            gradients = _unless_empty(tape.gradient(loss, weights), size)
+            self.discriminator_optimizer.apply(gradients, weights)
             self._log(terms, size)
 
         _, size = minibatches[0]
         latents = self._latents(self._training_seeds, size)
         with tf.GradientTape() as tape:
             loss, terms = self.generator_objective(latents, training=True)
-            loss *= _share(size)
         weights = self.generator.trainable_variables
         self.generator_optimizer.apply(tape.gradient(loss, weights), weights)
         self._log(terms, size)
@@ -186,14 +205,15 @@ class GAN(keras.Model):
             training: bool, passed to both networks.
 
         Returns:
-            (scalar loss, dict of scalars): the adversarial loss plus what D's layers
-            add (weight regularisers); `value` is V(D, G) whatever the loss is.
+            (scalar loss, dict of scalars): the adversarial loss plus D's weight
+            regularisers (losses that layers add by themselves do not count); `value` is
+            V(D, G) whatever the loss is.
         """
         fake = self.generator(latents, training=training)
         real_logits = self.discriminator(real, training=training)
         fake_logits = self.discriminator(fake, training=training)
         loss = self.adversarial_loss.discriminator_loss(real_logits, fake_logits)
-        loss += sum(self.discriminator.losses)
+        loss += _weight_penalty(self.discriminator)
         return loss, {
             "discriminator_loss": loss,
             "value": losses.value(real_logits, fake_logits),
@@ -205,13 +225,13 @@ class GAN(keras.Model):
         """What G descends on one minibatch of latents `(m, L)`, and the terms to log.
 
         Returns:
-            (scalar loss, dict of scalars): the adversarial loss plus what G's layers
-            add (weight regularisers).
+            (scalar loss, dict of scalars): the adversarial loss plus G's weight
+            regularisers.
         """
         fake = self.generator(latents, training=training)
         fake_logits = self.discriminator(fake, training=training)
         loss = self.adversarial_loss.generator_loss(fake_logits)
-        loss += sum(self.generator.losses)
+        loss += _weight_penalty(self.generator)
         return loss, {"generator_loss": loss}
 
     def test_step(self, data):
@@ -236,16 +256,21 @@ class GAN(keras.Model):
 
         Args:
             num_samples: int >= 1.
-            seed: int or None. The same seed gives the same samples in any process and
-                for any batch size; None draws new ones at each call.
+            seed: int or None. The same seed gives the same samples in any process and,
+                up to the rounding of sums, for any batch size; None draws new ones at
+                each call.
             batch_size: int, samples that the generator makes at once.
 
         Returns:
             float32 array `(num_samples, *sample_shape)`, in `value_range`.
         """
-        if not isinstance(num_samples, (int, np.integer)) or num_samples < 1:
+        if not _is_int(num_samples) or num_samples < 1:
             raise ValueError(
                 f"Expected num_samples to be an int >= 1. Received: {num_samples!r}"
+            )
+        if not _is_int(batch_size) or batch_size < 1:
+            raise ValueError(
+                f"Expected batch_size to be an int >= 1. Received: {batch_size!r}"
             )
         if seed is None:
             seed = self._sampling_seeds.next()
@@ -311,8 +336,8 @@ class GAN(keras.Model):
     def _deal(self, examples, parts=None):
         """[(examples, size), ...]: minibatch j is the rows j::k.
 
-        An empty one becomes a row of zeros of size 0: networks must not see an empty
-        batch, whose mean is NaN, in batch normalisation say.
+        An empty one has size 0, and the batch's last row for examples: networks must
+        not see an empty batch, whose mean is NaN, in batch normalisation say.
         """
         k = parts or self.discriminator_steps
         rows = examples.shape[0]
@@ -321,28 +346,57 @@ class GAN(keras.Model):
                 f"Expected batches of at least k = {k} examples: `discriminator_steps` "
                 f"minibatches are dealt out of each. Received batches of {rows}."
             )
-        if k == 1 and rows:
+        if rows is None:
+            rows = tf.shape(examples)[0]
+        if k == 1:
             return [(examples, rows)]
-        minibatches = []
-        for j in range(k):
-            real = examples[j::k]
-            size = tf.shape(real)[0]
-            missing = tf.maximum(1 - size, 0)
-            padding = [[0, missing]] + [[0, 0]] * (len(real.shape) - 1)
-            minibatches.append((tf.pad(real, padding), size))
-        return minibatches
+        return [
+            (
+                examples[tf.minimum(j, rows - 1) :: k],
+                tf.maximum(rows - j + k - 1, 0) // k,
+            )
+            for j in range(k)
+        ]
 
     def _latents(self, seed_generator, size):
         return self.latent_prior.sample(tf.maximum(size, 1), seed_generator.next())
 
     def _log(self, terms, size):
         for name, term in terms.items():
+            term = tf.where(size > 0, term, 0.0)  # 0 * NaN is NaN
             self._trackers[name].update_state(term, sample_weight=size)
 
 
-def _share(size):
-    """The weight of a minibatch's loss in its update: 0 for an empty one, else 1."""
-    return tf.cast(tf.minimum(size, 1), tf.float32)
+def _unless_empty(gradients, size):
+    """The gradients, or zeros where the minibatch is empty.
+
+    A choice, not a product, for 0 * NaN is NaN; and no `tf.where`, which would cost a
+    pass over all weights at each step.
+    """
+    if isinstance(size, int):
+        return gradients
+    known = [gradient for gradient in gradients if gradient is not None]
+    chosen = iter(
+        tf.cond(
+            size > 0,
+            lambda: [tf.identity(gradient) for gradient in known],
+            lambda: [tf.zeros_like(gradient) for gradient in known],
+        )
+    )
+    return [None if gradient is None else next(chosen) for gradient in gradients]
+
+
+def _weight_penalty(network):
+    """The sum of the weight regularisers of a network's trainable weights."""
+    return sum(
+        variable.regularizer(variable)
+        for variable in network.trainable_variables
+        if variable.regularizer is not None
+    )
+
+
+def _is_int(value):
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _check_fit(generator, discriminator, latent_prior):
@@ -375,7 +429,7 @@ def _output_shape(network, role, input_shape, source):
         raise ValueError(f"{misfit} with input shape {declared}.")
     try:
         output = network(keras.KerasTensor((None, *input_shape), dtype="float32"))
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # whatever a user's own network raises
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"{misfit}, which fails on it: {reason}") from error
     if not isinstance(output, keras.KerasTensor):
@@ -393,7 +447,7 @@ def _spread_seed(seed, networks):
     """
     if seed is None:
         return None, None
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+    if not _is_int(seed) or not 0 <= seed < 2**32:
         raise ValueError(
             f"Expected `seed` to be an int in [0, 2**32) or None. Received: {seed!r}"
         )
@@ -403,7 +457,7 @@ def _spread_seed(seed, networks):
         for variable in network.variables
         if variable.name == "seed_generator_state"
     ]
-    training, sampling, *layers = np.random.SeedSequence(seed).generate_state(
+    training, sampling, *layers = np.random.SeedSequence(int(seed)).generate_state(
         2 + len(states)
     )
     for state, layer_seed in zip(states, layers, strict=True):

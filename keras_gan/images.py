@@ -54,6 +54,20 @@ def to_uint8(images, value_range):
     return np.round(to_unit(images, value_range) * 255.0).astype(np.uint8)
 
 
+def from_uint8(pixels, value_range):
+    """Maps 0..255 linearly to `value_range`.
+
+    Args:
+        pixels: float array or tensor of any shape, in 0..255.
+        value_range: (low, high).
+
+    Returns:
+        what `pixels` is, in `value_range`.
+    """
+    low, high = value_range
+    return pixels / 255.0 * (high - low) + low
+
+
 def grid(images, columns=None, margin=1, fill=128):
     """Tiles images into one picture, row by row.
 

@@ -71,8 +71,8 @@ class LatentPrior:
             )
         self.distribution = distribution
         self.latent_dim = int(distribution.event_shape[0])
-        # A prior that cannot be saved fails here, not after the training.
-        self.get_config()
+        # A prior that cannot be saved or rebuilt fails here, not after the training.
+        _deserialize(_serialize(distribution))
 
     def sample(self, num_samples, seed):
         """Latents z ~ p_z(z).
@@ -187,7 +187,8 @@ def _serialize(value):
         return value
     if isinstance(value, tf.DType):
         return {"dtype": value.name}
-    if isinstance(value, (list, tuple)) and not _is_numeric(value):
+    if isinstance(value, (list, tuple)):
+        # Not as an array: TFP takes Python numbers for float32, NumPy for float64.
         return [_serialize(item) for item in value]
     if _is_numeric(value):
         array = np.asarray(value)

@@ -17,6 +17,8 @@ EVENTS = "events"
 SAMPLES = "samples"
 REALS = "reals.png"
 SCORES = "scores.json"
+# Everything of a run, which a run that takes its place removes.
+CONTENTS = (CONFIG, METRICS, MODEL, EVENTS, SAMPLES, REALS, SCORES)
 
 
 def load_gan(path):
@@ -56,8 +58,12 @@ def load_config(workdir):
     """
     path = pathlib.Path(workdir) / CONFIG
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        config = json.loads(path.read_text())
+        missing = {"preset", "data_dir"} - set(config)
+        if missing or "name" not in config["preset"]:
+            raise ValueError("it does not describe one")
+        return config
+    except (OSError, ValueError, TypeError) as error:
         raise ValueError(
             f"Expected a run's directory with a {CONFIG}. Received: {workdir} ({error})"
         ) from error
@@ -82,6 +88,8 @@ def write_samples(model, output, num_samples, seed):
         raise ValueError(
             f"Expected an output that ends in .png or .npz. Received: {output}"
         )
+    if output.is_dir():
+        raise ValueError(f"Expected an output file. Received a directory: {output}")
     gan = load_gan(model)
     samples = gan.generate(num_samples, seed=seed)
     if output.suffix == ".png":

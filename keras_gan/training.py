@@ -1,6 +1,5 @@
 """From a preset to a run: the only place that composes the rest."""
 
-import contextlib
 import dataclasses
 import datetime
 import difflib
@@ -14,6 +13,7 @@ import pathlib
 import platform
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -55,6 +55,8 @@ LATENT_PRIORS = {"uniform": priors.Uniform, "normal": priors.Normal}
 
 # What the fields of a preset may be: a test and its words.
 _AT_LEAST_ONE = (lambda value: value >= 1, "at least 1")
+# Beyond this no size fits a machine, and some do not fit an int64.
+_SIZE = (lambda value: 1 <= value <= 10**7, "from 1 to 10,000,000")
 _POSITIVE = (lambda value: value > 0, "above 0")
 _NOT_NEGATIVE = (lambda value: value >= 0, "at least 0")
 _SHARE = (lambda value: 0 <= value < 1, "in [0, 1)")
@@ -69,11 +71,11 @@ _LIMITS = {
     "latent_prior": _one_of(LATENT_PRIORS),
     "loss": _one_of(losses.names()),
     "optimizer": _one_of(("adam", "sgd")),
-    "epochs": _AT_LEAST_ONE,
-    "batch_size": _AT_LEAST_ONE,
-    "discriminator_steps": _AT_LEAST_ONE,
-    "latent_dim": _AT_LEAST_ONE,
-    "sample_epochs": _AT_LEAST_ONE,
+    "epochs": _SIZE,
+    "batch_size": _SIZE,
+    "discriminator_steps": _SIZE,
+    "latent_dim": _SIZE,
+    "sample_epochs": _SIZE,
     "generator_learning_rate": _POSITIVE,
     "discriminator_learning_rate": _POSITIVE,
     "learning_rate_divisor": _AT_LEAST_ONE,
@@ -110,6 +112,8 @@ def get_preset(name, settings=None):
     del fields["name"]
     values = {}
     for field, value in (settings or {}).items():
+        if field == "name" and value == name:
+            continue
         if field not in fields:
             raise ValueError(
                 f"Expected a field of a preset among {', '.join(fields)}. "
@@ -251,9 +255,13 @@ def train(preset, workdir=None, data_dir=None, overwrite=False):
     Raises:
         ValueError: data or networks that do not fit, or a run that is there already.
         OSError: a directory that cannot be written.
-        callbacks.NonFiniteLoss: the training diverged; `gan.keras` is the last good.
+        callbacks.TrainingDiverged: the training diverged; `gan.keras` is the last good.
     """
     workdir = pathlib.Path(workdir or pathlib.Path("runs", preset.name))
+    if preset.pretrained:
+        # The run's config.json must mean the same from any folder.
+        pretrained = str(pathlib.Path(preset.pretrained).resolve())
+        preset = dataclasses.replace(preset, pretrained=pretrained)
     _check_workdir(workdir, overwrite)
     data = load_data(preset, data_dir)
     gan = build(preset, data)
@@ -262,6 +270,7 @@ def train(preset, workdir=None, data_dir=None, overwrite=False):
     )
     summary_writer = _start_run(workdir, preset, data, data_dir)
     save_model = callbacks.SaveModel(workdir / runs.MODEL)
+    save_model.set_model(gan)
     print(
         f"Training {preset.name} on {preset.dataset} ({len(data):,} examples of shape "
         f"{data.image_shape}) for {preset.epochs} epochs into {workdir}"
@@ -286,6 +295,8 @@ def train(preset, workdir=None, data_dir=None, overwrite=False):
             ],
         )
     except KeyboardInterrupt:
+        # A second Ctrl-C must not cut the saving short.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         save_model.save()
         print(f"\nStopped at step {int(gan.generator_optimizer.iterations)}.")
     finally:
@@ -304,10 +315,12 @@ def _check_workdir(workdir, overwrite):
         raise ValueError(
             f"Expected a directory for the run. Received a file: {workdir}"
         )
-    if (workdir / runs.CONFIG).exists() and not overwrite:
+    found = [name for name in runs.CONTENTS if (workdir / name).exists()]
+    if found and not overwrite:
         raise ValueError(
             f"Expected a directory without a run. Received: {workdir}, which holds "
-            "one; choose another --workdir, or pass --overwrite to replace it"
+            f"{', '.join(found)}; choose another --workdir, or pass --overwrite to "
+            "replace them"
         )
     # The nearest folder that exists decides, before minutes of loading data.
     nearest = next(
@@ -323,11 +336,11 @@ def _check_workdir(workdir, overwrite):
 def _start_run(workdir, preset, data, data_dir):
     """Clears and describes the run's directory; returns its summary writer."""
     workdir.mkdir(parents=True, exist_ok=True)
-    for name in (runs.CONFIG, runs.METRICS, runs.MODEL, runs.REALS, runs.SCORES):
-        (workdir / name).unlink(missing_ok=True)
-    for name in (runs.SAMPLES, runs.EVENTS):
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(workdir / name)
+    for path in (workdir / name for name in runs.CONTENTS):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
     reals = _some(data, 100 if data.value_range else 2000)
     picture = figures.sample_picture(reals, data.value_range)
     files.write(workdir / runs.REALS, images.encode_png(picture))
@@ -464,7 +477,7 @@ def evaluate(workdir, num_samples=2000, data_dir=None, seed=0):
         ValueError: no run, or too few samples.
     """
     config = runs.load_config(workdir)
-    preset = Preset(**config["preset"])
+    preset = get_preset(config["preset"]["name"], config["preset"])
     data_dir = data_dir or config["data_dir"]
     data = load_data(preset, data_dir)
     gan = runs.load_gan(workdir)
@@ -485,7 +498,8 @@ def evaluate(workdir, num_samples=2000, data_dir=None, seed=0):
             gan, _some(data, num_samples), samples
         ),
     }
-    if preset.dataset == "digits":
+    # The table holds the other split back, and reads pixels from 0 to 1.
+    if (data.name, data.split, data.value_range) == ("digits", "train", (0.0, 1.0)):
         report["digits"] = evaluation.digits_report(
             gan.generate(1000, seed=seed), data, datasets.load("digits", "test")
         )

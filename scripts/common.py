@@ -5,7 +5,7 @@ import sys
 from absl import app, flags, logging
 
 # Expected at the border: wrong values, files, and trainings that diverge.
-MISTAKES = (ValueError, OSError, ArithmeticError)
+MISTAKES = (ValueError, OSError, ArithmeticError, MemoryError)
 
 
 def define_flags():
@@ -21,8 +21,15 @@ def run(main):
             raise app.UsageError(f"Expected only flags. Received: {' '.join(argv[1:])}")
         try:
             main()
-        except MISTAKES as mistake:
-            if flags.FLAGS.traceback:
+        except KeyboardInterrupt:
+            print("Interrupted.", file=sys.stderr)
+            sys.exit(130)
+        except Exception as mistake:
+            # TensorFlow's own name for a size that no memory holds.
+            too_large = type(mistake).__name__ == "ResourceExhaustedError"
+            if flags.FLAGS.traceback or not (
+                isinstance(mistake, MISTAKES) or too_large
+            ):
                 raise
             print(f"error: {' '.join(str(mistake).split())}", file=sys.stderr)
             sys.exit(1)

@@ -68,7 +68,9 @@ def test_the_guard_stops_at_the_first_nan_with_its_step(
     gan = helpers.tiny_gan(jit_compile=jit_compile)
     save_model = callbacks.SaveModel(tmp_path / "gan.keras")
     batches = tf.data.Dataset.from_tensor_slices(data).batch(4)
-    with pytest.raises(callbacks.NonFiniteLoss, match=rf"at step {bad_step},") as error:
+    with pytest.raises(
+        callbacks.TrainingDiverged, match=rf"at step {bad_step},"
+    ) as error:
         gan.fit(batches, verbose=0, callbacks=[callbacks.NonFiniteGuard(), save_model])
     assert "discriminator_loss" in str(error.value)
     assert gan.generator_optimizer.iterations == bad_step
@@ -84,13 +86,42 @@ def test_the_last_good_model_stays(tmp_path):
     gan.fit(epochs, verbose=0, callbacks=watch)
     good = helpers.weights_of(gan)
     spoilt = tf.data.Dataset.from_tensor_slices(data * np.inf).batch(4)
-    with pytest.raises(callbacks.NonFiniteLoss):
+    with pytest.raises(callbacks.TrainingDiverged):
         gan.fit(spoilt, verbose=0, callbacks=watch)
     for a, b in zip(
         good, helpers.weights_of(keras.saving.load_model(path)), strict=True
     ):
         np.testing.assert_array_equal(a, b)
     assert [file.name for file in tmp_path.iterdir()] == ["gan.keras"]
+
+
+def test_spoilt_weights_never_replace_good_ones(tmp_path):
+    """As after an epoch's last step, or behind a ReLU: no loss has shown the NaN."""
+    gan = helpers.tiny_gan(
+        generator_optimizer=keras.optimizers.SGD(0.0),
+        discriminator_optimizer=keras.optimizers.SGD(0.0),
+    )
+    save_model = callbacks.SaveModel(tmp_path / "gan.keras")
+    save_model.set_model(gan)
+    save_model.save()
+    good = (tmp_path / "gan.keras").read_bytes()
+    variable = gan.generator.trainable_variables[0]
+    variable.assign(np.full(variable.shape, np.nan, np.float32))
+    with pytest.raises(callbacks.TrainingDiverged, match="the weights .*kernel"):
+        save_model.save()
+    assert (tmp_path / "gan.keras").read_bytes() == good
+
+
+def test_sample_grid_goes_on_without_drawing_the_start_again(tmp_path):
+    gan = digits_gan()
+    grid = callbacks.SampleGrid(tmp_path, num_samples=4)
+    gan.fit(pictures(), verbose=0, callbacks=[grid])
+    start = (tmp_path / "epoch_00000.png").read_bytes()
+    gan.fit(pictures(), verbose=0, epochs=2, initial_epoch=1, callbacks=[grid])
+    assert (tmp_path / "epoch_00000.png").read_bytes() == start
+    assert (tmp_path / "epoch_00002.png").exists()
+    with pytest.raises(ValueError, match="`every` to be an int >= 1"):
+        callbacks.SampleGrid(tmp_path, every=0)
 
 
 def test_metrics_log_has_a_line_for_each_epoch(tmp_path):

@@ -284,3 +284,31 @@ def test_cifar10_as_a_folder(tmp_path, test_data):
     assert data.image_shape == (32, 32, 3) and data.num_classes == 10
     assert len(data) == len(members) == len(data.labels)
     assert 100 < data.images.mean() < 140
+
+
+def test_folders_of_equal_names_and_times_are_told_apart(tmp_path):
+    """As unpacked archives have them: the same names, sizes and times, other pixels."""
+    means = []
+    for name, grey in (("a", 10), ("b", 200)):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            path = tmp_path / name / f"{i}.bmp"
+            Image.new("L", (8, 8), grey).save(path)
+            os.utime(path, (1, 1))
+        data = datasets.load(f"folder:{tmp_path}/{name}", data_dir=tmp_path / "cache")
+        means.append(float(data.images.mean()))
+    assert means == [10.0, 200.0]
+
+
+def test_a_folder_whose_name_ends_like_a_size(tmp_path):
+    for name, size in (("b", (8, 8)), ("b@2", (4, 4))):
+        (tmp_path / name).mkdir()
+        Image.new("L", size).save(tmp_path / name / "0.png")
+    data = datasets.load(f"folder:{tmp_path}/b@2", data_dir=tmp_path / "cache")
+    assert data.image_shape == (4, 4, 1)
+
+
+def test_a_broken_link_is_named(tmp_path):
+    (tmp_path / "z.png").symlink_to(tmp_path / "nothing.png")
+    with pytest.raises(datasets.DatasetError, match=r"Received: z\.png"):
+        datasets.load(f"folder:{tmp_path}", data_dir=tmp_path / "cache")

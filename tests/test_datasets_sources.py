@@ -330,7 +330,6 @@ def test_original_files_in_part_name_those_that_lack(tmp_path, monkeypatch):
     assert tfds_images._missing_files(builder) == {}
 
 
-@pytest.mark.slow
 def test_mnist_from_its_original_files(tmp_path, test_data):
     manual = tmp_path / "downloads" / "manual"
     manual.mkdir(parents=True)

@@ -91,7 +91,7 @@ def test_a_tfp_distribution_and_an_unbuilt_subclassed_network_will_do():
 # === Compile ===
 
 
-@pytest.mark.parametrize("k", [0, -1, 1.5, "2"])
+@pytest.mark.parametrize("k", [0, -1, 1.5, "2", True])
 def test_k_is_a_positive_int(k):
     with pytest.raises(ValueError, match="`discriminator_steps`.*int >= 1"):
         helpers.tiny_gan(discriminator_steps=k)
@@ -105,6 +105,20 @@ def test_compile_refuses_one_optimizer_for_both_and_unknown_losses():
         )
     with pytest.raises(ValueError, match="Unknown loss"):
         helpers.tiny_gan(loss="hinge")
+    with pytest.raises(ValueError, match="two Keras optimizers.*None"):
+        helpers.tiny_gan(generator_optimizer=None)
+
+
+def test_what_cannot_be_saved_is_refused_before_the_training():
+    class Plain:
+        def discriminator_loss(self, real_logits, fake_logits):
+            return keras.ops.mean(fake_logits - real_logits)
+
+        def generator_loss(self, fake_logits):
+            return -keras.ops.mean(fake_logits)
+
+    with pytest.raises(ValueError, match="Keras can serialise.*get_config"):
+        helpers.tiny_gan(loss=Plain())
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -226,24 +240,47 @@ def test_no_batch_makes_a_nan(rows, batch_normalization, run_eagerly):
     assert all(np.isfinite(variable.numpy()).all() for variable in gan.variables)
 
 
-@pytest.mark.parametrize("mode", ["graph", "xla"])
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
 def test_an_empty_minibatch_contributes_nothing(mode):
-    """k = 3 and two rows: SGD leaves D as after k = 2 on the same rows."""
+    """Two rows: with k = 3 the third minibatch is empty, and SGD leaves the weights and
+    the logs as with k = 2."""
     weights = []
     for k in (2, 3):
         gan = helpers.tiny_gan(
             prior=helpers.deterministic_prior(),
             discriminator_steps=k,
             jit_compile=mode == "xla",
+            run_eagerly=mode == "eager",
         )
-        data = tf.data.Dataset.from_tensor_slices(helpers.examples(2)).batch(5)
+        data = tf.data.Dataset.from_tensor_slices(helpers.examples(2)).batch(4)
         logs = gan.fit(data, verbose=0).history
         weights.append((helpers.weights_of(gan), logs))
+        assert gan.discriminator_optimizer.iterations == k
     (first, first_logs), (second, second_logs) = weights
     for a, b in zip(first, second, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-7)
     for name in LOGS:
         assert first_logs[name] == pytest.approx(second_logs[name], abs=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+def test_a_nan_of_an_empty_minibatch_stays_out(mode):
+    """A loss may have no gradient on the one row that stands for an empty minibatch."""
+    gradients = [tf.constant([np.nan, 1.0]), None, tf.constant([np.inf])]
+
+    def select(size):
+        return keras_gan.gan._unless_empty(gradients, size)
+
+    function = {
+        "eager": select,
+        "graph": tf.function(select),
+        "xla": tf.function(select, jit_compile=True),
+    }[mode]
+    first, second, third = function(tf.constant(0))
+    assert second is None
+    np.testing.assert_array_equal(first, [0.0, 0.0])
+    np.testing.assert_array_equal(third, [0.0])
+    np.testing.assert_array_equal(function(tf.constant(2))[0], [np.nan, 1.0])
 
 
 def test_a_batch_statically_smaller_than_k_is_an_error():
@@ -300,6 +337,8 @@ def test_generate_is_seeded_and_blind_to_the_batch_size():
     np.testing.assert_allclose(gan(latents), samples, atol=1e-6)
     with pytest.raises(ValueError, match="num_samples to be an int >= 1"):
         gan.generate(0)
+    with pytest.raises(ValueError, match="batch_size to be an int >= 1"):
+        gan.generate(2, batch_size=0)
 
 
 # === Saving ===

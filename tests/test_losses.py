@@ -77,10 +77,9 @@ def test_minimax_generator_gradient_is_minus_the_discriminators_fake_term():
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_both_generator_losses_have_the_same_fixed_point(name):
-    """Data at 2, a sample at g, D(x) = sigmoid(w (x - 2) - w^2 / 2 ...).
+    """Data at 2, one sample at g, logit D(x) = w (x - 2), weight decay on w.
 
-    D is logistic in one slope w around the data, with weight decay, so that the
-    dynamics contract; the only stationary point of both losses is g = 2, w = 0.
+    The decay makes the dynamics contract; the only stationary point is g = 2, w = 0.
     """
     loss = losses.get(name)
     g, w = tf.Variable(1.2), tf.Variable(0.4)

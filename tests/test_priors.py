@@ -38,6 +38,25 @@ PRIORS = {
         tfd.OneHotCategorical(probs=np.float32([0.1, 0.2, 0.7]))
     ),
     "dirichlet": lambda: priors.LatentPrior(tfd.Dirichlet(np.float32([1, 2, 3]))),
+    # Python numbers, which TFP takes for float32, where NumPy's would be float64.
+    "lists": lambda: priors.LatentPrior(
+        tfd.MixtureSameFamily(
+            tfd.Categorical(probs=[0.5, 0.5]),
+            tfd.Independent(tfd.Normal([[-2.0] * 3, [2.0] * 3], 1.0), 1),
+        )
+    ),
+    "list and tensor": lambda: priors.LatentPrior(
+        tfd.MultivariateNormalDiag([0.0, 1.0], tf.constant([1.0, 2.0]))
+    ),
+    "mixture of lists": lambda: priors.LatentPrior(
+        tfd.Mixture(
+            tfd.Categorical(probs=[0.3, 0.7]),
+            [
+                tfd.MultivariateNormalDiag([-1.0, 0.0], [0.1, 0.1]),
+                tfd.MultivariateNormalDiag([1.0, 0.0], [0.2, 0.2]),
+            ],
+        )
+    ),
     "variable": lambda: priors.LatentPrior(
         tfd.Sample(tfd.Laplace(tf.Variable(0.5), tf.constant(2.0)), 3)
     ),

@@ -11,6 +11,7 @@ import time
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import keras_gan
 from keras_gan import evaluation, runs, training
@@ -191,14 +192,57 @@ def test_toy_presets_run(name, tmp_path):
     assert json.loads(lines[-1])["step"] == 100
 
 
-def test_a_diverging_run_stops_with_its_step_and_keeps_the_last_good_model(tmp_path):
+def test_a_diverging_run_keeps_the_last_good_model(tmp_path):
+    good = small("ring8", epochs=1)
+    workdir = training.train(good, tmp_path / "run")
+    before = (workdir / "gan.keras").read_bytes()
+    bad = small("ring8", epochs=3, optimizer="sgd", generator_learning_rate=1e9)
+    with pytest.raises(keras_gan.callbacks.TrainingDiverged, match=r"at step \d+, in"):
+        training.train(bad, tmp_path / "bad")
+    files = {path.name for path in (tmp_path / "bad").iterdir()}
+    if "gan.keras" in files:
+        gan = runs.load_gan(tmp_path / "bad")
+        assert all(np.isfinite(v.numpy()).all() for v in gan.trainable_variables)
+    assert (workdir / "gan.keras").read_bytes() == before
+
+
+def test_the_settings_of_a_preset_reach_the_run(tmp_path):
+    """k, m, loss, prior, seed: each changes what the run leaves."""
     preset = small(
-        "ring8", optimizer="sgd", generator_learning_rate=1e9, loss="minimax",
-        discriminator_learning_rate=1e9,
-    )  # fmt: skip
-    with pytest.raises(keras_gan.callbacks.NonFiniteLoss, match=r"at step \d+,"):
-        training.train(preset, tmp_path / "run")
-    assert not (tmp_path / "run" / "gan.keras").exists()
+        discriminator_steps=2,
+        batch_size=60,
+        loss="minimax",
+        latent_prior="normal",
+        latent_dim=7,
+        epochs=1,
+        seed=5,
+    )
+    workdir = training.train(preset, tmp_path / "run")
+    gan = runs.load_gan(workdir)
+    assert isinstance(gan.adversarial_loss, keras_gan.losses.Minimax)
+    assert isinstance(gan.latent_prior, keras_gan.priors.Normal)
+    assert (gan.latent_prior.latent_dim, gan.seed, gan.discriminator_steps) == (7, 5, 2)
+    # Batches of k * m = 120: ceil(1078 / 120) = 9.
+    assert gan.generator_optimizer.iterations == 9
+    assert gan.discriminator_optimizer.iterations == 18
+    expected = keras_gan.figures.sample_picture(
+        gan.generate(100, seed=5), gan.value_range
+    )
+    with Image.open(workdir / "samples" / "epoch_00001.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), expected[:, :, 0])
+
+
+def test_files_of_another_kind_are_not_removed_unasked(tmp_path):
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "precious.png").write_text("mine")
+    with pytest.raises(ValueError, match="which holds samples;.*--overwrite"):
+        training.train(small(), tmp_path)
+    assert (tmp_path / "samples" / "precious.png").read_text() == "mine"
+
+
+def test_the_digits_table_needs_digits_that_were_held_back(tmp_path):
+    workdir = training.train(small(split="all", epochs=1), tmp_path / "run")
+    assert "digits" not in training.evaluate(workdir, num_samples=100)
 
 
 def test_bad_data_leaves_no_directory(tmp_path):
@@ -208,14 +252,18 @@ def test_bad_data_leaves_no_directory(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_directory_that_cannot_be_written_is_named_before_any_work(tmp_path):
+def test_a_directory_that_cannot_be_written_is_named_before_any_work(
+    tmp_path, monkeypatch
+):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="Received a file"):
         training.train(small(), tmp_path / "file")
-    if os.geteuid() != 0:  # root writes anywhere
-        (tmp_path / "locked").mkdir(mode=0o500)
-        with pytest.raises(PermissionError, match="can be written.*--workdir"):
-            training.train(small(), tmp_path / "locked" / "run")
+    (tmp_path / "locked").mkdir(mode=0o500)
+    if os.geteuid() == 0:  # root writes anywhere: what others would be told
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match="can be written.*--workdir"):
+        training.train(small(), tmp_path / "locked" / "run")
+    assert list((tmp_path / "locked").iterdir()) == []
 
 
 def test_ctrl_c_saves_the_model(tmp_path, root):
@@ -259,11 +307,18 @@ def test_what_is_no_run_is_named(tmp_path):
         runs.load_gan(tmp_path)
     with pytest.raises(ValueError, match=r"run's directory with a config\.json"):
         runs.load_config(tmp_path)
+    for content in ("{}", "[]", '{"preset": {}, "data_dir": null}', "half a fi"):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(ValueError, match=r"run's directory with a config\.json"):
+            runs.load_config(tmp_path)
     (tmp_path / "gan.keras").write_bytes(b"PK half a file")
     with pytest.raises(ValueError, match="cannot be read"):
         runs.load_gan(tmp_path)
     with pytest.raises(ValueError, match=r"ends in \.png or \.npz"):
         runs.write_samples(tmp_path, tmp_path / "x.jpg", 1, 0)
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(ValueError, match="Received a directory"):
+        runs.write_samples(tmp_path, tmp_path / "folder.png", 1, 0)
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     other.save(tmp_path / "gan.keras")
     with pytest.raises(ValueError, match="a GAN saved by keras_gan"):

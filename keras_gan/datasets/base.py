@@ -8,7 +8,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from keras_gan.images import check_value_range
+from keras_gan.images import check_value_range, from_uint8
 
 # Passes over a whole dataset go in pieces of about this many bytes of float64.
 _CHUNK_BYTES = 64 * 1024**2
@@ -267,6 +267,8 @@ class Dataset:
         if self._tensor is None:
             with tf.device("CPU:0"):
                 self._tensor = tf.constant(images)
+            # A view of the tensor's own memory: the data are held once.
+            self.images = self._tensor.numpy()
         return lambda rows: tf.gather(self._tensor, rows)
 
 
@@ -274,8 +276,7 @@ def _deliver(values, data):
     """Float `values` of `data.images`, NumPy or TensorFlow, mapped to value_range."""
     if data.images.dtype != np.uint8:
         return values
-    low, high = data.value_range
-    return values / 255.0 * (high - low) + low
+    return from_uint8(values, data.value_range)
 
 
 def _check_int(name, value, low, high=None):

@@ -45,14 +45,18 @@ def load(name, split, data_dir=None):
         DatasetError: no such folder or split; no image; files that cannot be read, by
             name; images of different sizes without a size to bring them to.
     """
-    path, size = split_size(name.removeprefix(PREFIX))
+    path, size = name.removeprefix(PREFIX), None
+    # A folder whose own name ends like a size goes before one with a size.
+    if not Path(path).expanduser().is_dir():
+        path, size = split_size(path)
     root = _root(Path(path).expanduser(), split)
     listing = _listing(root)
     if not listing:
         raise DatasetError(
             f"Expected image files ({', '.join(SUFFIXES)}) below {root}. Received: none"
         )
-    key = cache.key("folder", listing, size)
+    # The root too: archives unpack files of other content with equal names and times.
+    key = cache.key("folder", str(root.resolve()), listing, size)
     found = cache.read(key, data_dir)
     if found is None:
         found = _decode(root, [path for path, *_ in listing], size, key, data_dir)
@@ -82,8 +86,14 @@ def _listing(root):
         for name in names:
             if name[0] != "." and name.lower().endswith(SUFFIXES):
                 path = Path(directory, name)
-                stat = path.stat()
                 relative = path.relative_to(root).as_posix()
+                try:
+                    stat = path.stat()
+                except OSError as error:  # a broken link, say
+                    raise DatasetError(
+                        f"Expected image files that can be read below {root}. "
+                        f"Received: {relative} ({error.strerror})"
+                    ) from error
                 listing.append([relative, stat.st_size, stat.st_mtime_ns])
     return sorted(listing)
 
