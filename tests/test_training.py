@@ -63,12 +63,12 @@ def test_the_papers_recipes():
     ("settings", "message"),
     [
         ({"epoch": "3"}, r"field of a preset.*Received: 'epoch'.*mean 'epochs'"),
-        ({"epochs": "0"}, r"epochs to be int, at least 1\. Received: '0'"),
+        ({"epochs": "0"}, r"epochs to be int, from 1 to 10,000,000\. Received: '0'"),
         ({"epochs": "many"}, "epochs to be int"),
         ({"epochs": 2.5}, "epochs to be int"),
         ({"generator_learning_rate": "-1"}, "generator_learning_rate.*above 0"),
         ({"generator_learning_rate": "nan"}, "generator_learning_rate.*above 0"),
-        ({"discriminator_steps": "0"}, "discriminator_steps to be int, at least 1"),
+        ({"discriminator_steps": "0"}, "discriminator_steps to be int, from 1"),
         ({"loss": "hinge"}, "loss to be str, one of minimax, non_saturating"),
         ({"networks": "resnet"}, "networks to be str, one of .*paper_cifar_conv"),
         ({"contrast_normalization": "maybe"}, "contrast_normalization to be bool"),
@@ -176,7 +176,7 @@ def test_a_run_is_repeatable_and_not_overwritten_unasked(tmp_path):
         keras.utils.set_random_seed(99)
     for a, b in zip(*weights, strict=True):
         np.testing.assert_array_equal(a, b)
-    with pytest.raises(ValueError, match="holds one.*--overwrite"):
+    with pytest.raises(ValueError, match="holds config.json, .*--overwrite"):
         training.train(preset, tmp_path / "a")
     (tmp_path / "a" / "notes.txt").write_text("mine")
     training.train(small(epochs=1), tmp_path / "a", overwrite=True)
@@ -390,9 +390,9 @@ def digits_scores(workdir):
     return report, rows["samples"], rows["held-out digits"], rows["Gaussian draws"]
 
 
-def test_a_tenth_of_the_digits_training_beats_the_blob(tmp_path):
-    """Already after 40 epochs the samples explain held-out digits better."""
-    workdir = training.train(small(epochs=40, sample_epochs=40), tmp_path / "run")
+def test_a_fifth_of_the_digits_training_beats_the_blob(tmp_path):
+    """Already after 100 epochs the samples explain held-out digits better."""
+    workdir = training.train(small(epochs=100, sample_epochs=100), tmp_path / "run")
     report, samples, _, blob = digits_scores(workdir)
     assert (
         report["pixel_frechet_distance"] < report["pixel_frechet_distance_at_start"] / 2
