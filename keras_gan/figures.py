@@ -5,13 +5,14 @@ import numpy as np
 from keras_gan import images
 
 
-def sample_plot(samples, examples=None, side=480):
+def sample_plot(samples, examples=None, side=480, label="samples"):
     """Samples in one or two dimensions as a picture: a histogram, or a scatter plot.
 
     Args:
         samples: array `(N, 1)` or `(N, 2)`.
         examples: array `(M, 1)` or `(M, 2)` of real data to draw behind, or None.
         side: int, height and width of the picture in pixels.
+        label: str, what the legend calls the samples.
 
     Returns:
         uint8 `(side, side, 3)`.
@@ -50,12 +51,12 @@ def sample_plot(samples, examples=None, side=480):
 
         if examples is not None:
             histogram(frame[:, 0], color="0.8", label="data")
-        histogram(samples[:, 0], histtype="step", color="tab:green", label="samples")
+        histogram(samples[:, 0], histtype="step", color="tab:green", label=label)
         axes.set(xlabel="x", ylabel="density", xlim=(low[0], high[0]))
     else:
         if examples is not None:
             axes.scatter(*frame.T, s=8, color="0.7", label="data", linewidths=0)
-        axes.scatter(*samples.T, s=5, color="green", label="samples", linewidths=0)
+        axes.scatter(*samples.T, s=5, color="green", label=label, linewidths=0)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
     beyond = np.mean(((samples < low) | (samples > high)).any(axis=1))
     if beyond:
@@ -65,17 +66,18 @@ def sample_plot(samples, examples=None, side=480):
     return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
 
 
-def sample_picture(samples, value_range, examples=None):
+def sample_picture(samples, value_range, examples=None, label="samples"):
     """Samples as one picture: a grid of images, or a plot where they are no images.
 
     Args:
         samples: array `(N, H, W, C)` in `value_range`, or `(N, 1)` or `(N, 2)`.
         value_range: (low, high), or None where samples are no images.
         examples: real data behind a plot, or None; unused for images.
+        label: str, what a plot calls the samples.
 
     Returns:
         uint8 `(height, width, 1 or 3)`.
     """
     if value_range is None:
-        return sample_plot(samples, examples)
+        return sample_plot(samples, examples, label=label)
     return images.enlarge(images.grid(images.to_uint8(samples, value_range)))

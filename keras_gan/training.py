@@ -342,7 +342,7 @@ def _start_run(workdir, preset, data, data_dir):
         else:
             path.unlink(missing_ok=True)
     reals = _some(data, 100 if data.value_range else 2000)
-    picture = figures.sample_picture(reals, data.value_range)
+    picture = figures.sample_picture(reals, data.value_range, label="data")
     files.write(workdir / runs.REALS, images.encode_png(picture))
     config = {
         "preset": dataclasses.asdict(preset),
