@@ -172,8 +172,8 @@ _PRESETS = (
         optimizer="adam",
         batch_size=500,
         epochs=60,
-        # G follows a D that is near its best for the present G; at equal, constant rates
-        # p_g swings around p_data.
+        # G follows a D that is near its best for the present G. At equal, constant
+        # rates p_g swings around p_data.
         generator_learning_rate=1e-4,
         discriminator_learning_rate=1e-3,
         learning_rate_divisor=1.0005,
