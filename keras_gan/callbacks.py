@@ -152,6 +152,8 @@ class SaveModel(keras.callbacks.Callback):
     def __init__(self, path):
         super().__init__()
         self.path = pathlib.Path(path)
+        if self.path.suffix != ".keras":
+            raise ValueError(f"Expected a path that ends in .keras. Received: {path}")
 
     def on_epoch_end(self, epoch, logs=None):
         self.save()

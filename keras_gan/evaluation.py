@@ -133,8 +133,8 @@ def format_report(report):
     lines = [
         f"step {report['step']:,}; {report['num_samples']:,} samples of seed "
         f"{report['seed']}",
-        f"pixel-space Frechet distance to the data: {distance:.4g} "
-        f"({distance / first_distance:.3f} of {first_distance:.4g} at the start)",
+        f"Frechet distance to the data, on raw values: {distance:.4g}; "
+        f"at the start: {first_distance:.4g}; ratio: {distance / first_distance:.3f}",
         f"accuracy of D, training=False: {report['discriminator_accuracy']:.3f}",
     ]
     if "digits" in report:

@@ -328,7 +328,7 @@ class GAN(keras.Model):
             )
         if not examples.shape[1:].is_compatible_with(self.sample_shape):
             raise ValueError(
-                f"Expected examples of shape (batch, *{self.sample_shape}), as the "
+                f"Expected batches of shape {(None, *self.sample_shape)}, as the "
                 f"generator makes them. Received: {tuple(examples.shape)}"
             )
         return examples
@@ -410,6 +410,14 @@ def _check_fit(generator, discriminator, latent_prior):
         raise ValueError(
             "Expected a discriminator with one logit for each sample, output shape "
             f"(None, 1). Received output shape: {(None, *logit_shape)}"
+        )
+    layers = discriminator.layers
+    activation = getattr(layers[-1], "activation", None) if layers else None
+    if activation in (keras.activations.sigmoid, keras.activations.softmax):
+        raise ValueError(
+            "Expected a discriminator that ends in a logit, of which the losses take "
+            f"the sigmoid. Received: {activation.__name__} as its last activation; "
+            "remove it."
         )
     return sample_shape
 

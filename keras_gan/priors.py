@@ -59,7 +59,8 @@ class LatentPrior:
     def __init__(self, distribution):
         if not isinstance(distribution, tfd.Distribution):
             raise ValueError(
-                "Expected a tfp.distributions.Distribution with event shape (L,). "
+                "Expected a latent prior such as priors.Normal(100), or a "
+                "tfp.distributions.Distribution with event shape (L,). "
                 f"Received: {distribution!r}"
             )
         if distribution.batch_shape.rank != 0 or distribution.event_shape.rank != 1:

@@ -21,11 +21,12 @@ SCORES = "scores.json"
 CONTENTS = (CONFIG, METRICS, MODEL, EVENTS, SAMPLES, REALS, SCORES)
 
 
-def load_gan(path):
+def load_gan(path, compile=True):
     """The `GAN` of a run's directory, or of a `.keras` file.
 
     Args:
         path: str or path-like.
+        compile: bool, whether loss and optimizers are loaded too.
 
     Raises:
         ValueError: there is no model at `path`, or none that can be read.
@@ -38,12 +39,12 @@ def load_gan(path):
             f"Received: {path}, where there is none"
         )
     try:
-        gan = keras.saving.load_model(file)
+        gan = keras.saving.load_model(file, compile=compile)
         if not isinstance(gan, GAN):
             raise TypeError(f"it holds a {type(gan).__name__}")
         return gan
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[0].split(". ")[0]
         raise ValueError(
             f"Expected a GAN saved by keras_gan. Received: {file}, which cannot be "
             f"read ({reason})"
@@ -65,7 +66,8 @@ def load_config(workdir):
         return config
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(
-            f"Expected a run's directory with a {CONFIG}. Received: {workdir} ({error})"
+            f"Expected a directory that scripts/train.py made, with a {CONFIG}. "
+            f"Received: {workdir} ({getattr(error, 'strerror', None) or error})"
         ) from error
 
 
@@ -90,7 +92,7 @@ def write_samples(model, output, num_samples, seed):
         )
     if output.is_dir():
         raise ValueError(f"Expected an output file. Received a directory: {output}")
-    gan = load_gan(model)
+    gan = load_gan(model, compile=False)
     samples = gan.generate(num_samples, seed=seed)
     if output.suffix == ".png":
         picture = figures.sample_picture(samples, gan.value_range)

@@ -255,6 +255,7 @@ def train(preset, workdir=None, data_dir=None, overwrite=False):
     Raises:
         ValueError: data or networks that do not fit, or a run that is there already.
         OSError: a directory that cannot be written.
+        KeyboardInterrupt: Ctrl-C, once the model is saved.
         callbacks.TrainingDiverged: the training diverged; `gan.keras` is the last good.
     """
     workdir = pathlib.Path(workdir or pathlib.Path("runs", preset.name))
@@ -273,7 +274,7 @@ def train(preset, workdir=None, data_dir=None, overwrite=False):
     save_model.set_model(gan)
     print(
         f"Training {preset.name} on {preset.dataset} ({len(data):,} examples of shape "
-        f"{data.image_shape}) for {preset.epochs} epochs into {workdir}"
+        f"{data.image_shape}), epochs: {preset.epochs}, into {workdir}"
     )
     try:
         gan.fit(
@@ -296,18 +297,39 @@ def train(preset, workdir=None, data_dir=None, overwrite=False):
         )
     except KeyboardInterrupt:
         # A second Ctrl-C must not cut the saving short.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         save_model.save()
+        signal.signal(signal.SIGINT, handler)
         print(f"\nStopped at step {int(gan.generator_optimizer.iterations)}.")
+        _print_ending(workdir)
+        raise
     finally:
         summary_writer.close()
+    _print_ending(workdir)
+    return workdir
+
+
+def _print_ending(workdir):
+    """Where things are, of those that are there, and the next command."""
+    words = {
+        runs.MODEL: "model",
+        runs.SAMPLES: "pictures of samples",
+        runs.METRICS: "losses",
+    }
+    for name, word in words.items():
+        if (workdir / name).exists():
+            print(f"{word + ':':22}{workdir / name}")
     print(
-        f"The model is in {workdir / runs.MODEL}, pictures of samples are in "
-        f"{workdir / runs.SAMPLES}, losses in {workdir / runs.METRICS}.\n"
-        f"Next: python scripts/generate.py --model={workdir} --num_samples=100 "
+        f"Next: {_python()} scripts/generate.py --model={workdir} --num_samples=100 "
         "--output=grid.png"
     )
-    return workdir
+
+
+def _python():
+    """This Python as one would type it: its path from here, where it is below here."""
+    path = pathlib.Path(sys.executable)
+    here = pathlib.Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _check_workdir(workdir, overwrite):
@@ -413,8 +435,8 @@ def dry_run(preset, data_dir=None, steps=10):
     Returns:
         dict: `generator_parameters`, `discriminator_parameters`, `steps_per_epoch`,
         `first_step_seconds` (with compilation), `step_seconds` (median),
-        `epoch_seconds` (their product), and `peak_memory_gib`, of the process in main
-        memory.
+        `epoch_seconds` (their product, without saving and pictures), and
+        `peak_memory_gib`, of the process in main memory.
     """
     data = load_data(preset, data_dir)
     gan = build(preset, data)

@@ -1,8 +1,17 @@
 """What the scripts share: a user's mistake ends in one line, not in a traceback."""
 
+import logging as python_logging
+import os
 import sys
 
-from absl import app, flags, logging
+try:
+    from absl import app, flags, logging
+except ModuleNotFoundError:
+    sys.exit(
+        "error: Expected a Python that keras_gan is installed in. "
+        f"Received: {sys.executable}; activate .venv (`. .venv/bin/activate`) after "
+        "`make train`, or run `pip install -e .`"
+    )
 
 # Expected at the border: wrong values, files, and trainings that diverge.
 MISTAKES = (ValueError, OSError, ArithmeticError, MemoryError)
@@ -35,4 +44,7 @@ def run(main):
             sys.exit(1)
 
     logging.set_verbosity(logging.WARNING)
+    # TensorFlow's notes on retracing and on what hardware it has not found.
+    python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     app.run(guarded)

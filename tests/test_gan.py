@@ -44,6 +44,7 @@ def dense(inputs, units, **options):
             dense(7, 1),
             r"generator's output gives.*\(None, 4\).*\(None, 7\)",
         ),
+        (dense(3, 4), dense(4, 1, activation="sigmoid"), "logit.*Received: sigmoid as"),
         ("networks", dense(4, 1), "generator to be a Keras model"),
         (dense(3, 4), None, "discriminator to be a Keras model"),
     ],
@@ -292,7 +293,7 @@ def test_a_batch_statically_smaller_than_k_is_an_error():
 
 def test_wrong_data_is_named():
     gan = helpers.tiny_gan()
-    with pytest.raises(ValueError, match=r"shape \(batch, \*\(4,\)\).*\(None, 5\)"):
+    with pytest.raises(ValueError, match=r"shape \(None, 4\).*\(None, 5\)"):
         gan.fit(np.zeros((8, 5), np.float32), verbose=0)
     with pytest.raises(ValueError, match="float examples.*uint8"):
         gan.fit(np.zeros((8, 4), np.uint8), verbose=0)

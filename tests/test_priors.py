@@ -126,7 +126,7 @@ def test_seeds_of_64_bits_are_told_apart_and_equal_across_processes():
     [
         (tfd.Normal(0.0, 1.0), r"event shape \(L,\)"),
         (tfd.Normal(np.zeros(3, "f"), 1.0), r"batch shape \(3,\)"),
-        (3, "Expected a tfp.distributions.Distribution"),
+        (3, r"such as priors.Normal\(100\), or a tfp.distributions.Distribution"),
         (
             tfd.TransformedDistribution(
                 tfd.Sample(tfd.Normal(0.0, 1.0), 2), tfp.bijectors.Exp()

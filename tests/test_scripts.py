@@ -78,7 +78,7 @@ def test_train_generate_evaluate(root, tmp_path):
         cwd=tmp_path,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
-    assert "Next: python scripts/generate.py --model=runs/digits" in process.stdout
+    assert "scripts/generate.py --model=runs/digits" in process.stdout
     outputs = []
     for name in ("a", "b"):
         process = run(

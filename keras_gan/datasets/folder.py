@@ -66,7 +66,10 @@ def load(name, split, data_dir=None):
 
 def _root(folder, split):
     if not folder.is_dir():
-        raise DatasetError(f"Expected a folder of images. Received: {folder}")
+        what = "is no folder" if folder.exists() else "does not exist"
+        raise DatasetError(
+            f"Expected a folder of images. Received: {folder}; it {what}"
+        )
     # From the listing: a path such as ".." is no split.
     if split in os.listdir(folder) and (folder / split).is_dir():
         return folder / split
