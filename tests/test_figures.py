@@ -106,10 +106,10 @@ def test_plot_refuses_examples_of_another_width():
 def test_picture_of_images_is_their_enlarged_grid(channels):
     samples = np.random.default_rng(0).uniform(-1, 1, (5, 8, 8, channels))
     picture = figures.sample_picture(samples, (-1.0, 1.0))
-    # Two rows and three columns of 9 pixels and a margin: 19 x 28, times 18.
-    assert picture.shape == (19 * 18, 28 * 18, channels)
+    # Two rows and three columns of 9 pixels and a margin: 19 x 28, times 22.
+    assert picture.shape == (19 * 22, 28 * 22, channels)
     assert picture.dtype == np.uint8
-    tiles = picture[::18, ::18]
+    tiles = picture[::22, ::22]
     expected = images.to_uint8(samples, (-1.0, 1.0))
     np.testing.assert_array_equal(tiles[1:9, 10:18], expected[1])
     np.testing.assert_array_equal(tiles[10:18, 1:9], expected[3])

@@ -48,7 +48,7 @@ def test_help_and_misspelt_flags_end_without_tensorflow(root, script, flag):
         (["--loss=hinge"], "Expected loss to be str, one of"),
         (
             ["--discriminator_steps=0"],
-            "Expected discriminator_steps to be int, at least",
+            "Expected discriminator_steps to be int, from 1",
         ),
         (["--set=epochs"], "Expected --set=field=value"),
         (["--set=epoch=3"], "Did you mean 'epochs'?"),

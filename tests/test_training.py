@@ -272,6 +272,8 @@ def test_ctrl_c_saves_the_model(tmp_path, root):
         [sys.executable, "scripts/train.py", f"--workdir={tmp_path}/run",
          "--epochs=100000", "--set=sample_epochs=100000"],
         cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell starts what runs in its background with SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     metrics = tmp_path / "run" / "metrics.jsonl"
     try:
