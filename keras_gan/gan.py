@@ -438,7 +438,7 @@ def _output_shape(network, role, input_shape, source):
     try:
         output = network(keras.KerasTensor((None, *input_shape), dtype="float32"))
     except Exception as error:  # whatever a user's own network raises
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(f"{misfit}, which fails on it: {reason}") from error
     if not isinstance(output, keras.KerasTensor):
         raise ValueError(

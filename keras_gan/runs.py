@@ -44,7 +44,9 @@ def load_gan(path, compile=True):
             raise TypeError(f"it holds a {type(gan).__name__}")
         return gan
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().splitlines()[0].split(". ")[0]
+        reason = (
+            (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
+        )
         raise ValueError(
             f"Expected a GAN saved by keras_gan. Received: {file}, which cannot be "
             f"read ({reason})"

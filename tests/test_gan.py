@@ -55,6 +55,16 @@ def test_networks_that_do_not_fit_are_refused(generator, discriminator, message)
     assert "\n" not in str(error.value)
 
 
+def test_a_network_that_fails_without_a_word_is_named():
+    class Silent(keras.layers.Layer):
+        def call(self, inputs):
+            raise RuntimeError
+
+    silent = keras.Sequential([Silent()])
+    with pytest.raises(ValueError, match="Expected a discriminator that takes"):
+        keras_gan.GAN(dense(3, 4), silent, keras_gan.priors.Normal(3))
+
+
 @pytest.mark.parametrize("value_range", [(1.0, 0.0), (0.0, float("inf")), 3, (0, 1, 2)])
 def test_value_range_is_checked(value_range):
     with pytest.raises(ValueError, match=r"`value_range` to be \(low, high\)"):
