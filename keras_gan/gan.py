@@ -73,6 +73,9 @@ class GAN(keras.Model):
         names = ("discriminator_loss", "generator_loss", "value", "d_real", "d_fake")
         self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
+        # === Averaged weights ===
+        self.averaged_generator = None
+
         # Both networks are built. Without this, `fit` may build by `call` on the DATA.
         self.built = True
 
@@ -85,6 +88,7 @@ class GAN(keras.Model):
         jit_compile="auto",
         steps_per_execution=1,
         run_eagerly=False,
+        ema_decay=None,
     ):
         """Configures the training.
 
@@ -95,10 +99,15 @@ class GAN(keras.Model):
                 an object such as `losses.AdversarialLoss`.
             discriminator_steps: int >= 1, k of Algorithm 1.
             jit_compile, steps_per_execution, run_eagerly: as in `keras.Model.compile`.
+            ema_decay: float in (0, 1) or None. After each step of the generator,
+                `averaged_generator`'s weights become ema_decay * average + (1 -
+                ema_decay) * weights; running statistics are copied. `call`, `generate`,
+                `predict` and `evaluate` then use the average, the training never does.
+                A model that is compiled again goes on with its average.
 
         Raises:
-            ValueError: an unknown loss, k < 1, one optimizer for both networks, or what
-                cannot be saved.
+            ValueError: an unknown loss, k < 1, one optimizer for both networks, what
+                cannot be saved, or a decay outside (0, 1).
         """
         if not _is_int(discriminator_steps) or discriminator_steps < 1:
             raise ValueError(
@@ -119,6 +128,7 @@ class GAN(keras.Model):
                 "Expected two optimizers, one for each network: an optimizer keeps "
                 "the state of its own weights. Received the same object twice."
             )
+        averaged_generator = self._average(ema_decay)
         super().compile(
             optimizer=None,
             jit_compile=jit_compile,
@@ -127,6 +137,8 @@ class GAN(keras.Model):
         )
         self.adversarial_loss = loss
         self.discriminator_steps = int(discriminator_steps)
+        self.ema_decay = ema_decay
+        self.averaged_generator = averaged_generator
         self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
         # Built now, so that a saved model finds the slots when it is loaded.
@@ -140,6 +152,7 @@ class GAN(keras.Model):
             "jit_compile": jit_compile,
             "steps_per_execution": steps_per_execution,
             "run_eagerly": run_eagerly,
+            "ema_decay": ema_decay,
         }
         try:
             self.get_compile_config()
@@ -193,6 +206,7 @@ class GAN(keras.Model):
             loss, terms = self.generator_objective(latents, training=True)
         weights = self.generator.trainable_variables
         self.generator_optimizer.apply(tape.gradient(loss, weights), weights)
+        self._update_average()
         self._log(terms, size)
         return self.get_metrics_result()
 
@@ -209,7 +223,7 @@ class GAN(keras.Model):
             regularisers (losses that layers add by themselves do not count); `value` is
             V(D, G) whatever the loss is.
         """
-        fake = self.generator(latents, training=training)
+        fake = self.call(latents, training=training)
         real_logits = self.discriminator(real, training=training)
         fake_logits = self.discriminator(fake, training=training)
         loss = self.adversarial_loss.discriminator_loss(real_logits, fake_logits)
@@ -228,7 +242,7 @@ class GAN(keras.Model):
             (scalar loss, dict of scalars): the adversarial loss plus G's weight
             regularisers.
         """
-        fake = self.generator(latents, training=training)
+        fake = self.call(latents, training=training)
         fake_logits = self.discriminator(fake, training=training)
         loss = self.adversarial_loss.generator_loss(fake_logits)
         loss += _weight_penalty(self.generator)
@@ -248,10 +262,13 @@ class GAN(keras.Model):
     # === Samples ===
 
     def call(self, latents, training=False):
-        """The generator: latents `(batch, L)` to samples, in `value_range`."""
-        return self.generator(latents, training=training)
+        """The generator: latents `(batch, L)` to samples, in `value_range`.
 
-    def generate(self, num_samples, seed=None, batch_size=256):
+        With `compile(ema_decay=...)` the averaged one, except in training.
+        """
+        return self._generator(averaged=not training)(latents, training=training)
+
+    def generate(self, num_samples, seed=None, batch_size=256, averaged=True):
         """Samples G(z), z ~ p_z.
 
         Args:
@@ -260,6 +277,8 @@ class GAN(keras.Model):
                 up to the rounding of sums, for any batch size; None draws new ones at
                 each call.
             batch_size: int, samples that the generator makes at once.
+            averaged: bool. Where an average of the weights is kept
+                (`compile(ema_decay=...)`), False draws with the weights themselves.
 
         Returns:
             float32 array `(num_samples, *sample_shape)`, in `value_range`.
@@ -275,7 +294,9 @@ class GAN(keras.Model):
         if seed is None:
             seed = self._sampling_seeds.next()
         latents = self.latent_prior.sample(int(num_samples), seed)
-        return self.predict(latents, batch_size=batch_size, verbose=0)
+        # By `predict` of this model where it can be: a compiled function, kept.
+        model = self if averaged else self.generator
+        return model.predict(latents, batch_size=batch_size, verbose=0)
 
     # === What Keras asks for ===
 
@@ -291,17 +312,26 @@ class GAN(keras.Model):
             "latent_prior": keras.saving.serialize_keras_object(self.latent_prior),
             "value_range": self.value_range,
             "seed": self.seed,
+            # Part of the architecture: it has weights of its own.
+            "averaged": self.averaged_generator is not None,
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
+        config = dict(config)
         objects = {
             key: keras.saving.deserialize_keras_object(
                 config[key], custom_objects=custom_objects
             )
             for key in ("generator", "discriminator", "latent_prior")
         }
-        return cls(**{**config, **objects})
+        averaged = config.pop("averaged", False)
+        gan = cls(**{**config, **objects})
+        if averaged:
+            gan.averaged_generator = _copy_of(
+                gan.generator, gan.latent_prior.latent_dim
+            )
+        return gan
 
     def get_compile_config(self):
         if not self.compiled:
@@ -358,6 +388,37 @@ class GAN(keras.Model):
             for j in range(k)
         ]
 
+    def _generator(self, averaged):
+        average = self.averaged_generator if averaged else None
+        return self.generator if average is None else average
+
+    def _average(self, ema_decay):
+        """The averaged generator for this decay: the present one, a new one, None."""
+        if ema_decay is None:
+            return None
+        if isinstance(ema_decay, bool) or not (
+            isinstance(ema_decay, (float, np.floating)) and 0 < ema_decay < 1
+        ):
+            raise ValueError(
+                "Expected `ema_decay` to be None or a float in (0, 1), such as 0.999. "
+                f"Received: {ema_decay!r}"
+            )
+        if self.averaged_generator is not None:
+            return self.averaged_generator
+        return _copy_of(self.generator, self.latent_prior.latent_dim)
+
+    def _update_average(self):
+        if self.averaged_generator is None:
+            return
+        pairs = zip(
+            self.averaged_generator.weights, self.generator.weights, strict=True
+        )
+        for average, weight in pairs:
+            if weight.trainable:
+                average.assign_add((1.0 - self.ema_decay) * (weight - average))
+            else:
+                average.assign(weight)
+
     def _latents(self, seed_generator, size):
         return self.latent_prior.sample(tf.maximum(size, 1), seed_generator.next())
 
@@ -393,6 +454,23 @@ def _weight_penalty(network):
         for variable in network.trainable_variables
         if variable.regularizer is not None
     )
+
+
+def _copy_of(generator, latent_dim):
+    """A generator of the same architecture and weights, which nothing trains."""
+    try:
+        copy = keras.models.clone_model(generator)
+        if not copy.built:
+            copy(keras.KerasTensor((None, latent_dim), dtype="float32"))
+        copy.set_weights(generator.get_weights())
+    except (TypeError, ValueError, NotImplementedError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            "Expected a generator that Keras can copy (one with `get_config`), for "
+            f"`ema_decay`. Received: {generator.name!r}, which fails: {reason}"
+        ) from error
+    copy.trainable = False
+    return copy
 
 
 def _is_int(value):

@@ -37,6 +37,7 @@ class Preset:
         momentum_start_epoch, momentum_final_epoch: ints, between which the momentum
             rises linearly.
         beta_1: float, for "adam".
+        ema_decay: float in [0, 1), of the average of G's weights; 0 keeps none.
         seed: int: initial weights, order of the data, latents and dropout.
         sample_epochs: int, epochs between pictures of samples.
     """
@@ -66,6 +67,7 @@ class Preset:
     momentum_start_epoch: int = 1
     momentum_final_epoch: int = 250
     beta_1: float = 0.5
+    ema_decay: float = 0.0
     seed: int = 0
     sample_epochs: int = 1
 

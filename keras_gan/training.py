@@ -85,6 +85,7 @@ _LIMITS = {
     "initial_momentum": _SHARE,
     "final_momentum": _SHARE,
     "beta_1": _SHARE,
+    "ema_decay": _SHARE,
     "momentum_start_epoch": _NOT_NEGATIVE,
     "seed": (lambda value: 0 <= value < 2**32, "in [0, 2**32)"),
 }
@@ -209,6 +210,7 @@ def build(preset, data):
         ),
         loss=preset.loss,
         discriminator_steps=k,
+        ema_decay=preset.ema_decay or None,
     )
     return gan
 

@@ -1,0 +1,184 @@
+"""Averaged weights of the generator: `compile(ema_decay=...)`."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_gan
+from tests import helpers
+
+
+@keras.saving.register_keras_serializable("tests")
+class Subclassed(keras.Model):
+    """One dense layer."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.dense = keras.layers.Dense(units)
+
+    def build(self, input_shape):
+        self.dense.build(input_shape)
+
+    def call(self, latents):
+        return self.dense(latents)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+def averaged_gan(**kwargs):
+    return helpers.tiny_gan(
+        prior=helpers.deterministic_prior(),
+        generator_optimizer=keras.optimizers.SGD(0.5),
+        **{"ema_decay": 0.75, **kwargs},
+    )
+
+
+def generator_weights(gan):
+    return [weight.numpy() for weight in gan.generator.weights]
+
+
+def average_weights(gan):
+    return [weight.numpy() for weight in gan.averaged_generator.weights]
+
+
+def test_the_average_follows_the_recursion():
+    gan = averaged_gan()
+    expected = generator_weights(gan)
+    for seed in range(4):
+        helpers.train_steps(gan, [helpers.examples(6, seed=seed)])
+        expected = [
+            0.75 * average + 0.25 * weight
+            for average, weight in zip(expected, generator_weights(gan), strict=True)
+        ]
+    for average, weight, present in zip(
+        expected, average_weights(gan), generator_weights(gan), strict=True
+    ):
+        np.testing.assert_allclose(weight, average, atol=1e-6)
+        assert np.abs(weight - present).max() > 1e-4
+
+
+def test_the_training_does_not_see_the_average():
+    gans = [averaged_gan(), averaged_gan(ema_decay=None)]
+    for gan in gans:
+        helpers.train_steps(gan, [helpers.examples(6), helpers.examples(6, seed=1)])
+    for a, b in zip(*map(generator_weights, gans), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert gans[1].averaged_generator is None
+
+
+def test_samples_and_evaluation_are_those_of_the_average():
+    gan = averaged_gan()
+    helpers.train_steps(gan, [helpers.examples(6)])
+    latents = gan.latent_prior.sample(5, 3)
+    averaged = gan.averaged_generator(latents).numpy()
+    raw = gan.generator(latents).numpy()
+    assert np.abs(averaged - raw).max() > 1e-4
+    np.testing.assert_allclose(gan.generate(5, seed=3), averaged, atol=1e-6)
+    np.testing.assert_allclose(gan(latents), averaged, atol=1e-6)
+    np.testing.assert_allclose(gan.predict(latents, verbose=0), averaged, atol=1e-6)
+    np.testing.assert_allclose(gan.generate(5, seed=3, averaged=False), raw, atol=1e-6)
+    # What `evaluate` logs is D's opinion of the average.
+    examples = helpers.examples(6)
+    d_fake = gan.evaluate(examples, batch_size=6, verbose=0, return_dict=True)["d_fake"]
+    opinion = keras.ops.sigmoid(gan.discriminator(gan.generate(6, seed=0)))
+    assert d_fake == pytest.approx(float(keras.ops.mean(opinion)), abs=1e-6)
+
+
+def test_running_statistics_are_copied():
+    gan = helpers.tiny_gan(batch_normalization=True, ema_decay=0.9)
+    helpers.train_steps(gan, [helpers.examples(8)])
+    pairs = [
+        (weight.numpy(), average.numpy())
+        for weight, average in zip(
+            gan.generator.non_trainable_weights,
+            [w for w in gan.averaged_generator.weights if "moving" in w.name],
+            strict=True,
+        )
+    ]
+    assert pairs
+    for weight, average in pairs:
+        np.testing.assert_array_equal(weight, average)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_average_is_saved(tmp_path, compiled):
+    gan = averaged_gan()
+    helpers.train_steps(gan, [helpers.examples(6)])
+    gan.save(tmp_path / "gan.keras")
+    copy = keras.saving.load_model(tmp_path / "gan.keras", compile=compiled)
+    np.testing.assert_array_equal(copy.generate(5, seed=0), gan.generate(5, seed=0))
+    np.testing.assert_array_equal(
+        copy.generate(5, seed=0, averaged=False),
+        gan.generate(5, seed=0, averaged=False),
+    )
+    if compiled:
+        for model in (gan, copy):
+            helpers.train_steps(model, [helpers.examples(6, seed=1)])
+        for a, b in zip(average_weights(gan), average_weights(copy), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_new_compile_keeps_the_average_or_drops_it():
+    gan = averaged_gan()
+    helpers.train_steps(gan, [helpers.examples(6)])
+    before = average_weights(gan)
+    gan.compile("sgd", "sgd", ema_decay=0.5)
+    for a, b in zip(before, average_weights(gan), strict=True):
+        np.testing.assert_array_equal(a, b)
+    gan.compile("sgd", "sgd")
+    assert gan.averaged_generator is None
+    latents = gan.latent_prior.sample(5, 3)
+    np.testing.assert_allclose(
+        gan.generate(5, seed=3), gan.generator(latents), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("ema_decay", [0, 1, 1.5, -0.1, "0.9", float("nan"), True])
+def test_the_decay_is_checked(ema_decay):
+    with pytest.raises(ValueError, match=r"ema_decay.*\(0, 1\).*Received"):
+        averaged_gan(ema_decay=ema_decay)
+
+
+def test_a_generator_that_cannot_be_copied_is_refused():
+    class Unsaved(keras.Model):
+        def __init__(self, initializer):
+            super().__init__()
+            self.dense = keras.layers.Dense(4, kernel_initializer=initializer)
+
+        def call(self, latents):
+            return self.dense(latents)
+
+    gan = keras_gan.GAN(
+        Unsaved(lambda shape, dtype: np.ones(shape, dtype)),
+        helpers.tiny_networks()[1],
+        helpers.deterministic_prior(),
+        value_range=None,
+    )
+    with pytest.raises(ValueError, match="get_config.*ema_decay.*Received"):
+        gan.compile("sgd", "sgd", ema_decay=0.9)
+
+
+def test_a_subclassed_generator_is_copied_too(tmp_path):
+    gan = keras_gan.GAN(
+        Subclassed(4), helpers.tiny_networks()[1], keras_gan.priors.Normal(3), None, 0
+    )
+    gan.compile("sgd", "sgd", ema_decay=0.5)
+    helpers.train_steps(gan, [helpers.examples(6)])
+    gan.save(tmp_path / "gan.keras")
+    copy = keras.saving.load_model(tmp_path / "gan.keras")
+    samples = gan.generate(5, seed=3)
+    assert np.abs(samples - gan.generate(5, seed=3, averaged=False)).max() > 1e-5
+    np.testing.assert_array_equal(copy.generate(5, seed=3), samples)
+
+
+def test_graph_and_xla_average_alike():
+    results = []
+    for mode in ({"run_eagerly": True}, {"jit_compile": False}, {"jit_compile": True}):
+        gan = averaged_gan(**mode)
+        helpers.train_steps(gan, [helpers.examples(6, seed=s) for s in range(3)])
+        results.append(average_weights(gan))
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5)
