@@ -191,6 +191,25 @@ class Dataset:
             .apply(tf.data.experimental.assert_cardinality(steps))
         )
 
+    def subset(self, rows, split) -> "Dataset":
+        """The examples at `rows`, a slice or an array of row numbers, as a Dataset.
+
+        Args:
+            rows: slice, or int array.
+            split: str, what the subset is called in messages.
+
+        Raises:
+            ValueError: no rows.
+        """
+        result = copy.copy(self)
+        result.images = self.images[rows]
+        result.labels = None if self.labels is None else self.labels[rows]
+        result.split = split
+        result._tensor = None
+        if not len(result):
+            raise ValueError(f"Expected at least one example in {split!r}. Got none.")
+        return result
+
     def contrast_normalized(self) -> "Dataset":
         """Global contrast normalisation, as the paper's CIFAR-10 experiments had it.
 
