@@ -134,10 +134,10 @@ def test_other_digits_are_near(clean):
 def test_noise_worsens_what_measures_quality(mnist, score, clean):
     images = mnist[0][COUNT : 2 * COUNT]
     noise = np.random.default_rng(0).normal(size=images.shape)
-    stds = (0.05, 0.1, 0.2, 0.4, 0.8)
+    stds = (0.1, 0.2, 0.4, 0.8)
     scores = [clean] + [score(images + std * noise) for std in stds]
     assert_worsens(scores, "frechet")
-    assert_worsens(scores[:4], "precision", "density", "coverage")
+    assert_worsens(scores[:3], "precision", "density", "coverage")
     # Noise of .4 in 784 pixels is a distance of 11, where digits are some 6 from their
     # neighbours: nothing is left, and nothing more to lose.
     for name in ("precision", "density", "coverage"):
@@ -147,8 +147,8 @@ def test_noise_worsens_what_measures_quality(mnist, score, clean):
     assert scores[-1]["recall"] == 1.0 > clean["recall"]
     # And centred noise hardly moves moments of third order: KID on pixels is blind to
     # what no eye misses, unless pixels are clipped, which moves their means.
-    assert abs(scores[3]["kernel"]) < 1e-3
-    clipped = [score(np.clip(images + std * noise, 0, 1)) for std in stds[2:]]
+    assert abs(scores[2]["kernel"]) < 1e-3
+    clipped = [score(np.clip(images + std * noise, 0, 1)) for std in (0.2, 0.8)]
     assert_worsens([clean, *clipped], "frechet", "kernel")
 
 

@@ -33,16 +33,16 @@ class ParzenEstimate:
             for MNIST. It knows nothing of other draws of centres, nor of other training
             runs. NaN for one test example.
         log_likelihoods: float64 `(M,)`, one for each test example.
-        sigmas: float64 `(S,)`, the widths that were tried.
         validation_means: float64 `(S,)`, of the validation examples at each width.
+        sigmas: float64 `(S,)`, the widths that were tried, in the same order.
     """
 
     sigma: float
     mean: float
     standard_error: float
     log_likelihoods: np.ndarray
-    sigmas: np.ndarray
     validation_means: np.ndarray
+    sigmas: np.ndarray
 
     @property
     def sigma_at_edge(self):
@@ -122,8 +122,8 @@ def parzen_estimate(
         mean=float(log_likelihoods.mean()),
         standard_error=standard_error(log_likelihoods),
         log_likelihoods=log_likelihoods,
-        sigmas=sigmas,
         validation_means=validation_means,
+        sigmas=sigmas,
     )
 
 
