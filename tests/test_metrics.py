@@ -7,7 +7,13 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from sklearn.neighbors import KernelDensity
 
-from keras_gan.metrics import Moments, frechet_distance, parzen_log_likelihood
+from keras_gan.metrics import (
+    PAPER_SIGMAS,
+    Moments,
+    frechet_distance,
+    parzen_estimate,
+    parzen_log_likelihood,
+)
 
 tfd = tfp.distributions
 
@@ -95,6 +101,25 @@ def test_wrong_features_are_refused_and_leave_the_moments_alone():
     np.testing.assert_array_equal(moments.covariance, covariance)
 
 
+def test_moments_tell_when_their_covariance_must_be_singular():
+    moments = Moments()
+    assert moments.rank_deficient
+    features = normal(6, 5)
+    assert moments.update(features[:5]).rank_deficient
+    assert np.linalg.matrix_rank(moments.covariance) == 4
+    assert not moments.update(features[5:]).rank_deficient
+    assert np.linalg.matrix_rank(moments.covariance) == 5
+
+
+def test_moments_refuse_what_has_no_features():
+    for features, shape in ((np.float64(3.0), "()"), (np.zeros((4, 0)), "(4, 0)")):
+        with pytest.raises(ValueError) as error:
+            Moments().update(features)
+        assert str(error.value) == (
+            f"Expected features (N, ...). Received: shape {shape}"
+        )
+
+
 # === Frechet distance ===
 
 
@@ -154,6 +179,26 @@ def test_frechet_distance_of_a_set_to_itself_is_zero(count):
     # And no other set has zero: moved by .1 along each of 20 axes.
     moved = Moments().update(features + 0.1)
     assert frechet_distance(first, moved) == pytest.approx(20 * 0.01, rel=1e-5)
+
+
+def test_frechet_distance_is_biased_up_the_more_the_fewer_the_examples():
+    """Sets of one distribution; with fewer than 20 examples, ranks are missing."""
+    distances = [
+        np.mean(
+            [
+                frechet_distance(
+                    *(
+                        Moments().update(np.random.default_rng(s).normal(size=(n, 20)))
+                        for s in (2 * seed, 2 * seed + 1)
+                    )
+                )
+                for seed in range(20)
+            ]
+        )
+        for n in (1000, 200, 40, 10)
+    ]
+    assert 0 < distances[0] < 0.5
+    assert all(2 * a < b for a, b in zip(distances, distances[1:], strict=False))
 
 
 def test_frechet_distance_refuses_moments_that_do_not_fit():
@@ -261,3 +306,133 @@ def test_parzen_refuses_what_has_no_density():
 def test_parzen_refuses_no_centres_in_its_own_words():
     with pytest.raises(ValueError, match=r"^Expected .* N >= 1.* and \(0, 3\)$"):
         parzen_log_likelihood(normal(4, 3), np.zeros((0, 3)), 1.0)
+
+
+def test_parzen_refuses_what_is_empty_or_not_finite():
+    inputs, broken = normal(4, 3), normal(4, 3)
+    broken[2, 1] = np.inf
+    for arguments, message in (
+        (
+            (inputs[:0], inputs, 1.0),
+            "Expected examples and centres of one shape (N, ...), N >= 1, none empty. "
+            "Received: (0, 3) and (4, 3)",
+        ),
+        (
+            (broken, inputs, 1.0),
+            "Expected finite examples. Received: NaN or infinity in 1 of 4",
+        ),
+        (
+            (inputs, broken, 1.0),
+            "Expected finite centres. Received: NaN or infinity in 1 of 4",
+        ),
+        ((inputs, inputs, np.inf), "Expected sigma > 0 and finite. Received: inf"),
+        (
+            (inputs, inputs, 1.0, 0),
+            "Expected block_size, an integer >= 1. Received: 0",
+        ),
+    ):
+        with pytest.raises(ValueError) as error:
+            parzen_log_likelihood(*arguments)
+        assert str(error.value) == message
+
+
+def test_parzen_blocks_in_both_directions_are_one_sum():
+    """A near centre in one block and far ones in the others, in any order."""
+    rng = np.random.default_rng(0)
+    centres = np.concatenate([rng.normal(size=(9, 4)), 50 + rng.normal(size=(9, 4))])
+    inputs = np.concatenate([centres[[0, 17]], rng.normal(25, 20, size=(7, 4))])
+    for sigma in (0.05, 0.5, 10.0):
+        expected = mixture(centres, sigma).log_prob(tf.constant(inputs))
+        for block_size in (1, 5, 9, 100):
+            for flipped in (centres, centres[::-1]):
+                ours = parzen_log_likelihood(inputs, flipped, sigma, block_size)
+                np.testing.assert_allclose(ours, expected, rtol=1e-9)
+
+
+def test_parzen_bounds_its_blocks(monkeypatch):
+    from keras_gan.metrics import _distances
+
+    sizes = []
+    product = _distances._squared_distances
+
+    def recorded(first, second):
+        sizes.append((first.shape[0], second.shape[0]))
+        return product(first, second)
+
+    monkeypatch.setattr(_distances, "_squared_distances", recorded)
+    parzen_log_likelihood(normal(7, 3), normal(8, 3), 1.0, block_size=3)
+    assert sizes == [(m, n) for m in (3, 3, 1) for n in (3, 3, 2)]
+    # Once for all widths on the validation examples, once on the test examples.
+    sizes.clear()
+    parzen_estimate(normal(7, 3), normal(5, 3), normal(8, 3))
+    assert sizes == [(5, 8), (7, 8)]
+
+
+def test_parzen_estimate_is_the_protocol_by_hand():
+    """One centre at 0 in one dimension: the best sigma^2 is the mean of v^2."""
+    validation, test = np.array([[1.0], [-3.0]]), np.array([[2.0], [0.0], [1.0]])
+    sigmas = np.sqrt([1.0, 3.0, 5.0, 8.0])
+    estimate = parzen_estimate(test, validation, np.zeros((1, 1)), sigmas)
+    assert estimate.sigma == np.sqrt(5.0) and not estimate.sigma_at_edge
+    logs = -np.array([4.0, 0.0, 1.0]) / 10 - 0.5 * np.log(10 * np.pi)
+    np.testing.assert_allclose(estimate.log_likelihoods, logs, rtol=1e-13)
+    assert estimate.mean == pytest.approx(logs.mean(), rel=1e-13)
+    # Sample variance of (-.4, 0, -.1): mean -1/6, squares .0544 + .0278 + .0044.
+    error = np.sqrt((0.16 + 0.0 + 0.01 - 0.25 / 3) / 2 / 3)
+    assert estimate.standard_error == pytest.approx(error, rel=1e-12)
+    means = -5 / (2 * sigmas**2) - 0.5 * np.log(2 * np.pi * sigmas**2)
+    np.testing.assert_allclose(estimate.validation_means, means, rtol=1e-13)
+    np.testing.assert_array_equal(estimate.sigmas, sigmas)
+    assert np.isnan(
+        parzen_estimate(test[:1], validation, np.zeros((1, 1))).standard_error
+    )
+
+
+def test_parzen_estimate_chooses_on_validation_alone_and_shows_the_edge():
+    centres, narrow = np.zeros((1, 1)), np.full((1, 1), 0.01)
+    wide = np.full((1, 1), 30.0)
+    for test in (narrow, wide):
+        low = parzen_estimate(test, narrow, centres)
+        high = parzen_estimate(test, wide, centres)
+        assert low.sigma == pytest.approx(0.1) and low.sigma_at_edge
+        assert high.sigma == pytest.approx(1.0) and high.sigma_at_edge
+    # In whatever order they come.
+    shuffled = parzen_estimate(narrow, np.ones((1, 1)), centres, [1.0, 9.0, 0.1])
+    assert shuffled.sigma == 1.0 and not shuffled.sigma_at_edge
+    assert PAPER_SIGMAS.shape == (10,)
+    np.testing.assert_allclose(PAPER_SIGMAS[[0, 3, 9]], [0.1, 10 ** (-2 / 3), 1.0])
+
+
+def test_parzen_estimate_reports_its_progress():
+    shares = []
+    sets = normal(10, 3), normal(5, 3), normal(12, 3)
+    reported = parzen_estimate(*sets, block_size=5, progress=shares.append)
+    # 15 x 12 pairs in blocks of 5 x (5, 5, 2).
+    expected = np.cumsum([25, 25, 10] * 3) / 180
+    np.testing.assert_allclose(shares, expected, rtol=1e-15)
+    assert shares[-1] == 1.0 and all(type(share) is float for share in shares)
+    silent = parzen_estimate(*sets)
+    assert silent.sigma == reported.sigma
+    assert silent.mean == pytest.approx(reported.mean, rel=1e-13)
+
+
+def test_parzen_estimate_refuses_what_it_cannot_estimate():
+    rows = normal(4, 3)
+    for arguments, message in (
+        (
+            (rows, rows[:, :2], rows),
+            "Expected test, validation and centres of one shape (N, ...), N >= 1, none "
+            "empty. Received: (4, 3), (4, 2) and (4, 3)",
+        ),
+        (
+            (rows, rows, rows, []),
+            "Expected sigmas (S,), S >= 1. Received: an array of shape (0,)",
+        ),
+        (
+            (rows, rows, rows, [0.1, -0.2]),
+            "Expected sigma > 0 and finite. Received: -0.2",
+        ),
+    ):
+        with pytest.raises(ValueError) as error:
+            parzen_estimate(*arguments)
+        assert str(error.value) == message

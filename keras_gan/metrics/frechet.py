@@ -19,6 +19,9 @@ class Moments:
         count: int, examples seen.
         mean: float64 `(D,)`.
         covariance: float64 `(D, D)`, unbiased; zeros for a single example.
+        rank_deficient: bool, no more examples than features, so that the covariance
+            must be singular. (With more, features that depend on each other, as the
+            margins of MNIST, still make it so.)
     """
 
     def __init__(self):
@@ -39,6 +42,10 @@ class Moments:
             ValueError: other features than before, none at all, or non-finite ones.
         """
         features = np.asarray(features, np.float64)
+        if features.ndim == 0 or features.size == 0 < len(features):
+            raise ValueError(
+                f"Expected features (N, ...). Received: shape {features.shape}"
+            )
         if not len(features):
             raise ValueError("Expected at least one example. Received: none")
         features = features.reshape(len(features), -1)
@@ -68,6 +75,10 @@ class Moments:
     def covariance(self):
         return self._scatter / max(1, self.count - 1)
 
+    @property
+    def rank_deficient(self):
+        return self.mean is None or self.count <= len(self.mean)
+
 
 def frechet_distance(first, second):
     """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), a squared distance.
@@ -75,6 +86,12 @@ def frechet_distance(first, second):
     The trace of the root is the sum of the roots of the eigenvalues of C1^(1/2) C2
     C1^(1/2), which is symmetric: no matrix square root of a product, which turns
     complex where covariances are singular.
+
+    With finitely many examples it is biased up: sets of one distribution are at a
+    positive distance, the larger the fewer they are. Worst is a set with no more
+    examples than features, `Moments.rank_deficient`: its covariance has no extent along
+    most axes of the other. The distance is then defined, and compares to nothing but
+    distances between equally many examples.
 
     Args:
         first, second: `Moments` of equally many features.

@@ -1,0 +1,178 @@
+"""The measures on real MNIST pixels: oracles at full size, and growing corruption."""
+
+import gzip
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from sklearn.neighbors import KernelDensity
+
+from keras_gan.metrics import (
+    Moments,
+    frechet_distance,
+    kernel_distance,
+    parzen_estimate,
+    parzen_log_likelihood,
+    prdc,
+)
+
+tfd = tfp.distributions
+
+COUNT = 1000
+
+
+@pytest.fixture(scope="module")
+def mnist(test_data):
+    """float64 images (10000, 784) in [0, 1] and labels, shuffled: the test set."""
+    with gzip.open(test_data / "mnist" / "t10k-images-idx3-ubyte.gz") as file:
+        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 784)
+    with gzip.open(test_data / "mnist" / "t10k-labels-idx1-ubyte.gz") as file:
+        labels = np.frombuffer(file.read(), np.uint8, offset=8)
+    order = np.random.default_rng(0).permutation(len(images))
+    return images[order] / 255.0, labels[order]
+
+
+# === Parzen window ===
+
+
+def density_of(centres, sigma):
+    """scikit-learn's density, exact: one leaf, and no tolerance.
+
+    With more leaves its sums over pruned nodes cancel: at MNIST's size it is hundreds
+    of nats off, even with rtol = atol = 0 (its issue 7492).
+    """
+    density = KernelDensity(
+        bandwidth=sigma, rtol=0, atol=0, leaf_size=len(centres), algorithm="ball_tree"
+    )
+    return density.fit(centres)
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.2, 1.0, 10.0])
+def test_parzen_is_scikit_learns_and_tfps_on_real_digits(mnist, sigma):
+    images, _ = mnist
+    centres = images[:150].copy()
+    centres[100:] = centres[:50]  # duplicates
+    # The last examples are centres, once or twice there.
+    examples = np.concatenate([images[200:240], centres[45:55]])
+    sklearns = density_of(centres, sigma).score_samples(examples)
+    tfps = tfd.MixtureSameFamily(
+        tfd.Categorical(logits=tf.zeros(len(centres), tf.float64)),
+        tfd.MultivariateNormalDiag(tf.constant(centres), sigma * tf.ones_like(centres)),
+    ).log_prob(tf.constant(examples))
+    np.testing.assert_allclose(sklearns, tfps, rtol=1e-8)
+    for block_size in (37, 50, 1000):
+        ours = parzen_log_likelihood(examples, centres, sigma, block_size=block_size)
+        np.testing.assert_allclose(ours, sklearns, rtol=1e-8)
+        np.testing.assert_allclose(ours, tfps, rtol=1e-8)
+    singly = parzen_log_likelihood(examples[38:42], centres, sigma, block_size=1)
+    np.testing.assert_allclose(singly, sklearns[38:42], rtol=1e-8)
+
+
+def test_the_papers_estimate_with_real_digits_as_centres(mnist):
+    """Sigma, mean and ± as scikit-learn's density gives them."""
+    images, _ = mnist
+    test, validation, centres = images[:200], images[200:300], images[300:1300]
+    estimate = parzen_estimate(test, validation, centres, block_size=170)
+    densities = [density_of(centres, sigma) for sigma in np.logspace(-1, 0, 10)]
+    means = [density.score_samples(validation).mean() for density in densities]
+    np.testing.assert_allclose(estimate.validation_means, means, rtol=1e-8)
+    best = int(np.argmax(means))
+    expected = densities[best].score_samples(test)
+    np.testing.assert_allclose(estimate.log_likelihoods, expected, rtol=1e-8)
+    assert estimate.sigma == np.logspace(-1, 0, 10)[best]
+    assert not estimate.sigma_at_edge
+    # Far above 0, and below the 240 or so of 10,000 training digits.
+    assert 50 < estimate.mean < 240
+
+
+# === Growing corruption ===
+
+
+@pytest.fixture(scope="module")
+def score(mnist):
+    """A function from samples to all scores against 1,000 digits held apart."""
+    real = mnist[0][:COUNT]
+    moments = Moments().update(real)
+
+    def score(samples):
+        assert samples.shape == real.shape
+        result = prdc(real, samples)
+        return {
+            "frechet": frechet_distance(moments, Moments().update(samples)),
+            "kernel": kernel_distance(real, samples, subset_size=500).distance,
+            "precision": result.precision,
+            "recall": result.recall,
+            "density": result.density,
+            "coverage": result.coverage,
+        }
+
+    return score
+
+
+@pytest.fixture(scope="module")
+def clean(mnist, score):
+    return score(mnist[0][COUNT : 2 * COUNT])
+
+
+def assert_worsens(scores, *names):
+    """Every named score is strictly worse at each step."""
+    for name in names:
+        values = np.array([each[name] for each in scores])
+        sign = 1 if name in ("frechet", "kernel") else -1
+        assert (sign * np.diff(values) > 0).all(), f"{name}: {values}"
+
+
+def test_other_digits_are_near(clean):
+    """What there is to lose: without corruption all is well."""
+    assert abs(clean["kernel"]) < 1e-3 and clean["frechet"] < 4
+    assert min(clean["precision"], clean["recall"]) > 0.9
+    assert 0.9 < clean["density"] < 1.1
+    assert clean["coverage"] > 0.94
+
+
+def test_noise_worsens_what_measures_quality(mnist, score, clean):
+    images = mnist[0][COUNT : 2 * COUNT]
+    noise = np.random.default_rng(0).normal(size=images.shape)
+    stds = (0.1, 0.2, 0.4, 0.8)
+    scores = [clean] + [score(images + std * noise) for std in stds]
+    assert_worsens(scores, "frechet")
+    assert_worsens(scores[:3], "precision", "density", "coverage")
+    # Noise of .4 in 784 pixels is a distance of 11, where digits are some 6 from their
+    # neighbours: nothing is left, and nothing more to lose.
+    for name in ("precision", "density", "coverage"):
+        assert scores[-3][name] < 0.03
+        assert scores[-2][name] == scores[-1][name] == 0.0
+    # Recall rewards it: balls of noisy samples are large enough to hold all digits.
+    assert scores[-1]["recall"] == 1.0 > clean["recall"]
+    # And centred noise hardly moves moments of third order: KID on pixels is blind to
+    # what no eye misses, unless pixels are clipped, which moves their means.
+    assert abs(scores[2]["kernel"]) < 1e-3
+    clipped = [score(np.clip(images + std * noise, 0, 1)) for std in (0.2, 0.8)]
+    assert_worsens([clean, *clipped], "frechet", "kernel")
+
+
+def test_dropped_classes_worsen_what_measures_diversity(mnist, score, clean):
+    images, labels = (part[COUNT:] for part in mnist)
+    scores = [clean] + [
+        score(images[labels < classes][:COUNT]) for classes in (9, 5, 2)
+    ]
+    assert_worsens(scores, "frechet", "kernel", "coverage")
+    assert_worsens([scores[0], *scores[2:]], "recall")
+    # One class of ten costs recall nothing that 1,000 pixel images show: nines lie
+    # among the balls of fours and sevens.
+    assert abs(scores[1]["recall"] - clean["recall"]) < 0.03
+    # Each sample is as good as before.
+    assert all(each["precision"] > 0.9 for each in scores)
+
+
+def test_duplicates_worsen_what_measures_diversity(mnist, score, clean):
+    images = mnist[0][COUNT:]
+    scores = [clean] + [
+        score(np.repeat(images[: COUNT // copies + 1], copies, axis=0)[:COUNT])
+        for copies in (4, 16)
+    ]
+    assert_worsens(scores, "recall", "coverage")
+    # With 15 equals and k = 5, a sample's ball holds nothing but itself.
+    assert scores[-1]["recall"] == 0.0
+    assert all(each["precision"] > 0.9 for each in scores)
