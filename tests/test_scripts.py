@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-SCRIPTS = ("train", "generate", "evaluate")
+SCRIPTS = ("train", "generate", "evaluate", "theory")
 
 
 def run(root, *arguments, cwd=None, **environment):
