@@ -338,14 +338,44 @@ def smoothed_gradient(f, x, sigma, num_samples=100_000, seed=0):
         squares += (terms**2).sum(axis=0)
     mean = total / num_samples
     if not np.isfinite(mean).all():
-        raise ValueError(
-            f"Expected f to give finite numbers. Received NaN or inf near {x}"
-        )
+        raise ValueError("Expected f with finite values. Received NaN or infinity")
     variance = np.maximum(squares / num_samples - mean**2, 0.0)
     return Estimate(mean, np.sqrt(variance / (num_samples - 1)))
 
 
 # === Tracking a generator in one dimension ===
+
+
+def quantile(distribution, levels):
+    """The x below which a distribution has the probabilities `levels`.
+
+    By halving, from the distribution's cdf, or from the integral of its density where
+    TFP has none, as of the toy mixture.
+
+    Args:
+        distribution: a continuous TFP distribution, event shape () or (1,).
+        levels: array `(L,)`, each in (0, 1).
+
+    Returns:
+        float64 `(L,)`.
+
+    Raises:
+        ValueError: another event shape, or other levels.
+    """
+    _check_one_dimension(distribution)
+    levels = np.asarray(levels, np.float64)
+    if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
+        raise ValueError(
+            f"Expected levels (L,), each in (0, 1). Received: {_in_one_line(levels)}"
+        )
+    cumulative = _cumulative(distribution)
+    line = _Line([distribution])
+    low, high = np.full(len(levels), -1.0), np.full(len(levels), 1.0)
+    for _ in range(44):  # halvings of an interval of length 2: to 1e-13
+        middle = (low + high) / 2
+        below = cumulative(line.to_x(middle)) < levels
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return line.to_x((low + high) / 2)
 
 
 def quantile_edges(distribution, num_bins):
@@ -362,18 +392,9 @@ def quantile_edges(distribution, num_bins):
     Raises:
         ValueError: another event shape, or fewer bins.
     """
-    _check_one_dimension(distribution)
     if not _is_int(num_bins) or num_bins < 2:
         raise ValueError(f"Expected num_bins to be an int >= 2. Received: {num_bins!r}")
-    cumulative = _cumulative(distribution)
-    line = _Line([distribution])
-    levels = np.arange(1, num_bins) / num_bins
-    low, high = np.full(len(levels), -1.0), np.full(len(levels), 1.0)
-    for _ in range(44):  # halvings of an interval of length 2: to 1e-13
-        middle = (low + high) / 2
-        below = cumulative(line.to_x(middle)) < levels
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return line.to_x((low + high) / 2)
+    return quantile(distribution, np.arange(1, num_bins) / num_bins)
 
 
 def binned_jensen_shannon_divergence(samples, distribution, edges):
@@ -419,7 +440,7 @@ def binned_jensen_shannon_divergence(samples, distribution, edges):
     ):
         raise ValueError(
             "Expected edges (E,), E >= 1, finite and ascending. Received: "
-            f"{np.array2string(edges, threshold=6, max_line_width=10**6)}"
+            f"{_in_one_line(edges)}"
         )
     cumulative = np.concatenate([[0.0], _cumulative(distribution)(edges), [1.0]])
     mass = np.maximum(np.diff(cumulative), 0.0)
@@ -441,6 +462,11 @@ def _is_int(number):
     return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
 
 
+def _in_one_line(array):
+    text = np.array2string(array, threshold=6, max_line_width=10**6)
+    return " ".join(text.split())
+
+
 def _check_seed(seed):
     if not _is_int(seed) or seed < 0:
         raise ValueError(f"Expected seed to be an int >= 0. Received: {seed!r}")
@@ -458,11 +484,19 @@ def _check_pair(p, q):
     for distribution in (p, q):
         if not isinstance(distribution, tfd.Distribution):
             raise ValueError(
-                f"Expected tfp.distributions.Distribution. Received: {distribution!r}"
+                "Expected tfp.distributions.Distribution. Received: "
+                f"{type(distribution).__name__}"
             )
         if distribution.batch_shape.rank != 0:
             raise ValueError(
                 f"Expected distributions with batch shape (). Received: {distribution}"
+            )
+        if not (
+            distribution.dtype.is_floating or isinstance(distribution, tfd.Categorical)
+        ):
+            raise ValueError(
+                "Expected a density or a tfd.Categorical. Received: "
+                f"{distribution.name} of {distribution.dtype.name}"
             )
     if (
         p.event_shape != q.event_shape
@@ -507,7 +541,7 @@ def _probabilities(p, name):
     if p.ndim != 1 or not ((p >= 0).all() and abs(p.sum() - 1) < 1e-6):
         raise ValueError(
             f"Expected {name} (n,) of probabilities >= 0 whose sum is 1. Received: "
-            f"{np.array2string(p, threshold=6, max_line_width=10**6)}, shape {p.shape}"
+            f"{_in_one_line(p)}, shape {p.shape}"
         )
     return p / p.sum()
 
@@ -576,7 +610,13 @@ def _support(distribution):
     try:
         bijector = distribution.experimental_default_event_space_bijector()
         ends = [np.float64(bijector.forward(t)) for t in (-far, far, 0 * far)]
-    except (NotImplementedError, AttributeError, TypeError, ValueError):
+    except (
+        NotImplementedError,
+        AttributeError,
+        TypeError,
+        ValueError,
+        tf.errors.InvalidArgumentError,
+    ):
         ends = [np.full(event, math.nan)] * 3
     low, high, within = np.minimum(*ends[:2]), np.maximum(*ends[:2]), ends[2]
     if low.shape != event or not ((low < within) & (within < high)).all():
@@ -830,7 +870,8 @@ def _integrate(integrand, distributions, breakpoints, single, seed):
     ):
         raise ValueError(
             "Expected breakpoints to be finite numbers, in two dimensions a pair of "
-            f"sequences, one for each axis. Received: {breakpoints!r}"
+            "sequences, one for each axis. Received: "
+            f"{' '.join(repr(breakpoints).split())}"
         )
     lines = [_Line(distributions, axis, seed) for axis in range(dimension)]
     edges = [

@@ -27,6 +27,22 @@ class Check:
     found: str
 
 
+def normal_mixture(weights, means, scales):
+    """A mixture of normals on the line, float64 with event shape (1,).
+
+    Args:
+        weights, means, scales: sequences `(K,)`; weights sum to 1.
+
+    Returns:
+        tfd.MixtureSameFamily, which a GAN can be trained on, or take for its prior.
+    """
+    means, scales = np.float64(means)[:, None], np.float64(scales)[:, None]
+    return tfd.MixtureSameFamily(
+        tfd.Categorical(probs=np.float64(weights)),
+        tfd.Independent(tfd.Normal(means, scales), 1),
+    )
+
+
 def fit_discriminator(p_data, p_g, steps=2000, batch_size=512, units=32, seed=0):
     """Trains D alone on minibatches of two fixed densities, as Proposition 1 holds G.
 
@@ -81,13 +97,13 @@ def draws(distribution, count, batch_size, seed):
 
 def discriminator_figure(path, seed=0):
     """Proposition 1: a trained D beside D*, and what its value says about the JSD."""
-    p_data = _mixture([0.5, 0.5], [-1.5, 1.5], [0.5, 0.8])
-    p_g = _mixture([1.0], [0.0], [1.0])
-    both = _mixture([0.25, 0.25, 0.5], [-1.5, 1.5, 0.0], [0.5, 0.8, 1.0])
+    p_data = normal_mixture([0.5, 0.5], [-1.5, 1.5], [0.5, 0.8])
+    p_g = normal_mixture([1.0], [0.0], [1.0])
+    both = normal_mixture([0.25, 0.25, 0.5], [-1.5, 1.5, 0.0], [0.5, 0.8, 1.0])
     gan = fit_discriminator(p_data, p_g, seed=seed)
 
-    edges = theory.quantile_edges(both, 40)
-    central = np.linspace(edges[0], edges[-1], 1001)[:, None]
+    ends = theory.quantile(both, [0.025, 0.975])
+    central = np.linspace(*ends, 1001)[:, None]
     optimal = theory.optimal_discriminator(p_data, p_g)
 
     def trained(x):
@@ -110,7 +126,7 @@ def discriminator_figure(path, seed=0):
     right.set(xlabel="x", ylabel="density", xlim=(-4, 5), ylim=(0, 0.55))
     left.plot(x, optimal(x), color="0.6", linewidth=4, label="D*, equation (2)")
     left.plot(x, trained(x), color="tab:blue", label="D trained")
-    for end in (edges[0], edges[-1]):
+    for end in ends:
         left.axvline(end, color="0.7", linestyle=":", linewidth=1)
     left.set(xlabel="x (95% of both between the dots)", ylabel="D(x)")
     left.set(xlim=(-4, 5), ylim=(0, 1.3))
@@ -314,15 +330,6 @@ def format_checks(checks):
             cell.ljust(width) for cell, width in zip(row, widths, strict=True)
         ).rstrip()
         for row in rows
-    )
-
-
-def _mixture(weights, means, scales):
-    """A mixture of normals, event shape (1,), float64."""
-    means, scales = np.float64(means)[:, None], np.float64(scales)[:, None]
-    return tfd.MixtureSameFamily(
-        tfd.Categorical(probs=np.float64(weights)),
-        tfd.Independent(tfd.Normal(means, scales), 1),
     )
 
 

@@ -357,9 +357,9 @@ def test_lower_bound_on_the_divergence():
 def game():
     """(p_data, p_g, their even mixture), event shape (1,), far from each other."""
     return (
-        theory_figures._mixture([0.5, 0.5], [-1.5, 1.5], [0.5, 0.8]),
-        theory_figures._mixture([1.0], [0.0], [1.0]),
-        theory_figures._mixture([0.25, 0.25, 0.5], [-1.5, 1.5, 0], [0.5, 0.8, 1]),
+        theory_figures.normal_mixture([0.5, 0.5], [-1.5, 1.5], [0.5, 0.8]),
+        theory_figures.normal_mixture([1.0], [0.0], [1.0]),
+        theory_figures.normal_mixture([0.25, 0.25, 0.5], [-1.5, 1.5, 0], [0.5, 0.8, 1]),
     )
 
 
@@ -367,8 +367,7 @@ def test_a_trained_discriminator_approaches_the_optimal_one(game):
     """Proposition 1, and the bound that its value gives (G frozen, no dropout)."""
     p_data, p_g, both = game
     gan = theory_figures.fit_discriminator(p_data, p_g, steps=1000, seed=1)
-    edges = theory.quantile_edges(both, 40)  # 2.5% on each side
-    x = np.linspace(edges[0], edges[-1], 501)[:, None]
+    x = np.linspace(*theory.quantile(both, [0.025, 0.975]), 501)[:, None]
     found = keras.ops.convert_to_numpy(keras.ops.sigmoid(gan.discriminator(x)))[:, 0]
     gap = np.abs(found - theory.optimal_discriminator(p_data, p_g)(x)).max()
     assert gap < 0.04
@@ -447,7 +446,7 @@ def test_descent_with_outcomes_that_data_or_generator_never_have():
         ([0.5, 0.6], [0.5, 0.5], {}, "Expected p_data .* whose sum is 1"),
         ([0.5, 0.5], [1.5, -0.5], {}, "Expected p_g .* >= 0"),
         ([0.5, math.nan], [0.5, 0.5], {}, "Expected p_data .*nan"),
-        ([[0.5, 0.5]], [0.5, 0.5], {}, r"shape \(1, 2\)"),
+        ([[0.5], [0.5]], [0.5, 0.5], {}, r"shape \(2, 1\)"),
         ([0.5, 0.5], [0.2, 0.2, 0.6], {}, "same outcomes"),
         ([0.5, 0.5], [1.0, 0.0], {}, "Expected p_g > 0 .* outcome 1"),
         ([1.0], [1.0], {"learning_rate": 0.0}, "learning_rate > 0"),
@@ -534,7 +533,7 @@ def test_smoothed_gradients_error_is_the_scatter_over_seeds():
         (wave, POINT, {"num_samples": 1}, "num_samples"),
         (wave, POINT, {"seed": -1}, "seed"),
         (lambda x: x, POINT, {}, "one number for each x"),
-        (lambda x: wave(x) * math.nan, POINT, {}, "Expected f .*NaN"),
+        (lambda x: wave(x) * math.nan, POINT, {}, "Expected f with finite values"),
     ],
 )
 def test_smoothed_gradient_refuses(f, x, options, message):
@@ -558,6 +557,8 @@ def test_quantile_edges():
     ):
         edges = theory.quantile_edges(distribution, 8)
         np.testing.assert_allclose(edges, law.ppf(levels), rtol=1e-9, atol=1e-11)
+        (tail,) = theory.quantile(distribution, [0.999])
+        assert tail == pytest.approx(law.ppf(0.999), rel=1e-9)
 
 
 def test_binned_divergence_is_that_of_the_shares_by_hand():
@@ -627,6 +628,17 @@ def test_binned_divergence_approaches_that_of_the_densities_from_below():
         (normal(0), normal([0.0, 1.0]), {}, r"batch shape \(\)"),
         (normal(0), "normal", {}, "Expected tfp.distributions"),
         (normal(0), normal(math.nan), {}, "Received NaN"),
+        (normal(0), tfd.Bernoulli(probs=0.5), {}, "Received: Bernoulli of int32"),
+        (tfd.Poisson(np.float64(2)), normal(0), {}, "integral is 1"),
+        (
+            normal(0),
+            tfd.MixtureSameFamily(
+                tfd.Categorical(probs=[0.5, 0.5]),
+                tfd.Uniform(np.float64([0, 1]), np.float64([2, 3]), validate_args=True),
+            ),
+            {},
+            "validate_args=False",
+        ),
         (tfd.Deterministic(np.float64(0)), normal(0), {}, "integral is 1"),
         (normal(0), normal(0), {"method": "quad"}, "Expected method"),
         (normal(0), normal(0), {"seed": -1}, "Expected seed"),
@@ -718,6 +730,10 @@ def test_binned_divergence_refuses(samples, edges, message):
 def test_bins_of_other_distributions_are_refused():
     with pytest.raises(ValueError, match="num_bins"):
         theory.quantile_edges(normal(0), 1)
+    for levels in ([0.0], [0.5, 1.0], [math.nan], 0.5, [[0.1, 0.2], [0.3, 0.4]]):
+        with pytest.raises(ValueError, match="Expected levels") as error:
+            theory.quantile(normal(0), levels)
+        assert one_line(error)
     for distribution in (plane([0, 0], [1, 1]), tfd.Categorical(probs=[0.5, 0.5])):
         with pytest.raises(ValueError, match="Expected a continuous distribution"):
             theory.quantile_edges(distribution, 4)
