@@ -14,6 +14,8 @@ from keras_gan import optimizers as optimizers
 from keras_gan import presets as presets
 from keras_gan import priors as priors
 from keras_gan import runs as runs
+from keras_gan import theory as theory
+from keras_gan import theory_figures as theory_figures
 from keras_gan import training as training
 from keras_gan.gan import GAN as GAN
 from keras_gan.version import __version__ as __version__

@@ -7,10 +7,19 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "keras_gan"
 FLOORS = (
-    {"version", "files", "losses", "layers", "optimizers", "priors", "images"},
+    {
+        "version",
+        "files",
+        "losses",
+        "layers",
+        "optimizers",
+        "priors",
+        "images",
+        "theory",
+    },
     {"datasets", "networks", "metrics"},
     {"gan"},
-    {"evaluation", "figures"},
+    {"evaluation", "figures", "theory_figures"},
     {"callbacks", "presets", "runs"},
     {"training"},
 )

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-SCRIPTS = ("train", "generate", "evaluate")
+SCRIPTS = ("train", "generate", "evaluate", "theory")
 
 
 def run(root, *arguments, cwd=None, **environment):
@@ -101,6 +101,19 @@ def test_train_generate_evaluate(root, tmp_path):
     assert process.returncode == 1 and "--overwrite" in process.stderr
     process = run(root, str(scripts / "generate.py"), "--model=nothing", cwd=tmp_path)
     assert process.returncode == 1 and "error: Expected a run's" in process.stderr
+
+
+@pytest.mark.slow
+def test_theory(root, tmp_path):
+    process = run(root, str(root / "scripts/theory.py"), "--output=new", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    for words in ("Proposition 1", "Theorem 1", "Proposition 2", "Section 3"):
+        assert words in process.stdout
+    for path in process.stdout.split("Figures:")[1].split():
+        assert (tmp_path / path).read_bytes()[:4] == b"\x89PNG"
+    assert len(list((tmp_path / "new").iterdir())) == 4
+    process = run(root, str(root / "scripts/theory.py"), "--seed=-1", cwd=tmp_path)
+    assert process.returncode == 1 and "error: Expected seed" in process.stderr
 
 
 def test_every_script_is_short(root):
