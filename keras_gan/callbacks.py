@@ -169,3 +169,58 @@ class SaveModel(keras.callbacks.Callback):
             raise _diverged(self.model, f"the weights {', '.join(spoilt)}")
         with files.replacing(self.path) as temporary:
             self.model.save(temporary)
+
+
+class FigureOne(keras.callbacks.Callback):
+    """Records the moments of a one-dimensional training that figure 1 is drawn from.
+
+    The first before the first step, the last after the last. Between two lie `every`
+    steps, and at least a twelfth of the steps so far: p_g moves fastest at the start.
+    The file is replaced as a whole at each moment, so that a training that was stopped
+    has its moments too; one that goes on from a saved model adds to those of its past.
+
+    Args:
+        path: str or path-like, ends in `.npz`; see `figures.load_moments`.
+        distribution: TFP distribution of the data, event shape `(1,)`.
+        every: int, generator steps.
+
+    Raises:
+        ValueError: from `fit`, a GAN whose samples or latents are not one-dimensional.
+        TrainingDiverged: from `fit`, instead of recording NaN or infinity.
+    """
+
+    def __init__(self, path, distribution, every=10):
+        super().__init__()
+        if not isinstance(every, int) or every < 1:
+            raise ValueError(f"Expected `every` to be an int >= 1. Received: {every!r}")
+        self.path = pathlib.Path(path)
+        if self.path.suffix != ".npz":
+            raise ValueError(f"Expected a path that ends in .npz. Received: {path}")
+        self.distribution = distribution
+        self.every = every
+
+    def on_train_begin(self, logs=None):
+        self.moments = []
+        step = int(self.model.generator_optimizer.iterations)
+        if step and self.path.exists():
+            past = figures.load_moments(self.path)
+            self.moments = [moment for moment in past if moment.step < step]
+        self._record()
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = int(self.model.generator_optimizer.iterations)
+        last = self.moments[-1].step
+        if step >= last + max(self.every, last / 12):
+            self._record()
+
+    def on_train_end(self, logs=None):
+        step = int(self.model.generator_optimizer.iterations)
+        if self.moments[-1].step != step:
+            self._record()
+
+    def _record(self):
+        moment = figures.moment(self.model, self.distribution)
+        if not np.isfinite([*moment.samples, *moment.discriminator]).all():
+            raise _diverged(self.model, "the samples or D(x)")
+        self.moments.append(moment)
+        figures.save_moments(self.path, self.moments)

@@ -17,8 +17,12 @@ EVENTS = "events"
 SAMPLES = "samples"
 REALS = "reals.png"
 SCORES = "scores.json"
+MOMENTS = "moments.npz"
+FIGURES = "figures"
 # Everything of a run, which a run that takes its place removes.
-CONTENTS = (CONFIG, METRICS, MODEL, EVENTS, SAMPLES, REALS, SCORES)
+CONTENTS = (
+    CONFIG, METRICS, MODEL, EVENTS, SAMPLES, REALS, SCORES, MOMENTS, FIGURES,
+)  # fmt: skip
 
 
 def load_gan(path, compile=True):
@@ -71,6 +75,62 @@ def load_config(workdir):
             f"Expected a directory that scripts/train.py made, with a {CONFIG}. "
             f"Received: {workdir} ({getattr(error, 'strerror', None) or error})"
         ) from error
+
+
+def load_metrics(workdir):
+    """The lines of a run's `metrics.jsonl`: a list of dicts, one for each epoch.
+
+    Raises:
+        ValueError: no file, no line, or a damaged one.
+    """
+    path = pathlib.Path(workdir) / METRICS
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"Expected a run's directory with a {METRICS}. "
+            f"Received: {workdir} ({getattr(error, 'strerror', None) or error})"
+        ) from error
+    if not lines:
+        raise ValueError(f"Expected a run of at least one epoch. Received: {path}")
+    metrics = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            metrics.append(dict(json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"Expected a line of JSON for each epoch. Received: {path}, whose line "
+                f"{number} is damaged"
+            ) from error
+    return metrics
+
+
+def load_sample_pictures(workdir, count=3):
+    """Pictures of a run's samples: its first, its last, and some evenly between.
+
+    Args:
+        workdir: str or path-like.
+        count: int >= 2, how many at most.
+
+    Returns:
+        list of (epoch, picture), ints and uint8 `(H, W, 1 or 3)`; empty where the run
+        has none.
+
+    Raises:
+        ValueError: a damaged picture.
+    """
+    paths = sorted((pathlib.Path(workdir) / SAMPLES).glob("epoch_*.png"))
+    rows = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
+    pictures = []
+    for path in (paths[row] for row in rows):
+        try:
+            epoch = int(path.stem.removeprefix("epoch_"))
+            pictures.append((epoch, images.decode_png(path.read_bytes())))
+        except ValueError as error:
+            raise ValueError(
+                f"Expected a picture of samples. Received: {path}, which is damaged"
+            ) from error
+    return pictures
 
 
 def write_samples(model, output, num_samples, seed):

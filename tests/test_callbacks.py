@@ -160,3 +160,74 @@ def test_events_hold_scalars_and_pictures(tmp_path):
     ]
     assert [step for tag, step in tags if tag == "samples"] == [0, 2, 4]
     assert [step for tag, step in tags if tag == "value"] == [2, 4]
+
+
+def line_gan():
+    """A GAN whose samples and latents are one-dimensional."""
+    gan = keras_gan.GAN(
+        *keras_gan.networks.toy_mlp((1,), latent_dim=1, seed=0),
+        keras_gan.priors.Uniform(1),
+        value_range=None,
+        seed=0,
+    )
+    gan.compile("adam", "adam")
+    return gan
+
+
+def test_figure_one_records_from_before_the_first_step_to_the_last(tmp_path):
+    path = tmp_path / "moments.npz"
+    distribution = keras_gan.datasets.load("gaussian1d", "valid").distribution
+    points = np.random.default_rng(0).normal(2, 0.5, (70, 1)).astype(np.float32)
+    gan = line_gan()
+    before = keras_gan.figures.moment(gan, distribution)
+    recorder = callbacks.FigureOne(path, distribution, every=3)
+    gan.fit(points, batch_size=10, verbose=0, callbacks=[recorder])
+    moments = keras_gan.figures.load_moments(path)
+    assert [moment.step for moment in moments] == [0, 3, 6, 7]
+    after = keras_gan.figures.moment(gan, distribution)
+    for recorded, expected in ((moments[0], before), (moments[-1], after)):
+        np.testing.assert_array_equal(recorded.samples, expected.samples)
+        np.testing.assert_array_equal(recorded.discriminator, expected.discriminator)
+    assert np.abs(after.discriminator - before.discriminator).max() > 1e-3
+    # A training that goes on adds to its past.
+    again = callbacks.FigureOne(path, distribution, every=5)
+    gan.fit(points, batch_size=10, verbose=0, callbacks=[again])
+    moments = keras_gan.figures.load_moments(path)
+    assert [moment.step for moment in moments] == [0, 3, 6, 7, 12, 14]
+    # A new one, in the same place, does not.
+    line_gan().fit(points, batch_size=10, verbose=0,
+                   callbacks=[callbacks.FigureOne(path, distribution)])  # fmt: skip
+    moments = keras_gan.figures.load_moments(path)
+    assert [moment.step for moment in moments] == [0, 7]
+
+
+def test_figure_one_spaces_moments_by_a_twelfth(tmp_path, monkeypatch):
+    distribution = keras_gan.datasets.load("gaussian1d", "valid").distribution
+    points = np.random.default_rng(0).normal(2, 0.5, (27, 1)).astype(np.float32)
+    recorder = callbacks.FigureOne(tmp_path / "m.npz", distribution, every=1)
+
+    def few_samples(gan, distribution, moment=keras_gan.figures.moment):
+        return moment(gan, distribution, num_samples=100)
+
+    monkeypatch.setattr(keras_gan.figures, "moment", few_samples)
+    line_gan().fit(points, batch_size=1, verbose=0, callbacks=[recorder])
+    steps = [moment.step for moment in recorder.moments]
+    # By hand: single steps up to 12 + 1, twos up to 24 + 1, then three, cut by the end.
+    assert steps == [*range(14), 15, 17, 19, 21, 23, 25, 27]
+
+
+def test_figure_one_refuses_what_it_cannot_record(tmp_path):
+    distribution = keras_gan.datasets.load("gaussian1d", "valid").distribution
+    with pytest.raises(ValueError, match=r"ends in \.npz"):
+        callbacks.FigureOne(tmp_path / "moments", distribution)
+    with pytest.raises(ValueError, match="int >= 1"):
+        callbacks.FigureOne(tmp_path / "m.npz", distribution, every=0)
+    recorder = callbacks.FigureOne(tmp_path / "m.npz", distribution)
+    with pytest.raises(ValueError, match="of one dimension"):
+        helpers.tiny_gan().fit(helpers.examples(4), verbose=0, callbacks=[recorder])
+    spoilt = line_gan()
+    spoilt.generator.trainable_variables[-1].assign([np.nan])
+    points = np.ones((4, 1), np.float32)
+    with pytest.raises(callbacks.TrainingDiverged, match="at step 0, in the samples"):
+        spoilt.fit(points, verbose=0, callbacks=[recorder])
+    assert not (tmp_path / "m.npz").exists()

@@ -128,3 +128,48 @@ def test_png_decodes_to_the_same_pixels():
         np.testing.assert_array_equal(
             np.asarray(decoded).reshape(picture.shape), picture
         )
+
+
+def test_fit_undoes_and_redoes_what_enlarge_repeated():
+    small = pictures(10, 15, 1)
+    for factor, side, expected in ((1, 30, 2), (7, 30, 2), (4, 15, 1), (6, 100, 6)):
+        picture = small.repeat(factor, axis=0).repeat(factor, axis=1)
+        fitted = images.fit(picture, side)
+        shown = small.repeat(expected, axis=0).repeat(expected, axis=1)
+        np.testing.assert_array_equal(fitted, np.broadcast_to(shown, fitted.shape))
+        assert fitted.shape == (10 * expected, 15 * expected, 3)
+    # Too large as it is: resampled, its proportions and its mean kept.
+    large = pictures(60, 90, 3)
+    fitted = images.fit(large, 30)
+    assert fitted.shape == (20, 30, 3)
+    assert fitted.mean() == pytest.approx(large.mean(), abs=3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_decode_png_is_the_inverse_of_encode_png(channels):
+    picture = pictures(7, 5, channels)
+    content = images.encode_png(picture)
+    np.testing.assert_array_equal(images.decode_png(content), picture)
+    for damaged in (b"", b"no picture", content[:40], content[: len(content) // 2]):
+        with pytest.raises(ValueError, match="the bytes of a PNG file"):
+            images.decode_png(damaged)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gif_of_few_colours_decodes_to_the_same_pixels(channels):
+    colours = pictures(1, 30, channels)
+    frames = [colours[0][np.random.default_rng(i).integers(0, 30, (12, 9))]
+              for i in range(3)]  # fmt: skip
+    content = images.encode_gif(frames, 70)
+    with PIL.Image.open(io.BytesIO(content)) as gif:
+        assert (gif.format, gif.n_frames, gif.info["loop"]) == ("GIF", 3, 0)
+        for index, frame in enumerate(frames):
+            gif.seek(index)
+            assert gif.info["duration"] == 70
+            np.testing.assert_array_equal(
+                np.asarray(gif.convert("RGB")), np.broadcast_to(frame, (12, 9, 3))
+            )
+    for wrong in ([], [pictures(3, 4, 1), pictures(4, 3, 1)]):
+        with pytest.raises(ValueError, match="all of one shape") as error:
+            images.encode_gif(wrong)
+        assert "\n" not in str(error.value)

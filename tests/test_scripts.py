@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-SCRIPTS = ("train", "generate", "evaluate", "theory")
+SCRIPTS = ("train", "generate", "evaluate", "figures", "theory")
 
 
 def run(root, *arguments, cwd=None, **environment):
@@ -97,6 +97,19 @@ def test_train_generate_evaluate(root, tmp_path):
     assert process.returncode == 0, process.stderr
     for words in ("Gaussian draws", "Parzen LL", "accuracy of D", "at the start"):
         assert words in process.stdout
+    process = run(
+        root, str(scripts / "figures.py"), "--model=runs/digits", cwd=tmp_path
+    )
+    assert process.returncode == 0, process.stderr
+    for name in ("figure_2.png", "figure_3.png", "curves.png", "health.png"):
+        assert f"Wrote runs/digits/figures/{name}" in process.stdout
+        assert (tmp_path / "runs" / "digits" / "figures" / name).stat().st_size > 1000
+    process = run(
+        root, str(scripts / "figures.py"), "--model=runs/digits", "--figure=1",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert process.returncode == 1 and "Traceback" not in process.stderr
+    assert "error: Expected a run with moments.npz for figure 1" in process.stderr
     process = run(root, str(scripts / "train.py"), cwd=tmp_path)
     assert process.returncode == 1 and "--overwrite" in process.stderr
     process = run(root, str(scripts / "generate.py"), "--model=nothing", cwd=tmp_path)
