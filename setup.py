@@ -34,6 +34,8 @@ setup(
         # TFDS needs it to prepare MNIST, and does not declare it.
         "importlib_resources>=6.0",
         "tensorflow-probability>=0.25,<0.26",
+        # Progress bars of the evaluation; TFDS brings it along already.
+        "tqdm>=4.66",
         # TFP needs it to import at all; its version follows TensorFlow's.
         "tf-keras>=2.21,<2.22",
     ],

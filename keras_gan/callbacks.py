@@ -136,6 +136,104 @@ class MetricsLog(keras.callbacks.Callback):
                     tf.summary.scalar(name, value)
 
 
+class Evaluation(keras.callbacks.Callback):
+    """Scores the GAN every n epochs, and can keep the model that scored best.
+
+    A line of JSON for each evaluation: `epoch`, `step` (generator steps so far) and the
+    scores, which also enter the epoch's logs, so that other callbacks can monitor them.
+    Choose by scores that take no test examples, or the test is spoilt.
+
+    Args:
+        scores: function from the `GAN` to a dict of numbers, such as
+            `evaluation.validation_scores` with its data.
+        path: str or path-like, of the file of lines.
+        every: int, epochs between evaluations; the last epoch is always scored.
+        keep: str, the score that the best model is chosen by; None keeps none.
+        mode: "max" or "min", whether more of it is better or less.
+        best_path: str or path-like, ends in `.keras`: where the best model is saved.
+        summary_writer: a `tf.summary` writer that gets the scores too, or None.
+
+    Raises:
+        ValueError: another mode, or no path for what is to be kept; from `fit`, a
+            score of that name that there is not.
+    """
+
+    def __init__(
+        self,
+        scores,
+        path,
+        every=1,
+        keep=None,
+        mode="max",
+        best_path=None,
+        summary_writer=None,
+    ):
+        super().__init__()
+        if not isinstance(every, int) or every < 1:
+            raise ValueError(f"Expected `every` to be an int >= 1. Received: {every!r}")
+        if mode not in ("max", "min"):
+            raise ValueError(f"Expected mode 'max' or 'min'. Received: {mode!r}")
+        if keep is not None and best_path is None:
+            raise ValueError(f"Expected a `best_path` to keep the best {keep} in.")
+        self.scores = scores
+        self.path = pathlib.Path(path)
+        self.every = every
+        self.keep = keep
+        self.mode = mode
+        self.saver = None if keep is None else SaveModel(best_path)
+        self.summary_writer = summary_writer
+        self.best = None
+
+    def on_train_begin(self, logs=None):
+        self._scored = self._epoch = None
+        if self.keep is not None and self.best is None and self.path.exists():
+            # A training that goes on must not replace a better model of its past.
+            for line in self.path.read_text().splitlines():
+                self._better(json.loads(line).get(self.keep))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._epoch = epoch + 1
+        if self._epoch % self.every == 0:
+            self._score(logs)
+
+    def on_train_end(self, logs=None):
+        if self._scored != self._epoch:
+            self._score(logs)
+
+    def _score(self, logs):
+        step = int(self.model.generator_optimizer.iterations)
+        scores = {name: float(x) for name, x in self.scores(self.model).items()}
+        if self.keep is not None and self.keep not in scores:
+            raise ValueError(
+                f"Expected a score among {', '.join(scores)} to keep the best model "
+                f"by. Received: {self.keep!r}"
+            )
+        # The model first: a line of a best score that was never saved would mislead.
+        if self.keep is not None and self._better(scores[self.keep]):
+            self.saver.set_model(self.model)
+            self.saver.save()
+        with open(self.path, "a") as file:
+            line = {"epoch": self._epoch, "step": step, **scores}
+            file.write(json.dumps(line) + "\n")
+        if self.summary_writer is not None:
+            with self.summary_writer.as_default(step=step):
+                for name, value in scores.items():
+                    tf.summary.scalar(f"evaluation/{name}", value)
+        if logs is not None:
+            logs.update(scores)
+        self._scored = self._epoch
+
+    def _better(self, score):
+        """Whether `score` beats the best so far, which it then becomes."""
+        if score is None or not np.isfinite(score):
+            return False
+        sign = 1 if self.mode == "max" else -1
+        if self.best is not None and sign * score <= sign * self.best:
+            return False
+        self.best = score
+        return True
+
+
 class SaveModel(keras.callbacks.Callback):
     """Saves the model at each epoch's end: the file holds the old one or the new one.
 

@@ -1,11 +1,340 @@
-"""A generator and a dataset in, scores out."""
+"""A generator and a dataset in, scores out, by a protocol that is stated."""
+
+import dataclasses
+import hashlib
+import json
+import math
 
 import numpy as np
 
-from keras_gan import metrics
+from keras_gan import metrics, theory
 
 # Widths, in grey levels of 0..16, among which the best is taken.
 DIGITS_PARZEN_WIDTHS = np.geomspace(0.75, 6.0, 13)
+
+# Table 1 of the paper: Parzen-window log-likelihood, nats, and the paper's +-: the
+# standard error over test examples (MNIST) and over folds (TFD).
+PUBLISHED = {
+    "mnist": {
+        "DBN": (138.0, 2.0),
+        "Stacked CAE": (121.0, 1.6),
+        "Deep GSN": (214.0, 1.1),
+        "Adversarial nets": (225.0, 2.0),
+    },
+    "tfd": {
+        "DBN": (1909.0, 66.0),
+        "Stacked CAE": (2110.0, 50.0),
+        "Deep GSN": (1890.0, 29.0),
+        "Adversarial nets": (2057.0, 26.0),
+    },
+}
+
+
+# Of `validation_scores`, with whether more of it is better.
+VALIDATION_SCORES = {
+    "validation_log_likelihood": True,
+    "pixel_frechet_distance": False,
+    "jensen_shannon_divergence": False,
+    "largest_deviation_of_d": False,
+    "modes_covered": True,
+    "high_quality_share": True,
+    "reverse_kl_divergence": False,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """Everything that a table of scores depends on, besides the samples.
+
+    Attributes:
+        dataset: str.
+        train, valid, test: (split, number of examples), or None where there is none.
+            Samples are compared with `test` (`train`, where there is none), and
+            `valid` chooses the Parzen windows' width.
+        contrast_normalization: bool, as in the preset.
+        value_range: (low, high) of the values, or None.
+        num_samples, sample_seed: ints.
+        num_validation: int, examples that the width is chosen on.
+        sigmas: widths to choose from, in units of the values.
+        features: str, the name of the feature extractor; `features_key`, a digest of
+            what its features depend on.
+        nearest_k: int, of precision, recall, density and coverage.
+        subset_size: int, of the kernel distance.
+        bins: int, of the histogram of one-dimensional samples.
+        versions: dict of package versions.
+    """
+
+    dataset: str
+    train: tuple
+    valid: tuple | None
+    test: tuple | None
+    contrast_normalization: bool
+    value_range: tuple | None
+    num_samples: int
+    sample_seed: int
+    num_validation: int = 1000
+    sigmas: tuple = tuple(metrics.PAPER_SIGMAS.tolist())
+    features: str = "none"
+    features_key: str = "none"
+    nearest_k: int = 5
+    subset_size: int = 1000
+    bins: int = 100
+    versions: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def hash(self):
+        """12 hexadecimal digits: scores of one hash can be compared."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def check_samples(samples, shape, value_range):
+    """Samples as float32 `(N, *shape)`, checked once, at the border.
+
+    Raises:
+        ValueError: another shape, fewer than 2, NaN or infinity, or images of which
+            half the values or more lie outside `value_range`: those of another scale.
+    """
+    samples = np.asarray(samples)
+    if samples.shape[1:] != tuple(shape) or len(samples) < 2:
+        raise ValueError(
+            f"Expected at least 2 samples of shape {(None, *shape)}, as the data. "
+            f"Received: {samples.shape}"
+        )
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise ValueError(
+            f"Expected float samples in {value_range or 'the range of the data'}. "
+            f"Received: {samples.dtype}"
+        )
+    samples = samples.astype(np.float32)
+    bad = ~np.isfinite(samples).reshape(len(samples), -1).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"Expected finite samples. Received: NaN or infinity in {bad.sum():,} of "
+            f"{len(samples):,}; the generator has diverged"
+        )
+    if value_range is not None:
+        low, high = value_range
+        if np.mean((samples < low) | (samples > high)) >= 0.5:
+            raise ValueError(
+                f"Expected samples in {value_range}, the range of the data. Received: "
+                f"values from {samples.min():.4g} to {samples.max():.4g}, half of them "
+                "or more outside; rescale them"
+            )
+    return samples
+
+
+def score_images(
+    samples, train, valid, test, extractor, protocol, cache_dir=None, progress=None
+):
+    """Scores samples as images, by every measure that fits the data.
+
+    Args:
+        samples: float32 `(N, H, W, C)` in the range of the data.
+        train, valid, test: `Dataset`s; `valid` and `test` may be None.
+        extractor: see `metrics.features`; one with `classes` counts classes too.
+        protocol: `Protocol`.
+        cache_dir: str or path-like, keeps the features of real images; None does not.
+        progress: None, or a function of a stage's name and the share done.
+
+    Returns:
+        dict of floats (and `class_shares`, a list):
+
+        - `log_likelihood` (mean over `test`, nats), `log_likelihood_standard_error`,
+          `validation_log_likelihood`, `sigma`: the Parzen-window estimate. Without
+          `valid` and `test`, left out.
+        - `frechet_distance`, `kernel_distance`, `kernel_distance_standard_error`,
+          `precision`, `recall`, `density`, `coverage`: on the extractor's features,
+          against `test`, or `train` where there is none.
+        - `class_shares`, `classes_covered`, `class_kl_divergence` (nats, to the
+          reference's classes), where the extractor is a classifier.
+    """
+    report = progress or (lambda stage, share: None)
+    scores = {}
+    if valid is not None and test is not None:
+        estimate = metrics.parzen_estimate(
+            test.examples(),
+            valid.examples(slice(0, protocol.num_validation)),
+            samples,
+            sigmas=protocol.sigmas,
+            progress=lambda share: report("Parzen windows", share),
+        )
+        scores |= {
+            "log_likelihood": estimate.mean,
+            "log_likelihood_standard_error": estimate.standard_error,
+            "validation_log_likelihood": float(np.max(estimate.validation_means)),
+            "sigma": estimate.sigma,
+            "sigma_at_edge": estimate.sigma_at_edge,
+        }
+    reference = train if test is None else test
+    limit = min(len(reference), max(10_000, protocol.num_samples))
+    report("features", 0.0)
+    real = metrics.cached_features(extractor, reference, cache_dir, limit)
+    report("features", 0.5)
+    fake = extractor.features(samples)
+    report("features", 1.0)
+    report("distances", 0.0)
+    kernel = metrics.kernel_distance(real, fake, subset_size=protocol.subset_size)
+    scores |= {
+        "frechet_distance": metrics.frechet_distance(
+            metrics.Moments().update(real), metrics.Moments().update(fake)
+        ),
+        "kernel_distance": kernel.distance,
+        "kernel_distance_standard_error": kernel.standard_error,
+    }
+    report("distances", 0.3)
+    neighbours = metrics.prdc(real, fake, nearest_k=protocol.nearest_k)
+    for name in ("precision", "recall", "density", "coverage"):
+        scores[name] = getattr(neighbours, name)
+    report("distances", 1.0)
+    if hasattr(extractor, "classes"):
+        counts = np.bincount(
+            reference.labels[:limit], minlength=extractor.num_classes
+        ).astype(float)
+        coverage = metrics.class_coverage(
+            extractor.classes(samples), extractor.num_classes, counts / counts.sum()
+        )
+        scores |= {
+            "class_shares": np.asarray(coverage.shares).tolist(),
+            "classes_covered": coverage.classes_covered,
+            "class_kl_divergence": coverage.kl_divergence,
+        }
+    return scores
+
+
+def score_points(samples, distribution, bins=100):
+    """Scores samples in one or two dimensions against the density of their data.
+
+    Args:
+        samples: float array `(N, 1)` or `(N, 2)`.
+        distribution: TFP distribution of the data, an equal mixture of Gaussians.
+        bins: int.
+
+    Returns:
+        dict of floats. `(N, 1)`: `jensen_shannon_divergence`, nats, by a histogram with
+        `bins` bins of equal probability under the data. `(N, 2)`:
+        `modes_covered`, `high_quality_share` and `reverse_kl_divergence`, by the
+        protocol of PacGAN, arXiv 1712.04086 (within 3 standard deviations).
+    """
+    if samples.shape[1] == 1:
+        edges = theory.quantile_edges(distribution, bins)
+        return {
+            "jensen_shannon_divergence": theory.binned_jensen_shannon_divergence(
+                samples, distribution, edges
+            )
+        }
+    coverage = metrics.mode_coverage(samples, *metrics.modes_of(distribution))
+    return {
+        "modes_covered": coverage.modes_covered,
+        "high_quality_share": coverage.high_quality_share,
+        "reverse_kl_divergence": coverage.reverse_kl,
+    }
+
+
+def validation_scores(gan, data, valid=None, seed=0):
+    """Scores that are cheap enough for every few epochs of a training.
+
+    The test examples take no part, so that a choice by these spoils nothing.
+
+    Args:
+        gan: `GAN`.
+        data: `Dataset` that it is trained on.
+        valid: `Dataset` of the validation split, or None.
+        seed: int, of the samples.
+
+    Returns:
+        dict of floats. Images: `pixel_frechet_distance` of 2,000 samples to `data`
+        and, where there is a validation split, `validation_log_likelihood`: the Parzen
+        estimate, best of `metrics.PAPER_SIGMAS` in units of the range, of its first
+        1,000 examples with 10,000 samples as centres. One dimension:
+        `jensen_shannon_divergence` of 100,000 samples in 100 bins, and
+        `largest_deviation_of_d`, max |D(x) - 1/2| over the central 95% of the data.
+        Two dimensions: those of `score_points` for 2,500 samples.
+    """
+    if data.value_range is None:
+        samples = gan.generate(default_num_points(data), seed=seed, batch_size=2500)
+        scores = score_points(samples, data.distribution)
+        if data.image_shape == (1,):
+            scores["largest_deviation_of_d"] = largest_deviation_of_d(
+                gan, data.distribution
+            )
+        return scores
+    num_samples = 2000 if valid is None else 10_000
+    samples = check_samples(
+        gan.generate(num_samples, seed=seed), data.image_shape, data.value_range
+    )
+    scores = {
+        "pixel_frechet_distance": metrics.frechet_distance(
+            metrics.Moments().update(samples[:2000]), data_moments(data)
+        )
+    }
+    if valid is not None:
+        validation = valid.examples(slice(0, 1000))
+        estimate = metrics.parzen_estimate(
+            validation, validation, samples, sigmas=sigmas_for(data.value_range)
+        )
+        scores["validation_log_likelihood"] = estimate.mean
+    return scores
+
+
+def sigmas_for(value_range):
+    """The paper's ten widths, in units of the range, which was [0, 1] there."""
+    low, high = value_range
+    return tuple((metrics.PAPER_SIGMAS * (high - low)).tolist())
+
+
+def protocol_for(preset, train, valid, test, num_samples=None, seed=0, versions=None):
+    """The `Protocol` by which samples of a preset's data are scored.
+
+    Args:
+        preset: `Preset`, of which `dataset` and `contrast_normalization` enter.
+        train, valid, test: `Dataset`s; the last two may be None.
+        num_samples: int, or None: 10,000 images, 2,500 points, 100,000 values.
+        seed: int, of the samples.
+        versions: dict of package versions.
+    """
+    images = train.value_range is not None
+    default = 10_000 if images else default_num_points(train)
+    if num_samples is not None and num_samples < 2:
+        raise ValueError(f"Expected at least 2 samples. Received: {num_samples}")
+    return Protocol(
+        dataset=preset.dataset,
+        contrast_normalization=preset.contrast_normalization,
+        value_range=train.value_range,
+        num_samples=num_samples or default,
+        sample_seed=seed,
+        sigmas=sigmas_for(train.value_range) if images else (),
+        versions=versions or {},
+        **{
+            name: None if data is None else (data.split, len(data))
+            for name, data in (("train", train), ("valid", valid), ("test", test))
+        },
+    )
+
+
+def default_num_points(data):
+    """Samples that a toy density is scored by: 2,500 points are PacGAN's protocol."""
+    return 100_000 if data.image_shape == (1,) else 2_500
+
+
+def score(samples, train, valid, test, extractor, protocol, cache_dir, progress=None):
+    """`score_images` or `score_points`, as the data are."""
+    if train.value_range is None:
+        return score_points(samples, train.distribution, protocol.bins)
+    return score_images(
+        samples, train, valid, test, extractor, protocol, cache_dir, progress
+    )
+
+
+def largest_deviation_of_d(gan, distribution, share=0.95, num_points=1001):
+    """max |D(x) - 1/2| over the central `share` of a one-dimensional distribution.
+
+    D runs with `training=False`, on `num_points` points at equal distances.
+    """
+    low, high = theory.quantile_edges(distribution, 2 / (1 - share))[[0, -1]]
+    x = np.linspace(low, high, num_points, dtype=np.float32)[:, None]
+    logits = gan.discriminator.predict(x, batch_size=num_points, verbose=0)
+    return float(np.max(np.abs(1 / (1 + np.exp(-logits.astype(np.float64))) - 0.5)))
 
 
 def data_moments(data, chunk_size=4096):
@@ -126,17 +455,154 @@ def format_digits_report(report):
     return "\n".join(lines)
 
 
+# Columns of the tables: the score, its heading, its form, the score of its error.
+_COLUMNS = (
+    ("log_likelihood", "Parzen LL", "{:.1f}", "log_likelihood_standard_error"),
+    ("frechet_distance", "Frechet", "{:.4g}", None),
+    ("kernel_distance", "kernel", "{:.3g}", "kernel_distance_standard_error"),
+    ("precision", "precision", "{:.3f}", None),
+    ("recall", "recall", "{:.3f}", None),
+    ("density", "density", "{:.3f}", None),
+    ("coverage", "coverage", "{:.3f}", None),
+    ("class_kl_divergence", "class KL", "{:.4f}", None),
+    ("jensen_shannon_divergence", "JSD", "{:.5f}", None),
+    ("largest_deviation_of_d", "max |D - 1/2|", "{:.3f}", None),
+    ("modes_covered", "modes", "{:.3g}", None),
+    ("high_quality_share", "high quality", "{:.3f}", None),
+    ("reverse_kl_divergence", "reverse KL", "{:.4f}", None),
+)
+
+
+def summarize(reports):
+    """Mean and standard deviation over runs that were scored by one protocol.
+
+    Args:
+        reports: list of at least two dicts of `training.evaluate`.
+
+    Returns:
+        dict of row names to dicts of score names to (mean, standard deviation with
+        n - 1).
+
+    Raises:
+        ValueError: protocols that differ, fields named.
+    """
+    first = reports[0]["protocol"]
+    for report in reports[1:]:
+        differing = [
+            name for name in first if first[name] != report["protocol"].get(name)
+        ]
+        if differing:
+            raise ValueError(
+                "Expected runs that were scored by one protocol. Received: "
+                f"{reports[0]['model']} and {report['model']}, which differ in "
+                f"{', '.join(differing)}; score them apart"
+            )
+    summary = {}
+    for row in reports[0]["rows"]:
+        if not all(row in report["rows"] for report in reports):
+            continue
+        summary[row] = {}
+        for name, value in reports[0]["rows"][row].items():
+            if not isinstance(value, (int, float)) or isinstance(value, bool):
+                continue
+            values = [float(report["rows"][row][name]) for report in reports]
+            summary[row][name] = (float(np.mean(values)), float(np.std(values, ddof=1)))
+    return summary
+
+
+def format_summary(reports, summary):
+    """The table of `summarize` as text."""
+    runs = ", ".join(report["model"] for report in reports)
+    lines = [f"{len(reports)} runs ({runs}), mean +- standard deviation over runs"]
+    return "\n".join(lines + _table(summary, _published(reports[0])))
+
+
 def format_report(report):
     """The scores of a run, `training.evaluate`, as text."""
-    distance = report["pixel_frechet_distance"]
-    first_distance = report["pixel_frechet_distance_at_start"]
+    protocol = report["protocol"]
+    step = "" if report["step"] is None else f"step {report['step']:,}; "
     lines = [
-        f"step {report['step']:,}; {report['num_samples']:,} samples of seed "
-        f"{report['seed']}",
-        f"Frechet distance to the data, on raw values: {distance:.4g}; "
-        f"at the start: {first_distance:.4g}; ratio: {distance / first_distance:.3f}",
-        f"accuracy of D, training=False: {report['discriminator_accuracy']:.3f}",
+        f"{report['model']}: {step}{protocol['num_samples']:,} samples of seed "
+        f"{protocol['sample_seed']}; protocol {report['protocol_hash']}"
     ]
+    reference = protocol["test"] or protocol["train"]
+    lines.append(
+        f"against {protocol['dataset']}, split {reference[0]}, {reference[1]:,} "
+        f"examples; features: {protocol['features']}"
+        + (
+            f" ({100 * report['classifier_accuracy']:.2f}% right on {reference[0]})"
+            if "classifier_accuracy" in report
+            else ""
+        )
+    )
+    lines += ["", *_table(report["rows"], _published(report))]
+    for row, scores in report["rows"].items():
+        if "class_shares" in scores:
+            shares = " ".join(f"{100 * share:.1f}" for share in scores["class_shares"])
+            lines.append(f"class shares of {row} in %: {shares}")
+        if scores.get("sigma_at_edge"):
+            lines.append(
+                f"Parzen windows of {row}: the best width, {scores['sigma']:.3g}, lies "
+                "at an end of the grid"
+            )
+    if "pixel_frechet_distance" in report:
+        distance = report["pixel_frechet_distance"]
+        first_distance = report["pixel_frechet_distance_at_start"]
+        lines += [
+            "",
+            f"Frechet distance of {report['num_pixel_samples']:,} samples to the "
+            f"training data, on raw values: {distance:.4g}; at the start: "
+            f"{first_distance:.4g}; ratio: {distance / first_distance:.3f}",
+        ]
+    if "discriminator_accuracy" in report:
+        lines.append(
+            "accuracy of D, training=False: "
+            f"{report['discriminator_accuracy']:.3f} (1/2 where it has no idea)"
+        )
     if "digits" in report:
         lines += ["", format_digits_report(report["digits"])]
     return "\n".join(lines)
+
+
+def _published(report):
+    """Rows of the paper's table 1, where it has the dataset."""
+    rows = PUBLISHED.get(report["protocol"]["dataset"], {})
+    if not any("log_likelihood" in row for row in report["rows"].values()):
+        return {}
+    return {f"{name} (2014)": {"log_likelihood": row} for name, row in rows.items()}
+
+
+def _table(*groups):
+    rows = {name: row for group in groups for name, row in group.items()}
+    columns = [
+        column for column in _COLUMNS if any(column[0] in row for row in rows.values())
+    ]
+    cells = [["", *(heading for _, heading, _, _ in columns)]]
+    for name, row in rows.items():
+        cells.append(
+            [
+                name,
+                *(_cell(row, score, form, error) for score, _, form, error in columns),
+            ]
+        )
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in cells
+    ]
+
+
+def _cell(row, score, form, error):
+    value = row.get(score)
+    if value is None:
+        return "-"
+    if isinstance(value, tuple | list):  # with a spread
+        return f"{form.format(value[0])} +- {form.format(value[1])}"
+    text = form.format(value)
+    spread = row.get(error) if error else None
+    if spread is not None and math.isfinite(spread):
+        text += f" +- {form.format(spread)}"
+    return text

@@ -40,6 +40,9 @@ class Preset:
         ema_decay: float in [0, 1), of the average of G's weights; 0 keeps none.
         seed: int: initial weights, order of the data, latents and dropout.
         sample_epochs: int, epochs between pictures of samples.
+        evaluation_epochs: int, epochs between evaluations; 0 makes none.
+        keep_best: str, the score of `evaluation.validation_scores` that the best model
+            is kept by, such as "validation_log_likelihood"; "" keeps none.
     """
 
     name: str
@@ -70,6 +73,8 @@ class Preset:
     ema_decay: float = 0.0
     seed: int = 0
     sample_epochs: int = 1
+    evaluation_epochs: int = 0
+    keep_best: str = ""
 
 
 _RECIPE = {"learning_rate_divisor": 1.000004, "min_learning_rate": 1e-6}

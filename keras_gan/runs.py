@@ -17,11 +17,14 @@ EVENTS = "events"
 SAMPLES = "samples"
 REALS = "reals.png"
 SCORES = "scores.json"
+EVALUATIONS = "evaluations.jsonl"
+BEST = "best.keras"
 MOMENTS = "moments.npz"
 FIGURES = "figures"
 # Everything of a run, which a run that takes its place removes.
 CONTENTS = (
-    CONFIG, METRICS, MODEL, EVENTS, SAMPLES, REALS, SCORES, MOMENTS, FIGURES,
+    CONFIG, METRICS, MODEL, EVENTS, SAMPLES, REALS, SCORES, EVALUATIONS, BEST,
+    MOMENTS, FIGURES,
 )  # fmt: skip
 
 
@@ -166,3 +169,32 @@ def write_samples(model, output, num_samples, seed):
             samples=samples,
             value_range=np.asarray(gan.value_range or (), np.float32),
         )
+
+
+def load_samples(path, data):
+    """The samples of an `.npz` that `write_samples` wrote, in the range of `data`.
+
+    Args:
+        path: str or path-like; the file holds `samples` and, for images, `value_range`.
+        data: `Dataset`, what they stand for.
+
+    Returns:
+        float32 array `(N, ...)` in `data.value_range`.
+
+    Raises:
+        ValueError: no such file, or another content.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            samples = np.asarray(file["samples"], np.float32)
+            value_range = file["value_range"].tolist()
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            "Expected an .npz with samples and value_range, as scripts/generate.py "
+            f"writes it. Received: {path} ({error})"
+        ) from error
+    if data.value_range is None or not value_range:
+        return samples
+    low, high = images.check_value_range(value_range)
+    data_low, data_high = data.value_range
+    return (samples - low) / (high - low) * (data_high - data_low) + data_low
