@@ -145,7 +145,7 @@ class Evaluation(keras.callbacks.Callback):
 
     Args:
         scores: function from the `GAN` to a dict of numbers, such as
-            `evaluation.validation_scores` with its data.
+            `evaluation.ValidationScores`.
         path: str or path-like, of the file of lines.
         every: int, epochs between evaluations; the last epoch is always scored.
         keep: str, the score that the best model is chosen by; None keeps none.

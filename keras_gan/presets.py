@@ -41,7 +41,7 @@ class Preset:
         seed: int: initial weights, order of the data, latents and dropout.
         sample_epochs: int, epochs between pictures of samples.
         evaluation_epochs: int, epochs between evaluations; 0 makes none.
-        keep_best: str, the score of `evaluation.validation_scores` that the best model
+        keep_best: str, the score of `evaluation.ValidationScores` that the best model
             is kept by, such as "validation_log_likelihood"; "" keeps none.
     """
 

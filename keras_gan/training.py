@@ -328,9 +328,7 @@ def _evaluation(preset, data, data_dir, workdir, summary_writer):
     _, valid, _ = _splits(preset, data_dir)
     return [
         callbacks.Evaluation(
-            functools.partial(
-                evaluation.validation_scores, data=data, valid=valid, seed=preset.seed
-            ),
+            evaluation.ValidationScores(data, valid, seed=preset.seed),
             workdir / runs.EVALUATIONS,
             every=preset.evaluation_epochs,
             keep=preset.keep_best or None,

@@ -262,9 +262,13 @@ def test_samples_of_a_file_score_as_those_of_the_run(two_runs, tmp_path):
     run = training.evaluate(two_runs[0], num_samples=300)
     runs.write_samples(two_runs[0], tmp_path / "samples.npz", 300, seed=0)
     file = training.evaluate(tmp_path / "samples.npz", dataset="digits")
-    assert file["rows"]["samples"] == pytest.approx(
-        run["rows"]["samples"], nan_ok=True, rel=1e-5
-    )
+    expected = run["rows"]["samples"]
+    assert set(file["rows"]["samples"]) == set(expected)
+    for name, value in file["rows"]["samples"].items():
+        if value is None:  # an error of a kernel distance with one subset
+            assert expected[name] is None
+        else:
+            assert value == pytest.approx(expected[name], rel=1e-5), name
     assert file["protocol_hash"] == run["protocol_hash"] and file["step"] is None
     assert (tmp_path / "samples.scores.json").exists()
     # The same on another scale, which the file states.
