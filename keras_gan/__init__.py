@@ -3,6 +3,7 @@
 # All of it, eagerly: `keras.saving.load_model` finds a class only if it is imported.
 from keras_gan import callbacks as callbacks
 from keras_gan import datasets as datasets
+from keras_gan import drawing as drawing
 from keras_gan import evaluation as evaluation
 from keras_gan import figures as figures
 from keras_gan import images as images
@@ -14,6 +15,7 @@ from keras_gan import optimizers as optimizers
 from keras_gan import presets as presets
 from keras_gan import priors as priors
 from keras_gan import runs as runs
+from keras_gan import scoring as scoring
 from keras_gan import theory as theory
 from keras_gan import theory_figures as theory_figures
 from keras_gan import training as training

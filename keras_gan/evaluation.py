@@ -502,7 +502,7 @@ def summarize(reports):
     """Mean and standard deviation over runs that were scored by one protocol.
 
     Args:
-        reports: list of at least two dicts of `training.evaluate`.
+        reports: list of at least two dicts of `scoring.evaluate`.
 
     Returns:
         dict of row names to dicts of score names to (mean, standard deviation with
@@ -543,7 +543,7 @@ def format_summary(reports, summary):
 
 
 def format_report(report):
-    """The scores of a run, `training.evaluate`, as text."""
+    """The scores of a run, `scoring.evaluate`, as text."""
     protocol = report["protocol"]
     step = "" if report["step"] is None else f"step {report['step']:,}; "
     lines = [

@@ -22,7 +22,6 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
-import tqdm
 
 from keras_gan import (
     callbacks,
@@ -32,7 +31,6 @@ from keras_gan import (
     files,
     images,
     losses,
-    metrics,
     networks,
     optimizers,
     priors,
@@ -110,7 +108,7 @@ def get_preset(name, settings=None):
     if name not in PRESETS:
         raise ValueError(
             f"Expected a preset among {', '.join(PRESETS)}. "
-            f"Received: {name!r}.{_did_you_mean(name, PRESETS)}"
+            f"Received: {name!r}.{did_you_mean(name, PRESETS)}"
         )
     fields = {field.name: field.type for field in dataclasses.fields(Preset)}
     del fields["name"]
@@ -121,7 +119,7 @@ def get_preset(name, settings=None):
         if field not in fields:
             raise ValueError(
                 f"Expected a field of a preset among {', '.join(fields)}. "
-                f"Received: {field!r}.{_did_you_mean(field, fields)}"
+                f"Received: {field!r}.{did_you_mean(field, fields)}"
             )
         values[field] = _read(field, value, fields[field])
     preset = dataclasses.replace(PRESETS[name], **values)
@@ -138,7 +136,7 @@ def get_preset(name, settings=None):
     return preset
 
 
-def _did_you_mean(name, names):
+def did_you_mean(name, names):
     close = difflib.get_close_matches(str(name), names, n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
@@ -171,6 +169,29 @@ def load_data(preset, data_dir=None):
     """
     data = datasets.load(preset.dataset, preset.split, data_dir=data_dir)
     return data.contrast_normalized() if preset.contrast_normalization else data
+
+
+def splits(preset, data_dir):
+    """(train, valid, test); the last two None where the dataset has no such split.
+
+    Where there is a test split alone, its even rows validate and its odd rows test.
+    """
+
+    def other(*names):
+        for name in names:
+            try:
+                return load_data(dataclasses.replace(preset, split=name), data_dir)
+            except datasets.DatasetError:
+                continue
+        return None
+
+    data = load_data(preset, data_dir)
+    test = other("test")
+    valid = other("valid", "validation")
+    if valid is None and test is not None:
+        valid = test.subset(slice(0, None, 2), "test[0::2]")
+        test = test.subset(slice(1, None, 2), "test[1::2]")
+    return data, valid, test
 
 
 def build(preset, data):
@@ -301,7 +322,7 @@ def train(preset, workdir=None, data_dir=None, overwrite=False):
                     workdir / runs.SAMPLES,
                     every=preset.sample_epochs,
                     seed=preset.seed,
-                    examples=None if data.value_range else _some(data, 2000),
+                    examples=None if data.value_range else data.some(2000),
                     summary_writer=summary_writer,
                 ),
                 *_figure_1_recorder(gan, data, workdir),
@@ -325,7 +346,7 @@ def _evaluation(preset, data, data_dir, workdir, summary_writer):
     """The callback that scores the run as it goes, in a list; empty for none."""
     if not preset.evaluation_epochs:
         return []
-    _, valid, _ = _splits(preset, data_dir)
+    _, valid, _ = splits(preset, data_dir)
     return [
         callbacks.Evaluation(
             evaluation.ValidationScores(data, valid, seed=preset.seed),
@@ -337,6 +358,15 @@ def _evaluation(preset, data, data_dir, workdir, summary_writer):
             summary_writer=summary_writer,
         )
     ]
+
+
+def _figure_1_recorder(gan, data, workdir):
+    """The callback that records figure 1, in a list; empty unless all is 1-D."""
+    if data.image_shape != (1,) or gan.latent_prior.latent_dim != 1:
+        return []
+    if data.distribution is None:
+        return []
+    return [callbacks.FigureOne(workdir / runs.MOMENTS, data.distribution)]
 
 
 def _print_ending(workdir):
@@ -393,7 +423,7 @@ def _start_run(workdir, preset, data, data_dir):
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    reals = _some(data, 100 if data.value_range else 2000)
+    reals = data.some(100 if data.value_range else 2000)
     picture = figures.sample_picture(reals, data.value_range, label="data")
     files.write(workdir / runs.REALS, images.encode_png(picture))
     config = {
@@ -407,19 +437,13 @@ def _start_run(workdir, preset, data, data_dir):
             "value_range": data.value_range,
         },
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **_environment(),
+        **environment(),
     }
     files.write(workdir / runs.CONFIG, json.dumps(config, indent=2) + "\n")
     return tf.summary.create_file_writer(str(workdir / runs.EVENTS))
 
 
-def _some(data, count):
-    """`count` examples of the data, the same ones every time."""
-    rows = np.random.default_rng(0).permutation(len(data))[:count]
-    return data.examples(np.sort(rows))
-
-
-def _environment():
+def environment():
     """Versions, machine and commit: what else decides the numbers of a run."""
     packages = ("keras", "tensorflow", "tensorflow-probability", "tensorflow-datasets")
     versions = {name: importlib.metadata.version(name) for name in packages}
@@ -508,427 +532,3 @@ def format_dry_run(report):
         f"{name.replace('_', ' '):26}{form.format(report[name]):>14}"
         for name, form in words.items()
     )
-
-
-def evaluate(
-    model,
-    num_samples=None,
-    data_dir=None,
-    seed=0,
-    features="auto",
-    dataset=None,
-    output=None,
-):
-    """Scores a generator by a stated protocol, and writes the scores as JSON.
-
-    Args:
-        model: str or path-like: a run's directory, a `.keras` file in one, or an
-            `.npz` of samples with `samples` and `value_range`, as
-            `scripts/generate.py` writes it.
-        num_samples: int, samples to score; by default the protocol's: 10,000 images as
-            in the paper, 2,500 points (PacGAN's), 100,000 values in one dimension, and
-            all of an `.npz`.
-        data_dir: as for `train`; by default the run's own.
-        seed: int, of the samples.
-        features: "classifier", trained on the data's labels and cached, "pixels",
-            "inception", or "auto": the classifier where there are labels, else pixels.
-        dataset: str, for an `.npz`: what its samples stand for, see `datasets.load`.
-        output: path of the JSON; by default `scores.json` in the run, or beside the
-            `.npz`.
-
-    Returns:
-        dict: `model`, `step` (None for an `.npz`), `protocol` (see
-        `evaluation.Protocol`), `protocol_hash`, and `rows`: a dict of scores for
-        "samples", for "samples, raw weights" where the run averages its generator's
-        weights, and for "training examples", as many, which is what memorising would
-        score. Of a run on images also `pixel_frechet_distance` and
-        `pixel_frechet_distance_at_start` (`num_pixel_samples` samples of the generator
-        and of the same before its first step, to all training data, raw values),
-        `discriminator_accuracy`, and for the digits `digits`, see
-        `evaluation.digits_report`.
-
-    Raises:
-        ValueError: no model, too few samples, or samples that do not fit the data.
-    """
-    model = pathlib.Path(model)
-    if model.suffix == ".npz":
-        if dataset is None:
-            raise ValueError(
-                f"Expected the dataset that {model} stands for. Received: none; pass "
-                "--dataset"
-            )
-        gan = None
-        preset = _preset_for(dataset)
-    else:
-        workdir = model if model.is_dir() or not model.suffix else model.parent
-        config = runs.load_config(workdir)
-        if dataset not in (None, config["preset"]["dataset"]):
-            raise ValueError(
-                f"Expected no dataset, or the run's {config['preset']['dataset']!r}. "
-                f"Received: {dataset!r}"
-            )
-        preset = get_preset(config["preset"]["name"], config["preset"])
-        data_dir = data_dir or config["data_dir"]
-        gan = runs.load_gan(model)
-    train_data, valid, test = _splits(preset, data_dir)
-    protocol = evaluation.protocol_for(
-        preset, train_data, valid, test, num_samples, seed, _environment()["versions"]
-    )
-    if gan is None:
-        samples = {"samples": runs.load_samples(model, train_data)[:num_samples]}
-        count = len(samples["samples"])
-        protocol = dataclasses.replace(protocol, num_samples=count)
-    else:
-        samples = {"samples": gan.generate(protocol.num_samples, seed=seed)}
-        if gan.averaged_generator is not None:
-            samples["samples, raw weights"] = gan.generate(
-                protocol.num_samples, seed=seed, averaged=False
-            )
-    samples["training examples"] = _some(train_data, protocol.num_samples)
-    report = {
-        "model": str(model),
-        "step": None if gan is None else int(gan.generator_optimizer.iterations),
-        "protocol": {},
-        "protocol_hash": "",
-        "rows": {},
-    }
-    with _Bars() as bars:
-        extractor, cache_dir = None, datasets.cache.directory(data_dir)
-        if train_data.value_range is not None:
-            extractor = _extractor(features, train_data, test, cache_dir, bars)
-            protocol = dataclasses.replace(
-                protocol, features=extractor.name, features_key=extractor.key
-            )
-            if isinstance(extractor, metrics.Classifier):
-                report["classifier_accuracy"] = extractor.test_accuracy
-        elif features != "auto":
-            raise ValueError(
-                "Expected features='auto' for samples that are no images. Received: "
-                f"{features!r}"
-            )
-        for name, row in samples.items():
-            row = evaluation.check_samples(
-                row, train_data.image_shape, train_data.value_range
-            )
-            report["rows"][name] = evaluation.score(
-                row,
-                train_data,
-                valid,
-                test,
-                extractor,
-                protocol,
-                cache_dir,
-                functools.partial(bars, name),
-            )
-    if gan is not None and train_data.value_range is None:
-        if train_data.image_shape == (1,):
-            report["rows"]["samples"]["largest_deviation_of_d"] = (
-                evaluation.largest_deviation_of_d(gan, train_data.distribution)
-            )
-    elif gan is not None:
-        report |= _beside_its_start(gan, preset, train_data, samples["samples"], seed)
-    report["protocol"] = json.loads(json.dumps(dataclasses.asdict(protocol)))
-    report["protocol_hash"] = protocol.hash
-    if output is None:
-        output = (
-            model.with_suffix(".scores.json")
-            if gan is None
-            else pathlib.Path(workdir, runs.SCORES)
-        )
-    files.write(output, json.dumps(report, indent=2) + "\n")
-    return report
-
-
-def evaluate_all(models, output=None, **options):
-    """Scores several generators and prints the tables, with means over them.
-
-    Args:
-        models: list of what `evaluate` takes.
-        output: path of a JSON. For one model as in `evaluate`; for several it gets
-            their reports and the `summary`, by `evaluation.summarize`.
-        **options: of `evaluate`.
-
-    Returns:
-        list of dicts of `evaluate`.
-
-    Raises:
-        ValueError: as `evaluate`; models that cannot be scored by one protocol.
-    """
-    if len(models) == 1:
-        reports = [evaluate(models[0], output=output, **options)]
-        print(evaluation.format_report(reports[0]))
-        return reports
-    reports = []
-    for model in models:
-        reports.append(evaluate(model, **options))
-        print(evaluation.format_report(reports[-1]), end="\n\n")
-    summary = evaluation.summarize(reports)
-    print(evaluation.format_summary(reports, summary))
-    if output is not None:
-        content = {"reports": reports, "summary": summary}
-        files.write(output, json.dumps(content, indent=2) + "\n")
-    return reports
-
-
-def _preset_for(dataset):
-    """Some preset on this dataset: how the data are read and normalised."""
-    return Preset(
-        name="samples",
-        source="",
-        dataset=dataset,
-        networks="",
-        epochs=1,
-        generator_learning_rate=1.0,
-        discriminator_learning_rate=1.0,
-    )
-
-
-def _splits(preset, data_dir):
-    """(train, valid, test); the last two None where the dataset has no such split.
-
-    Where there is a test split alone, its even rows validate and its odd rows test.
-    """
-
-    def other(*names):
-        for name in names:
-            try:
-                return load_data(dataclasses.replace(preset, split=name), data_dir)
-            except datasets.DatasetError:
-                continue
-        return None
-
-    data = load_data(preset, data_dir)
-    test = other("test")
-    valid = other("valid", "validation")
-    if valid is None and test is not None:
-        valid = test.subset(slice(0, None, 2), "test[0::2]")
-        test = test.subset(slice(1, None, 2), "test[1::2]")
-    return data, valid, test
-
-
-def _extractor(features, data, test, cache_dir, bars):
-    """The feature extractor of this name for images like `data`."""
-    known = ("auto", "classifier", "pixels", "inception")
-    if features not in known:
-        raise ValueError(
-            f"Expected features among {', '.join(known)}. Received: {features!r}."
-            f"{_did_you_mean(features, known)}"
-        )
-    if features == "auto":
-        labelled = data.labels is not None and test is not None
-        features = "classifier" if labelled else "pixels"
-    if features == "pixels":
-        return metrics.Pixels()
-    if features == "inception":
-        return metrics.Inception(data.value_range)
-    if test is None:
-        raise ValueError(
-            "Expected a test split, to say what a classifier is worth. Received: "
-            f"{data.name!r}, which has none; take pixels or inception for features"
-        )
-    return metrics.Classifier.trained(
-        data, test, cache_dir, progress=functools.partial(bars, "", "classifier")
-    )
-
-
-def _beside_its_start(gan, preset, data, samples, seed):
-    """How far a run on images has come, and what its D knows."""
-    samples = samples[:2000]
-    first_samples = build(preset, data).generate(len(samples), seed=seed)
-    moments = evaluation.data_moments(data)
-    distance, first_distance = (
-        metrics.frechet_distance(metrics.Moments().update(drawn), moments)
-        for drawn in (samples, first_samples)
-    )
-    report = {
-        "num_pixel_samples": len(samples),
-        "pixel_frechet_distance": distance,
-        "pixel_frechet_distance_at_start": first_distance,
-        "discriminator_accuracy": evaluation.discriminator_accuracy(
-            gan, _some(data, len(samples)), samples
-        ),
-    }
-    # The table holds the other split back, and reads pixels from 0 to 1.
-    if (data.name, data.split, data.value_range) == ("digits", "train", (0.0, 1.0)):
-        report["digits"] = evaluation.digits_report(
-            gan.generate(1000, seed=seed), data, datasets.load("digits", "test")
-        )
-    return report
-
-
-class _Bars:
-    """Progress bars on a terminal, one after the other; silent elsewhere."""
-
-    def __enter__(self):
-        self._bar = None
-        return self
-
-    def __exit__(self, *error):
-        if self._bar is not None:
-            self._bar.close()
-
-    def __call__(self, row, stage, share):
-        words = f"{row}: {stage}" if row else stage
-        if self._bar is None or self._bar.desc != words:
-            self.__exit__()
-            self._bar = tqdm.tqdm(
-                total=1.0,
-                desc=words,
-                disable=None,  # where the output is no terminal
-                bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}",
-            )
-            self._bar.desc = words
-        self._bar.update(share - self._bar.n)
-
-
-# === Figures ===
-
-# Of a run, by the name that `draw_figures` and --figure know them by.
-FIGURES = ("1", "2", "3", "curves", "health")
-
-
-class _DoesNotFit(ValueError):
-    """A figure that this run cannot have."""
-
-
-def _figure_1_recorder(gan, data, workdir):
-    """The callback that records figure 1, in a list; empty unless all is 1-D."""
-    if data.image_shape != (1,) or gan.latent_prior.latent_dim != 1:
-        return []
-    if data.distribution is None:
-        return []
-    return [callbacks.FigureOne(workdir / runs.MOMENTS, data.distribution)]
-
-
-def draw_figures(workdir, figure="all", output=None, seed=0, data_dir=None):
-    """Draws the paper's figures, and the health of a training, from a run.
-
-    Args:
-        workdir: str or path-like, a run's directory.
-        figure: "1", "2", "3", "curves", "health", or "all" of those that fit the run:
-            figure 1 takes samples and latents of one dimension, 2 and 3 take images.
-        output: str or path-like, a directory; `figures/` in the run by default.
-        seed: int, of the samples and latents in figures 2 and 3 and the health page.
-        data_dir: as for `train`; by default the run's own. Figure 2 and the health page
-            need the data.
-
-    Returns:
-        list of `pathlib.Path`, the files written; each is printed too.
-
-    Raises:
-        ValueError: no run, a damaged one, or a figure by name that does not fit it.
-    """
-    if figure not in (*FIGURES, "all"):
-        raise ValueError(
-            f"Expected a figure among {', '.join(FIGURES)}, all. Received: {figure!r}"
-        )
-    workdir = pathlib.Path(workdir)
-    output = pathlib.Path(output or workdir / runs.FIGURES)
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"Expected an output directory. Received a file: {output}")
-    run = _Run(workdir, seed, data_dir)
-    written = []
-    for name in FIGURES if figure == "all" else (figure,):
-        try:
-            drawn = _DRAW[name](run)
-        except _DoesNotFit as reason:
-            if figure != "all":
-                raise
-            print(f"Figure {name} is left out. {reason}")
-            continue
-        for file, content in drawn.items():
-            files.write(output / file, content)
-            written.append(output / file)
-            print(f"Wrote {output / file}")
-    return written
-
-
-class _Run:
-    """A run's directory, its parts loaded when a figure asks for them."""
-
-    def __init__(self, workdir, seed, data_dir):
-        self.workdir = workdir
-        self.seed = seed
-        config = runs.load_config(workdir)
-        self.preset = get_preset(config["preset"]["name"], config["preset"])
-        self.data_dir = data_dir or config["data_dir"]
-
-    @functools.cached_property
-    def gan(self):
-        return runs.load_gan(self.workdir, compile=False)
-
-    @functools.cached_property
-    def data(self):
-        return load_data(self.preset, self.data_dir)
-
-    def expect_images(self, number):
-        if self.gan.value_range is None:
-            raise _DoesNotFit(
-                f"Expected a run whose samples are images for figure {number}. "
-                f"Received: {self.workdir}, with samples of shape "
-                f"{self.gan.sample_shape}"
-            )
-
-
-def _draw_figure_1(run):
-    path = run.workdir / runs.MOMENTS
-    if not path.exists():
-        raise _DoesNotFit(
-            f"Expected a run with {runs.MOMENTS} for figure 1, which a training with "
-            "samples and latents of one dimension writes (--preset=gaussian1d). "
-            f"Received: {run.workdir}, which has none"
-        )
-    moments = figures.load_moments(path)
-    frames = figures.figure_1_animation(moments)
-    return {
-        "figure_1.png": images.encode_png(figures.figure_1(moments)),
-        # The last picture stands for two seconds before all begins anew.
-        "figure_1.gif": images.encode_gif(frames, [120] * (len(frames) - 1) + [2000]),
-    }
-
-
-def _draw_figure_2(run, rows=5, columns=6):
-    run.expect_images(2)
-    samples = run.gan.generate(rows * columns, seed=run.seed)
-    indices, _ = figures.nearest_examples(samples[columns - 1 :: columns], run.data)
-    picture = figures.figure_2(
-        samples, run.data.examples(indices), run.gan.value_range, columns
-    )
-    return {"figure_2.png": images.encode_png(picture)}
-
-
-def _draw_figure_3(run, rows=5, steps=11):
-    run.expect_images(3)
-    latents = np.asarray(run.gan.latent_prior.sample(2 * rows, run.seed))
-    lines = figures.interpolation(run.gan, latents[:rows], latents[rows:], steps)
-    picture = figures.figure_3(lines, run.gan.value_range)
-    return {"figure_3.png": images.encode_png(picture)}
-
-
-def _draw_curves(run):
-    lines = runs.load_metrics(run.workdir)
-    return {"curves.png": images.encode_png(figures.training_curves(lines))}
-
-
-def _draw_health(run, count=500):
-    lines = runs.load_metrics(run.workdir)
-    spread = figures.sample_spread(
-        run.gan.generate(count, seed=run.seed), _some(run.data, count)
-    )
-    diagnosis = figures.diagnose(lines, *spread)
-    print(f"{diagnosis.state.capitalize()}. {diagnosis.words}")
-    grids = [
-        (f"samples, epoch {epoch}", picture)
-        for epoch, picture in runs.load_sample_pictures(run.workdir)
-    ]
-    page = figures.health_page(lines, diagnosis, grids)
-    return {"health.png": images.encode_png(page)}
-
-
-_DRAW = {
-    "1": _draw_figure_1,
-    "2": _draw_figure_2,
-    "3": _draw_figure_3,
-    "curves": _draw_curves,
-    "health": _draw_health,
-}

@@ -27,9 +27,9 @@ flags.mark_flag_as_required("model")
 
 
 def main():
-    from keras_gan import training
+    from keras_gan import scoring
 
-    training.evaluate_all(
+    scoring.evaluate_all(
         MODEL.value,
         num_samples=NUM_SAMPLES.value,
         data_dir=DATA_DIR.value,

@@ -19,9 +19,9 @@ flags.mark_flag_as_required("model")
 
 
 def main():
-    from keras_gan import training
+    from keras_gan import drawing
 
-    training.draw_figures(
+    drawing.draw_figures(
         MODEL.value, FIGURE.value, OUTPUT.value, SEED.value, DATA_DIR.value
     )
 

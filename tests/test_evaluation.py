@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_gan
-from keras_gan import evaluation, metrics, runs, training
+from keras_gan import evaluation, metrics, runs, scoring, training
 from tests import helpers
 
 
@@ -232,7 +232,7 @@ def cache(tmp_path_factory, monkeypatch):
 
 
 def test_runs_and_their_mean(two_runs, tmp_path, capsys):
-    reports = training.evaluate_all(
+    reports = scoring.evaluate_all(
         two_runs, output=tmp_path / "all.json", num_samples=300
     )
     for report, run in zip(reports, two_runs, strict=True):
@@ -259,9 +259,9 @@ def test_runs_and_their_mean(two_runs, tmp_path, capsys):
 
 
 def test_samples_of_a_file_score_as_those_of_the_run(two_runs, tmp_path):
-    run = training.evaluate(two_runs[0], num_samples=300)
+    run = scoring.evaluate(two_runs[0], num_samples=300)
     runs.write_samples(two_runs[0], tmp_path / "samples.npz", 300, seed=0)
-    file = training.evaluate(tmp_path / "samples.npz", dataset="digits")
+    file = scoring.evaluate(tmp_path / "samples.npz", dataset="digits")
     expected = run["rows"]["samples"]
     assert set(file["rows"]["samples"]) == set(expected)
     for name, value in file["rows"]["samples"].items():
@@ -277,7 +277,7 @@ def test_samples_of_a_file_score_as_those_of_the_run(two_runs, tmp_path):
     np.savez(
         tmp_path / "s.npz", samples=2 * samples - 1, value_range=np.float32([-1, 1])
     )
-    scaled = training.evaluate(tmp_path / "s.npz", dataset="digits")
+    scaled = scoring.evaluate(tmp_path / "s.npz", dataset="digits")
     assert scaled["rows"]["samples"]["log_likelihood"] == pytest.approx(
         run["rows"]["samples"]["log_likelihood"], rel=1e-4
     )
@@ -286,7 +286,7 @@ def test_samples_of_a_file_score_as_those_of_the_run(two_runs, tmp_path):
 def test_what_cannot_be_scored_is_one_clear_line(two_runs, tmp_path):
     def refused(message, model, **options):
         with pytest.raises(ValueError, match=message) as error:
-            training.evaluate(model, **options)
+            scoring.evaluate(model, **options)
         assert "\n" not in str(error.value)
 
     np.savez(tmp_path / "x.npz", images=np.zeros(3))
@@ -296,7 +296,7 @@ def test_what_cannot_be_scored_is_one_clear_line(two_runs, tmp_path):
     refused("features among.*'classifer'.*mean", two_runs[0], features="classifer")
     refused("or the run's 'digits'", two_runs[0], dataset="mnist")
     reports = [
-        training.evaluate(run, num_samples=n, features="pixels")
+        scoring.evaluate(run, num_samples=n, features="pixels")
         for run, n in zip(two_runs, (300, 301), strict=True)
     ]
     with pytest.raises(ValueError, match="one protocol.*differ in num_samples"):
@@ -411,7 +411,7 @@ def test_a_run_is_scored_as_it_goes(preset, names, tmp_path):
     kept = runs.load_gan(workdir / runs.BEST)
     assert int(kept.generator_optimizer.iterations) == best["step"]
     # The kept model can be scored as the run's last.
-    report = training.evaluate(workdir / runs.BEST, num_samples=200)
+    report = scoring.evaluate(workdir / runs.BEST, num_samples=200)
     assert report["step"] == best["step"]
 
 

@@ -15,7 +15,7 @@ import tensorflow_probability as tfp
 from sklearn.neighbors import NearestNeighbors
 
 import keras_gan
-from keras_gan import figures, images, runs, training
+from keras_gan import drawing, figures, images, runs, training
 from tests import helpers
 
 tfd = tfp.distributions
@@ -590,7 +590,7 @@ def read(path):
 
 
 def test_all_figures_of_a_run_of_images(digits_run, tmp_path, capsys):
-    written = training.draw_figures(digits_run, output=tmp_path / "out", seed=3)
+    written = drawing.draw_figures(digits_run, output=tmp_path / "out", seed=3)
     names = ["figure_2.png", "figure_3.png", "curves.png", "health.png"]
     assert written == [tmp_path / "out" / name for name in names]
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(names)
@@ -612,7 +612,7 @@ def test_all_figures_of_a_run_of_images(digits_run, tmp_path, capsys):
 
 
 def test_all_figures_of_a_one_dimensional_run(gaussian1d_run, capsys):
-    written = training.draw_figures(gaussian1d_run)
+    written = drawing.draw_figures(gaussian1d_run)
     assert [path.relative_to(gaussian1d_run / "figures").name for path in written] == [
         "figure_1.png", "figure_1.gif", "curves.png", "health.png",
     ]  # fmt: skip
@@ -636,11 +636,11 @@ def test_a_figure_by_name_that_does_not_fit_is_one_line(digits_run, gaussian1d_r
         (digits_run / "nothing", "curves", "Expected a directory that scripts/train"),
     ):
         with pytest.raises(ValueError, match=message) as error:
-            training.draw_figures(run, figure)
+            drawing.draw_figures(run, figure)
         assert "\n" not in str(error.value)
         assert not (run / "figures" / f"figure_{figure}.png").exists()
     with pytest.raises(ValueError, match="Expected an output directory"):
-        training.draw_figures(digits_run, "curves", digits_run / "config.json")
+        drawing.draw_figures(digits_run, "curves", digits_run / "config.json")
 
 
 def test_a_damaged_run_is_named(digits_run, tmp_path):
@@ -662,14 +662,14 @@ def test_a_damaged_run_is_named(digits_run, tmp_path):
         if content is not None:
             path.write_bytes(content.encode(errors="surrogateescape"))
         with pytest.raises(ValueError, match=message) as error:
-            training.draw_figures(run, "curves")
+            drawing.draw_figures(run, "curves")
         assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match=message):
-        training.draw_figures(run, "health")
+        drawing.draw_figures(run, "health")
     path.write_text(good)
     (run / "samples" / "epoch_00001.png").write_bytes(b"half a picture")
     with pytest.raises(ValueError, match="epoch_00001.png, which is damaged"):
-        training.draw_figures(run, "health")
+        drawing.draw_figures(run, "health")
     (run / "moments.npz").write_bytes(b"half a fi")
     with pytest.raises(ValueError, match="^Expected moments of a one-dim"):
-        training.draw_figures(run, "all")
+        drawing.draw_figures(run, "all")

@@ -22,6 +22,7 @@ FLOORS = (
     {"evaluation", "figures", "theory_figures"},
     {"callbacks", "presets", "runs"},
     {"training"},
+    {"scoring", "drawing"},
 )
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import keras_gan
-from keras_gan import evaluation, runs, training
+from keras_gan import evaluation, runs, scoring, training
 from keras_gan.presets import PRESETS
 
 
@@ -161,7 +161,7 @@ def test_a_run_leaves_what_it_promises_and_can_be_drawn_from(tmp_path):
     runs.write_samples(workdir / "gan.keras", tmp_path / "grid.png", 5, seed=3)
     assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
 
-    report = training.evaluate(workdir, num_samples=200)
+    report = scoring.evaluate(workdir, num_samples=200)
     assert report == json.loads((workdir / "scores.json").read_text())
     assert "held-out digits" in evaluation.format_report(report)
 
@@ -242,7 +242,7 @@ def test_files_of_another_kind_are_not_removed_unasked(tmp_path):
 
 def test_the_digits_table_needs_digits_that_were_held_back(tmp_path):
     workdir = training.train(small(split="all", epochs=1), tmp_path / "run")
-    assert "digits" not in training.evaluate(workdir, num_samples=100)
+    assert "digits" not in scoring.evaluate(workdir, num_samples=100)
 
 
 def test_bad_data_leaves_no_directory(tmp_path):
@@ -389,7 +389,7 @@ def test_the_second_stage_continues_the_whole_first(tmp_path, monkeypatch):
 
 
 def digits_scores(workdir):
-    report = training.evaluate(workdir)
+    report = scoring.evaluate(workdir)
     rows = report["digits"]["rows"]
     return report, rows["samples"], rows["held-out digits"], rows["Gaussian draws"]
 

@@ -191,6 +191,15 @@ class Dataset:
             .apply(tf.data.experimental.assert_cardinality(steps))
         )
 
+    def some(self, count) -> np.ndarray:
+        """`count` examples (all, where there are fewer), the same ones every time.
+
+        Returns:
+            float32 array (count, *image_shape) in `value_range`, in the data's order.
+        """
+        rows = np.random.default_rng(0).permutation(len(self))[:count]
+        return self.examples(np.sort(rows))
+
     def subset(self, rows, split) -> "Dataset":
         """The examples at `rows`, a slice or an array of row numbers, as a Dataset.
 

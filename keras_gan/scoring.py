@@ -1,0 +1,265 @@
+"""From a run, or a file of samples, to a table of scores."""
+
+import dataclasses
+import functools
+import json
+import pathlib
+
+import tqdm
+
+from keras_gan import datasets, evaluation, files, metrics, runs, training
+from keras_gan.presets import Preset
+
+
+def evaluate(
+    model,
+    num_samples=None,
+    data_dir=None,
+    seed=0,
+    features="auto",
+    dataset=None,
+    output=None,
+):
+    """Scores a generator by a stated protocol, and writes the scores as JSON.
+
+    Args:
+        model: str or path-like: a run's directory, a `.keras` file in one, or an
+            `.npz` of samples with `samples` and `value_range`, as
+            `scripts/generate.py` writes it.
+        num_samples: int, samples to score; by default the protocol's: 10,000 images as
+            in the paper, 2,500 points (PacGAN's), 100,000 values in one dimension, and
+            all of an `.npz`.
+        data_dir: as for `train`; by default the run's own.
+        seed: int, of the samples.
+        features: "classifier", trained on the data's labels and cached, "pixels",
+            "inception", or "auto": the classifier where there are labels, else pixels.
+        dataset: str, for an `.npz`: what its samples stand for, see `datasets.load`.
+        output: path of the JSON; by default `scores.json` in the run, or beside the
+            `.npz`.
+
+    Returns:
+        dict: `model`, `step` (None for an `.npz`), `protocol` (see
+        `evaluation.Protocol`), `protocol_hash`, and `rows`: a dict of scores for
+        "samples", for "samples, raw weights" where the run averages its generator's
+        weights, and for "training examples", as many, which is what memorising would
+        score. Of a run on images also `pixel_frechet_distance` and
+        `pixel_frechet_distance_at_start` (`num_pixel_samples` samples of the generator
+        and of the same before its first step, to all training data, raw values),
+        `discriminator_accuracy`, and for the digits `digits`, see
+        `evaluation.digits_report`.
+
+    Raises:
+        ValueError: no model, too few samples, or samples that do not fit the data.
+    """
+    model = pathlib.Path(model)
+    if model.suffix == ".npz":
+        if dataset is None:
+            raise ValueError(
+                f"Expected the dataset that {model} stands for. Received: none; pass "
+                "--dataset"
+            )
+        gan = None
+        preset = _preset_for(dataset)
+    else:
+        workdir = model if model.is_dir() or not model.suffix else model.parent
+        config = runs.load_config(workdir)
+        if dataset not in (None, config["preset"]["dataset"]):
+            raise ValueError(
+                f"Expected no dataset, or the run's {config['preset']['dataset']!r}. "
+                f"Received: {dataset!r}"
+            )
+        preset = training.get_preset(config["preset"]["name"], config["preset"])
+        data_dir = data_dir or config["data_dir"]
+        gan = runs.load_gan(model)
+    train_data, valid, test = training.splits(preset, data_dir)
+    protocol = evaluation.protocol_for(
+        preset,
+        train_data,
+        valid,
+        test,
+        num_samples,
+        seed,
+        training.environment()["versions"],
+    )
+    if gan is None:
+        samples = {"samples": runs.load_samples(model, train_data)[:num_samples]}
+        count = len(samples["samples"])
+        protocol = dataclasses.replace(protocol, num_samples=count)
+    else:
+        samples = {"samples": gan.generate(protocol.num_samples, seed=seed)}
+        if gan.averaged_generator is not None:
+            samples["samples, raw weights"] = gan.generate(
+                protocol.num_samples, seed=seed, averaged=False
+            )
+    samples["training examples"] = train_data.some(protocol.num_samples)
+    report = {
+        "model": str(model),
+        "step": None if gan is None else int(gan.generator_optimizer.iterations),
+        "protocol": {},
+        "protocol_hash": "",
+        "rows": {},
+    }
+    with _Bars() as bars:
+        extractor, cache_dir = None, datasets.cache.directory(data_dir)
+        if train_data.value_range is not None:
+            extractor = _extractor(features, train_data, test, cache_dir, bars)
+            protocol = dataclasses.replace(
+                protocol, features=extractor.name, features_key=extractor.key
+            )
+            if isinstance(extractor, metrics.Classifier):
+                report["classifier_accuracy"] = extractor.test_accuracy
+        elif features != "auto":
+            raise ValueError(
+                "Expected features='auto' for samples that are no images. Received: "
+                f"{features!r}"
+            )
+        for name, row in samples.items():
+            row = evaluation.check_samples(
+                row, train_data.image_shape, train_data.value_range
+            )
+            report["rows"][name] = evaluation.score(
+                row,
+                train_data,
+                valid,
+                test,
+                extractor,
+                protocol,
+                cache_dir,
+                functools.partial(bars, name),
+            )
+    if gan is not None and train_data.value_range is None:
+        if train_data.image_shape == (1,):
+            report["rows"]["samples"]["largest_deviation_of_d"] = (
+                evaluation.largest_deviation_of_d(gan, train_data.distribution)
+            )
+    elif gan is not None:
+        report |= _beside_its_start(gan, preset, train_data, samples["samples"], seed)
+    report["protocol"] = json.loads(json.dumps(dataclasses.asdict(protocol)))
+    report["protocol_hash"] = protocol.hash
+    if output is None:
+        output = (
+            model.with_suffix(".scores.json")
+            if gan is None
+            else pathlib.Path(workdir, runs.SCORES)
+        )
+    files.write(output, json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def evaluate_all(models, output=None, **options):
+    """Scores several generators and prints the tables, with means over them.
+
+    Args:
+        models: list of what `evaluate` takes.
+        output: path of a JSON. For one model as in `evaluate`; for several it gets
+            their reports and the `summary`, by `evaluation.summarize`.
+        **options: of `evaluate`.
+
+    Returns:
+        list of dicts of `evaluate`.
+
+    Raises:
+        ValueError: as `evaluate`; models that cannot be scored by one protocol.
+    """
+    if len(models) == 1:
+        reports = [evaluate(models[0], output=output, **options)]
+        print(evaluation.format_report(reports[0]))
+        return reports
+    reports = []
+    for model in models:
+        reports.append(evaluate(model, **options))
+        print(evaluation.format_report(reports[-1]), end="\n\n")
+    summary = evaluation.summarize(reports)
+    print(evaluation.format_summary(reports, summary))
+    if output is not None:
+        content = {"reports": reports, "summary": summary}
+        files.write(output, json.dumps(content, indent=2) + "\n")
+    return reports
+
+
+def _preset_for(dataset):
+    """Some preset on this dataset: how the data are read and normalised."""
+    return Preset(
+        name="samples",
+        source="",
+        dataset=dataset,
+        networks="",
+        epochs=1,
+        generator_learning_rate=1.0,
+        discriminator_learning_rate=1.0,
+    )
+
+
+def _extractor(features, data, test, cache_dir, bars):
+    """The feature extractor of this name for images like `data`."""
+    known = ("auto", "classifier", "pixels", "inception")
+    if features not in known:
+        raise ValueError(
+            f"Expected features among {', '.join(known)}. Received: {features!r}."
+            f"{training.did_you_mean(features, known)}"
+        )
+    if features == "auto":
+        labelled = data.labels is not None and test is not None
+        features = "classifier" if labelled else "pixels"
+    if features == "pixels":
+        return metrics.Pixels()
+    if features == "inception":
+        return metrics.Inception(data.value_range)
+    if test is None:
+        raise ValueError(
+            "Expected a test split, to say what a classifier is worth. Received: "
+            f"{data.name!r}, which has none; take pixels or inception for features"
+        )
+    return metrics.Classifier.trained(
+        data, test, cache_dir, progress=functools.partial(bars, "", "classifier")
+    )
+
+
+def _beside_its_start(gan, preset, data, samples, seed):
+    """How far a run on images has come, and what its D knows."""
+    samples = samples[:2000]
+    first_samples = training.build(preset, data).generate(len(samples), seed=seed)
+    moments = evaluation.data_moments(data)
+    distance, first_distance = (
+        metrics.frechet_distance(metrics.Moments().update(drawn), moments)
+        for drawn in (samples, first_samples)
+    )
+    report = {
+        "num_pixel_samples": len(samples),
+        "pixel_frechet_distance": distance,
+        "pixel_frechet_distance_at_start": first_distance,
+        "discriminator_accuracy": evaluation.discriminator_accuracy(
+            gan, data.some(len(samples)), samples
+        ),
+    }
+    # The table holds the other split back, and reads pixels from 0 to 1.
+    if (data.name, data.split, data.value_range) == ("digits", "train", (0.0, 1.0)):
+        report["digits"] = evaluation.digits_report(
+            gan.generate(1000, seed=seed), data, datasets.load("digits", "test")
+        )
+    return report
+
+
+class _Bars:
+    """Progress bars on a terminal, one after the other; silent elsewhere."""
+
+    def __enter__(self):
+        self._bar = None
+        return self
+
+    def __exit__(self, *error):
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, row, stage, share):
+        words = f"{row}: {stage}" if row else stage
+        if self._bar is None or self._bar.desc != words:
+            self.__exit__()
+            self._bar = tqdm.tqdm(
+                total=1.0,
+                desc=words,
+                disable=None,  # where the output is no terminal
+                bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}",
+            )
+            self._bar.desc = words
+        self._bar.update(share - self._bar.n)
