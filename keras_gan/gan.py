@@ -3,6 +3,8 @@
 Reference: Goodfellow et al., Generative Adversarial Nets, arXiv 1406.2661.
 """
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -75,6 +77,7 @@ class GAN(keras.Model):
 
         # === Averaged weights ===
         self.averaged_generator = None
+        self._average_steps = None
 
         # Both networks are built. Without this, `fit` may build by `call` on the DATA.
         self.built = True
@@ -99,11 +102,13 @@ class GAN(keras.Model):
                 an object such as `losses.AdversarialLoss`.
             discriminator_steps: int >= 1, k of Algorithm 1.
             jit_compile, steps_per_execution, run_eagerly: as in `keras.Model.compile`.
-            ema_decay: float in (0, 1) or None. After each step of the generator,
-                `averaged_generator`'s weights become ema_decay * average + (1 -
-                ema_decay) * weights; running statistics are copied. `call`, `generate`,
-                `predict` and `evaluate` then use the average, the training never does.
-                A model that is compiled again goes on with its average.
+            ema_decay: float d in (0, 1) or None. After t steps of the generator,
+                `averaged_generator`'s weights are the mean of w_1 to w_t, weighted by
+                d^(t - i): an exponential average with Adam's correction (arXiv
+                1412.6980, section 3), which owes nothing to the initial weights.
+                Running statistics are copied. `call`, `generate`, `predict` and
+                `evaluate` use the average, the training never does. A model that is
+                compiled again goes on with its average.
 
         Raises:
             ValueError: an unknown loss, k < 1, one optimizer for both networks, what
@@ -328,9 +333,7 @@ class GAN(keras.Model):
         averaged = config.pop("averaged", False)
         gan = cls(**{**config, **objects})
         if averaged:
-            gan.averaged_generator = _copy_of(
-                gan.generator, gan.latent_prior.latent_dim
-            )
+            gan.averaged_generator = gan._average(ema_decay=0.5)  # `compile` sets it
         return gan
 
     def get_compile_config(self):
@@ -405,17 +408,33 @@ class GAN(keras.Model):
             )
         if self.averaged_generator is not None:
             return self.averaged_generator
-        return _copy_of(self.generator, self.latent_prior.latent_dim)
+        average = _copy_of(self.generator, self.latent_prior.latent_dim)
+        if self._average_steps is None:
+            self._average_steps = self.add_weight(
+                shape=(),
+                dtype="int64",
+                trainable=False,
+                aggregation="only_first_replica",
+                name="average_steps",
+            )
+        self._average_steps.assign(0)
+        return average
 
     def _update_average(self):
         if self.averaged_generator is None:
             return
+        self._average_steps.assign_add(1)
+        steps = tf.cast(self._average_steps, tf.float32)
+        # (1 - d) / (1 - d^t), from 1 down to 1 - d, without cancellation.
+        share = (1.0 - self.ema_decay) / -tf.math.expm1(
+            steps * math.log(self.ema_decay)
+        )
         pairs = zip(
             self.averaged_generator.weights, self.generator.weights, strict=True
         )
         for average, weight in pairs:
             if weight.trainable:
-                average.assign_add((1.0 - self.ema_decay) * (weight - average))
+                average.assign_add(tf.cast(share, average.dtype) * (weight - average))
             else:
                 average.assign(weight)
 

@@ -43,20 +43,31 @@ def average_weights(gan):
     return [weight.numpy() for weight in gan.averaged_generator.weights]
 
 
-def test_the_average_follows_the_recursion():
+def test_the_average_is_the_weighted_mean_of_the_weights_so_far():
     gan = averaged_gan()
-    expected = generator_weights(gan)
+    history = []
     for seed in range(4):
         helpers.train_steps(gan, [helpers.examples(6, seed=seed)])
-        expected = [
-            0.75 * average + 0.25 * weight
-            for average, weight in zip(expected, generator_weights(gan), strict=True)
-        ]
-    for average, weight, present in zip(
-        expected, average_weights(gan), generator_weights(gan), strict=True
+        history.append(generator_weights(gan))
+        if seed == 1:  # goes on, with another optimizer, where it stood
+            gan.compile(keras.optimizers.SGD(0.5), "sgd", ema_decay=0.75)
+    shares = 0.75 ** np.arange(3, -1, -1)
+    shares /= shares.sum()
+    for index, weight in enumerate(average_weights(gan)):
+        expected = sum(
+            share * past[index] for share, past in zip(shares, history, strict=True)
+        )
+        np.testing.assert_allclose(weight, expected, atol=1e-6)
+        assert np.abs(weight - history[-1][index]).max() > 1e-4
+
+
+def test_after_one_step_the_average_is_the_weights():
+    gan = averaged_gan(ema_decay=0.9999)
+    helpers.train_steps(gan, [helpers.examples(6)])
+    for average, weight in zip(
+        average_weights(gan), generator_weights(gan), strict=True
     ):
-        np.testing.assert_allclose(weight, average, atol=1e-6)
-        assert np.abs(weight - present).max() > 1e-4
+        np.testing.assert_allclose(average, weight, atol=1e-6)
 
 
 def test_the_training_does_not_see_the_average():
@@ -70,7 +81,7 @@ def test_the_training_does_not_see_the_average():
 
 def test_samples_and_evaluation_are_those_of_the_average():
     gan = averaged_gan()
-    helpers.train_steps(gan, [helpers.examples(6)])
+    helpers.train_steps(gan, [helpers.examples(6), helpers.examples(6, seed=1)])
     latents = gan.latent_prior.sample(5, 3)
     averaged = gan.averaged_generator(latents).numpy()
     raw = gan.generator(latents).numpy()
@@ -105,7 +116,7 @@ def test_running_statistics_are_copied():
 @pytest.mark.parametrize("compiled", [True, False])
 def test_the_average_is_saved(tmp_path, compiled):
     gan = averaged_gan()
-    helpers.train_steps(gan, [helpers.examples(6)])
+    helpers.train_steps(gan, [helpers.examples(6), helpers.examples(6, seed=1)])
     gan.save(tmp_path / "gan.keras")
     copy = keras.saving.load_model(tmp_path / "gan.keras", compile=compiled)
     np.testing.assert_array_equal(copy.generate(5, seed=0), gan.generate(5, seed=0))
@@ -122,7 +133,7 @@ def test_the_average_is_saved(tmp_path, compiled):
 
 def test_a_new_compile_keeps_the_average_or_drops_it():
     gan = averaged_gan()
-    helpers.train_steps(gan, [helpers.examples(6)])
+    helpers.train_steps(gan, [helpers.examples(6), helpers.examples(6, seed=1)])
     before = average_weights(gan)
     gan.compile("sgd", "sgd", ema_decay=0.5)
     for a, b in zip(before, average_weights(gan), strict=True):
@@ -165,7 +176,7 @@ def test_a_subclassed_generator_is_copied_too(tmp_path):
         Subclassed(4), helpers.tiny_networks()[1], keras_gan.priors.Normal(3), None, 0
     )
     gan.compile("sgd", "sgd", ema_decay=0.5)
-    helpers.train_steps(gan, [helpers.examples(6)])
+    helpers.train_steps(gan, [helpers.examples(6), helpers.examples(6, seed=1)])
     gan.save(tmp_path / "gan.keras")
     copy = keras.saving.load_model(tmp_path / "gan.keras")
     samples = gan.generate(5, seed=3)
