@@ -28,6 +28,8 @@ setup(
         "scikit-learn>=1.6",
         "scipy>=1.14",
         "tensorflow>=2.21,<2.22",
+        # Its protos write the warmup requests of an exported generator.
+        "tensorflow-serving-api>=2.19,<2.22",
         "tensorflow-datasets>=4.9.10,<4.10",
         # tf.summary.image and tf.summary.scalar need it to write events.
         "tensorboard>=2.19,<3",

@@ -5,6 +5,7 @@ from keras_gan import callbacks as callbacks
 from keras_gan import datasets as datasets
 from keras_gan import drawing as drawing
 from keras_gan import evaluation as evaluation
+from keras_gan import export as export
 from keras_gan import figures as figures
 from keras_gan import images as images
 from keras_gan import layers as layers

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import images, losses, priors
+from keras_gan import export, images, losses, priors
 
 
 @keras.saving.register_keras_serializable("keras_gan")
@@ -302,6 +302,32 @@ class GAN(keras.Model):
         # By `predict` of this model where it can be: a compiled function, kept.
         model = self if averaged else self.generator
         return model.predict(latents, batch_size=batch_size, verbose=0)
+
+    def export(self, base, version=None, card=None):
+        """Publishes the generator as a SavedModel that TensorFlow Serving loads.
+
+        In the place of Keras's own `export`, whose SavedModel would hold this model.
+        The averaged generator, where there is one. See `export.export_generator`.
+
+        Args:
+            base: str or path-like; `<base>/<version>/` is written.
+            version: int >= 1, or None for the highest there is + 1.
+            card: dict of what else `gan_card.json` is to say, as JSON can hold.
+
+        Returns:
+            `pathlib.Path` of the version's directory.
+        """
+        about = {"seed": self.seed, "averaged": self.averaged_generator is not None}
+        if self.compiled:
+            about["step"] = int(self.generator_optimizer.iterations)
+        return export.export_generator(
+            self._generator(averaged=True),
+            self.latent_prior,
+            base,
+            version,
+            self.value_range,
+            {**about, **(card or {})},
+        )
 
     # === What Keras asks for ===
 

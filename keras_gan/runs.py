@@ -7,7 +7,7 @@ import zipfile
 import keras
 import numpy as np
 
-from keras_gan import figures, files, images
+from keras_gan import export, figures, files, images
 from keras_gan.gan import GAN
 
 CONFIG = "config.json"
@@ -17,6 +17,7 @@ EVENTS = "events"
 SAMPLES = "samples"
 REALS = "reals.png"
 SCORES = "scores.json"
+EXPORT = "export"
 EVALUATIONS = "evaluations.jsonl"
 BEST = "best.keras"
 MOMENTS = "moments.npz"
@@ -42,8 +43,8 @@ def load_gan(path, compile=True):
     file = path / MODEL if path.is_dir() else path
     if not file.is_file():
         raise ValueError(
-            f"Expected a run's directory with a {MODEL}, or a .keras file. "
-            f"Received: {path}, where there is none"
+            f"Expected a run's directory with a {MODEL}, a .keras file or an exported "
+            f"generator. Received: {path}, where there is none"
         )
     try:
         gan = keras.saving.load_model(file, compile=compile)
@@ -58,6 +59,22 @@ def load_gan(path, compile=True):
             f"Expected a GAN saved by keras_gan. Received: {file}, which cannot be "
             f"read ({reason})"
         ) from error
+
+
+def load_generator(path):
+    """What `path` draws samples from: a run, a `.keras` file, or an exported generator.
+
+    Returns:
+        a `GAN` or an `export.ExportedGenerator`: both have `generate(num_samples,
+        seed)`, `value_range`, `sample_shape` and `latent_prior`.
+
+    Raises:
+        ValueError: there is none at `path`, or none that can be read.
+    """
+    path = pathlib.Path(path)
+    if not (path / MODEL).exists() and export.is_export(path):
+        return export.ExportedGenerator(path)
+    return load_gan(path, compile=False)
 
 
 def load_config(workdir):
@@ -137,10 +154,10 @@ def load_sample_pictures(workdir, count=3):
 
 
 def write_samples(model, output, num_samples, seed):
-    """Draws samples from a run and writes them to a file.
+    """Draws samples from a run or an export and writes them to a file.
 
     Args:
-        model: str or path-like, a run's directory or a `.keras` file.
+        model: str or path-like, see `load_generator`.
         output: str or path-like. `.png` gets a grid (a plot, where samples are no
             images); `.npz` gets `samples`, float32 `(num_samples, ...)` in the model's
             own scale, and `value_range`, float32 `(2,)` (empty where there is none).
@@ -157,7 +174,7 @@ def write_samples(model, output, num_samples, seed):
         )
     if output.is_dir():
         raise ValueError(f"Expected an output file. Received a directory: {output}")
-    gan = load_gan(model, compile=False)
+    gan = load_generator(model)
     samples = gan.generate(num_samples, seed=seed)
     if output.suffix == ".png":
         picture = figures.sample_picture(samples, gan.value_range)
@@ -198,3 +215,66 @@ def load_samples(path, data):
     low, high = images.check_value_range(value_range)
     data_low, data_high = data.value_range
     return (samples - low) / (high - low) * (data_high - data_low) + data_low
+
+
+def export_run(model, base=None, version=None):
+    """Publishes a run's generator, with what its run knows of it on its card.
+
+    Args:
+        model: str or path-like, a run's directory or a `.keras` file in one.
+        base: str or path-like, where versions are kept; `export/` in the run.
+        version: int >= 1, or None for the next.
+
+    Returns:
+        `pathlib.Path` of the version's directory.
+
+    Raises:
+        ValueError: no run; see `export.export_generator`.
+    """
+    model = pathlib.Path(model)
+    workdir = model if model.is_dir() else model.parent
+    gan = load_gan(model)
+    card = {}
+    if (workdir / CONFIG).exists():
+        config = load_config(workdir)
+        card = {
+            "dataset": config["preset"]["dataset"],
+            "contrast_normalization": config["preset"]["contrast_normalization"],
+            "preset": config["preset"],
+            "git_commit": config.get("git_commit"),
+            "training_versions": config.get("versions"),
+        }
+    scores = _scores_of(workdir, int(gan.generator_optimizer.iterations))
+    if scores:
+        card["scores"] = scores
+    return gan.export(base or workdir / EXPORT, version, card)
+
+
+def _scores_of(workdir, step):
+    """What `scripts/evaluate.py` found of this very model, for its card; or None."""
+    try:
+        report = json.loads((workdir / SCORES).read_text())
+        names = ("rows", "protocol", "protocol_hash")
+        return {n: report[n] for n in names} if report["step"] == step else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def verify_export(path):
+    """Checks a version, or the latest of a base, and prints what was checked.
+
+    Raises:
+        ValueError: no version, or one that a server must not get.
+    """
+    path = pathlib.Path(path)
+    if not (path / "saved_model.pb").is_file():
+        path = export.latest(path)
+    words = {
+        "files": "every file is as its card states",
+        "graph": "signatures, dtypes, no state, weights once",
+        "python": "loads without keras, matches its goldens",
+        "server": "loads by the server's loader, rows do not depend on their batch",
+    }
+    for name in export.verify(path, progress=lambda name: print(f"{name} ...")):
+        print(f"{name:8} {words[name]}")
+    print(f"{path} can be served.")

@@ -7,7 +7,7 @@ import pathlib
 
 import tqdm
 
-from keras_gan import datasets, evaluation, files, metrics, runs, training
+from keras_gan import datasets, evaluation, export, files, metrics, runs, training
 from keras_gan.presets import Preset
 
 
@@ -23,9 +23,9 @@ def evaluate(
     """Scores a generator by a stated protocol, and writes the scores as JSON.
 
     Args:
-        model: str or path-like: a run's directory, a `.keras` file in one, or an
-            `.npz` of samples with `samples` and `value_range`, as
-            `scripts/generate.py` writes it.
+        model: str or path-like: a run's directory, a `.keras` file in one, an
+            exported generator, or an `.npz` of samples with `samples` and
+            `value_range`, as `scripts/generate.py` writes it.
         num_samples: int, samples to score; by default the protocol's: 10,000 images as
             in the paper, 2,500 points (PacGAN's), 100,000 values in one dimension, and
             all of an `.npz`.
@@ -35,7 +35,7 @@ def evaluate(
             "inception", or "auto": the classifier where there are labels, else pixels.
         dataset: str, for an `.npz`: what its samples stand for, see `datasets.load`.
         output: path of the JSON; by default `scores.json` in the run, or beside the
-            `.npz`.
+            `.npz`; of an export none is written unless this says where.
 
     Returns:
         dict: `model`, `step` (None for an `.npz`), `protocol` (see
@@ -58,8 +58,20 @@ def evaluate(
                 f"Expected the dataset that {model} stands for. Received: none; pass "
                 "--dataset"
             )
-        gan = None
+        gan = generator = None
         preset = _preset_for(dataset)
+    elif not (model / runs.MODEL).exists() and export.is_export(model):
+        gan, generator = None, export.ExportedGenerator(model)
+        dataset = dataset or generator.card.get("dataset")
+        if dataset is None:
+            raise ValueError(
+                f"Expected the dataset that {model} stands for: its card names none. "
+                "Received: none; pass --dataset"
+            )
+        preset = dataclasses.replace(
+            _preset_for(dataset),
+            contrast_normalization=generator.card.get("contrast_normalization", False),
+        )
     else:
         workdir = model if model.is_dir() or not model.suffix else model.parent
         config = runs.load_config(workdir)
@@ -70,7 +82,7 @@ def evaluate(
             )
         preset = training.get_preset(config["preset"]["name"], config["preset"])
         data_dir = data_dir or config["data_dir"]
-        gan = runs.load_gan(model)
+        gan = generator = runs.load_gan(model)
     train_data, valid, test = training.splits(preset, data_dir)
     protocol = evaluation.protocol_for(
         preset,
@@ -81,13 +93,13 @@ def evaluate(
         seed,
         training.environment()["versions"],
     )
-    if gan is None:
+    if generator is None:
         samples = {"samples": runs.load_samples(model, train_data)[:num_samples]}
         count = len(samples["samples"])
         protocol = dataclasses.replace(protocol, num_samples=count)
     else:
-        samples = {"samples": gan.generate(protocol.num_samples, seed=seed)}
-        if gan.averaged_generator is not None:
+        samples = {"samples": generator.generate(protocol.num_samples, seed=seed)}
+        if gan is not None and gan.averaged_generator is not None:
             samples["samples, raw weights"] = gan.generate(
                 protocol.num_samples, seed=seed, averaged=False
             )
@@ -137,12 +149,12 @@ def evaluate(
     report["protocol"] = json.loads(json.dumps(dataclasses.asdict(protocol)))
     report["protocol_hash"] = protocol.hash
     if output is None:
-        output = (
-            model.with_suffix(".scores.json")
-            if gan is None
-            else pathlib.Path(workdir, runs.SCORES)
-        )
-    files.write(output, json.dumps(report, indent=2) + "\n")
+        if gan is not None:
+            output = workdir / runs.SCORES
+        elif generator is None:
+            output = model.with_suffix(".scores.json")
+    if output is not None:  # a published version stays as it is
+        files.write(output, json.dumps(report, indent=2) + "\n")
     return report
 
 

@@ -4,7 +4,9 @@ import common
 from absl import flags
 
 common.define_flags()
-MODEL = flags.DEFINE_string("model", None, "A run's directory, or a .keras file.")
+MODEL = flags.DEFINE_string(
+    "model", None, "A run's directory, a .keras file, or an export."
+)
 NUM_SAMPLES = flags.DEFINE_integer("num_samples", 100, "How many.", lower_bound=1)
 SEED = flags.DEFINE_integer("seed", 0, "The same seed draws the same samples.")
 OUTPUT = flags.DEFINE_string(

@@ -17,7 +17,7 @@ FLOORS = (
         "images",
         "theory",
     },
-    {"datasets", "networks", "metrics"},
+    {"datasets", "networks", "metrics", "export"},
     {"gan"},
     {"evaluation", "figures", "theory_figures"},
     {"callbacks", "presets", "runs"},
