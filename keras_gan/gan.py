@@ -25,8 +25,11 @@ class GAN(keras.Model):
     The logs, as running means over an epoch: `discriminator_loss`, `generator_loss`,
     `value` (V(D, G); -log 4 = -1.386 at the equilibrium), `d_real` and `d_fake` (mean
     D(x) and D(G(z)); 1/2 each at the equilibrium). `evaluate` logs the same with
-    `training=False`. Callbacks that monitor one need `mode=` ("min" or "max"): Keras
-    cannot know it. Callbacks that act on `model.optimizer` (`LearningRateScheduler`,
+    `training=False`. (value + log 4) / 2 estimates JSD(p_data, p_g) from below: for any
+    D short of its optimum it is less (Theorem 1; `theory.jensen_shannon_lower_bound`).
+
+    Callbacks that monitor one of the logs need `mode=` ("min" or "max"): Keras cannot
+    know it. Callbacks that act on `model.optimizer` (`LearningRateScheduler`,
     `ReduceLROnPlateau`) do not apply to a model with two optimizers: give these
     schedules instead. The discriminator's optimizer counts k steps a batch.
 
