@@ -172,23 +172,13 @@ def score_images(
     report("features", 0.5)
     fake = extractor.features(samples)
     report("features", 1.0)
-    report("distances", 0.0)
-    kernel = metrics.kernel_distance(real, fake, subset_size=protocol.subset_size)
-    scores |= {
-        "frechet_distance": metrics.frechet_distance(
-            metrics.Moments().update(real), metrics.Moments().update(fake)
-        ),
-        "kernel_distance": kernel.distance,
-        # One subset has no spread, and JSON no NaN.
-        "kernel_distance_standard_error": kernel.standard_error
-        if kernel.num_subsets > 1
-        else None,
-    }
-    report("distances", 0.3)
-    neighbours = metrics.prdc(real, fake, nearest_k=protocol.nearest_k)
-    for name in ("precision", "recall", "density", "coverage"):
-        scores[name] = getattr(neighbours, name)
-    report("distances", 1.0)
+    scores |= feature_scores(
+        real,
+        fake,
+        protocol.nearest_k,
+        protocol.subset_size,
+        lambda share: report("distances", share),
+    )
     if hasattr(extractor, "classes"):
         counts = np.bincount(
             reference.labels[:limit], minlength=extractor.num_classes
@@ -201,6 +191,44 @@ def score_images(
             "classes_covered": coverage.classes_covered,
             "class_kl_divergence": coverage.kl_divergence,
         }
+    return scores
+
+
+def feature_scores(real, fake, nearest_k=5, subset_size=1000, progress=None):
+    """Every measure that compares the features of real images and of samples.
+
+    Args:
+        real, fake: float arrays `(M, D)` and `(N, D)`.
+        nearest_k: int, see `metrics.prdc`.
+        subset_size: int, see `metrics.kernel_distance`.
+        progress: None, or a function of the share done, a float in [0, 1].
+
+    Returns:
+        dict of floats: `frechet_distance`, `kernel_distance`,
+        `kernel_distance_standard_error` (None for one subset), `precision`, `recall`,
+        `density`, `coverage`.
+
+    Raises:
+        ValueError: as these measures.
+    """
+    report = progress or (lambda share: None)
+    report(0.0)
+    kernel = metrics.kernel_distance(real, fake, subset_size=subset_size)
+    scores = {
+        "frechet_distance": metrics.frechet_distance(
+            metrics.Moments().update(real), metrics.Moments().update(fake)
+        ),
+        "kernel_distance": kernel.distance,
+        # One subset has no spread, and JSON no NaN.
+        "kernel_distance_standard_error": kernel.standard_error
+        if kernel.num_subsets > 1
+        else None,
+    }
+    report(0.3)
+    neighbours = metrics.prdc(real, fake, nearest_k=nearest_k)
+    for name in ("precision", "recall", "density", "coverage"):
+        scores[name] = getattr(neighbours, name)
+    report(1.0)
     return scores
 
 
