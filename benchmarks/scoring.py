@@ -34,10 +34,7 @@ def main():
     classifier = metrics.Classifier.trained(splits[0], splits[2], cache_dir)
     samples = splits[0].some(arguments.num_samples)
     protocol = evaluation.protocol_for(preset, *splits, num_samples=len(samples))
-    limit = max(10_000, len(samples))
-    metrics.cached_features(
-        classifier, splits[2], cache_dir, min(len(splits[2]), limit)
-    )
+    metrics.cached_features(classifier, splits[2], cache_dir)
     rounds = []
     for _ in range(arguments.rounds):
         with timed_stages(metrics, classifier) as seconds:
