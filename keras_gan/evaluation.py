@@ -47,9 +47,10 @@ class Protocol:
 
     Attributes:
         dataset: str.
-        train, valid, test: (split, number of examples), or None where there is none.
-            Samples are compared with `test` (`train`, where there is none), and
-            `valid` chooses the Parzen windows' width.
+        train, valid, test: (split, number of examples, digest of them), or None where
+            there is none. Samples are compared with `test` (`train`, where there is
+            none), and `valid` chooses the Parzen windows' width. No digest where an
+            exact density takes the place of examples.
         contrast_normalization: bool, as in the preset.
         value_range: (low, high) of the values, or None.
         num_samples, sample_seed: ints.
@@ -87,25 +88,33 @@ class Protocol:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def check_samples(samples, shape, value_range):
+def check_samples(samples, shape, value_range=None, least=2):
     """Samples as float32 `(N, *shape)`, checked once, at the border.
 
+    Args:
+        samples: array.
+        shape: tuple of int, of one example of the data.
+        value_range: (low, high) that samples from elsewhere are said to be in; None for
+            a generator's own, which may be without bounds at its output.
+        least: int, how many it takes.
+
     Raises:
-        ValueError: another shape, fewer than 2, NaN or infinity, or images of which
-            half the values or more lie outside `value_range`: those of another scale.
+        ValueError: another shape, fewer than `least`, NaN or infinity, or a hundredth
+            of the values or more outside `value_range` by a quarter of its width: they
+            are of another scale.
     """
     samples = np.asarray(samples)
-    if samples.shape[1:] != tuple(shape) or len(samples) < 2:
+    if samples.shape[1:] != tuple(shape) or len(samples) < least:
         raise ValueError(
-            f"Expected at least 2 samples of shape {(None, *shape)}, as the data. "
-            f"Received: {samples.shape}"
+            f"Expected at least {least} samples of shape {(None, *shape)}, as the "
+            f"data. Received: {samples.shape}"
         )
     if not np.issubdtype(samples.dtype, np.floating):
         raise ValueError(
             f"Expected float samples in {value_range or 'the range of the data'}. "
             f"Received: {samples.dtype}"
         )
-    samples = samples.astype(np.float32)
+    samples = samples.astype(np.float32, copy=False)
     bad = ~np.isfinite(samples).reshape(len(samples), -1).all(axis=1)
     if bad.any():
         raise ValueError(
@@ -114,13 +123,41 @@ def check_samples(samples, shape, value_range):
         )
     if value_range is not None:
         low, high = value_range
-        if np.mean((samples < low) | (samples > high)) >= 0.5:
+        slack = (high - low) / 4
+        outside = np.mean((samples < low - slack) | (samples > high + slack))
+        if outside >= 0.01:
             raise ValueError(
-                f"Expected samples in {value_range}, the range of the data. Received: "
-                f"values from {samples.min():.4g} to {samples.max():.4g}, half of them "
-                "or more outside; rescale them"
+                f"Expected samples in {value_range}. Received: values from "
+                f"{samples.min():.4g} to {samples.max():.4g}, {outside:.0%} of them "
+                "far outside; rescale them, or state their own value_range"
             )
     return samples
+
+
+def some_rows(data, count):
+    """Row numbers of `count` examples that stand for all, the same ones every time.
+
+    The first, as the paper takes them; evenly spread ones where the labels are sorted,
+    as in a folder of classes, whose first images are all of one class.
+    """
+    count = min(count, len(data))
+    labels = data.labels
+    if labels is None or len(labels) < 2 or (np.diff(labels) < 0).any():
+        return np.arange(count)
+    return np.arange(count) * len(data) // count
+
+
+def shared_examples(train, test):
+    """How many test examples are, to the last bit, training examples too."""
+
+    def digests(data):
+        return (
+            hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
+            for image in data.images
+        )
+
+    known = set(digests(train))
+    return sum(digest in known for digest in digests(test))
 
 
 def score_images(
@@ -153,7 +190,7 @@ def score_images(
     if valid is not None and test is not None:
         estimate = metrics.parzen_estimate(
             test.examples(),
-            valid.examples(slice(0, protocol.num_validation)),
+            valid.examples(some_rows(valid, protocol.num_validation)),
             samples,
             sigmas=protocol.sigmas,
             progress=lambda share: report("Parzen windows", share),
@@ -166,33 +203,25 @@ def score_images(
             "sigma_at_edge": estimate.sigma_at_edge,
         }
     reference = train if test is None else test
-    limit = min(len(reference), max(10_000, protocol.num_samples))
+    limit = max(10_000, protocol.num_samples)
+    if limit < len(reference):
+        reference = reference.subset(some_rows(reference, limit), reference.split)
     report("features", 0.0)
-    real = metrics.cached_features(extractor, reference, cache_dir, limit)
+    real = metrics.cached_features(extractor, reference, cache_dir)
     report("features", 0.5)
     fake = extractor.features(samples)
     report("features", 1.0)
-    report("distances", 0.0)
-    kernel = metrics.kernel_distance(real, fake, subset_size=protocol.subset_size)
-    scores |= {
-        "frechet_distance": metrics.frechet_distance(
-            metrics.Moments().update(real), metrics.Moments().update(fake)
-        ),
-        "kernel_distance": kernel.distance,
-        # One subset has no spread, and JSON no NaN.
-        "kernel_distance_standard_error": kernel.standard_error
-        if kernel.num_subsets > 1
-        else None,
-    }
-    report("distances", 0.3)
-    neighbours = metrics.prdc(real, fake, nearest_k=protocol.nearest_k)
-    for name in ("precision", "recall", "density", "coverage"):
-        scores[name] = getattr(neighbours, name)
-    report("distances", 1.0)
+    scores |= feature_scores(
+        real,
+        fake,
+        protocol.nearest_k,
+        protocol.subset_size,
+        lambda share: report("distances", share),
+    )
     if hasattr(extractor, "classes"):
-        counts = np.bincount(
-            reference.labels[:limit], minlength=extractor.num_classes
-        ).astype(float)
+        counts = np.bincount(reference.labels, minlength=extractor.num_classes).astype(
+            float
+        )
         coverage = metrics.class_coverage(
             extractor.classes(samples), extractor.num_classes, counts / counts.sum()
         )
@@ -201,6 +230,44 @@ def score_images(
             "classes_covered": coverage.classes_covered,
             "class_kl_divergence": coverage.kl_divergence,
         }
+    return scores
+
+
+def feature_scores(real, fake, nearest_k=5, subset_size=1000, progress=None):
+    """Every measure that compares the features of real images and of samples.
+
+    Args:
+        real, fake: float arrays `(M, D)` and `(N, D)`.
+        nearest_k: int, see `metrics.prdc`.
+        subset_size: int, see `metrics.kernel_distance`.
+        progress: None, or a function of the share done, a float in [0, 1].
+
+    Returns:
+        dict of floats: `frechet_distance`, `kernel_distance`,
+        `kernel_distance_standard_error` (None for one subset), `precision`, `recall`,
+        `density`, `coverage`.
+
+    Raises:
+        ValueError: as these measures.
+    """
+    report = progress or (lambda share: None)
+    report(0.0)
+    kernel = metrics.kernel_distance(real, fake, subset_size=subset_size)
+    scores = {
+        "frechet_distance": metrics.frechet_distance(
+            moments_of(real), moments_of(fake)
+        ),
+        "kernel_distance": kernel.distance,
+        # One subset has no spread, and JSON no NaN.
+        "kernel_distance_standard_error": kernel.standard_error
+        if kernel.num_subsets > 1
+        else None,
+    }
+    report(0.3)
+    neighbours = metrics.prdc(real, fake, nearest_k=nearest_k)
+    for name in ("precision", "recall", "density", "coverage"):
+        scores[name] = getattr(neighbours, name)
+    report(1.0)
     return scores
 
 
@@ -255,7 +322,9 @@ class ValidationScores:
     def __init__(self, data, valid=None, seed=0):
         self.data = data
         self.seed = seed
-        self.validation = None if valid is None else valid.examples(slice(0, 1000))
+        self.validation = (
+            None if valid is None else valid.examples(some_rows(valid, 1000))
+        )
         if data.value_range is not None:
             self.moments = data_moments(data)
         elif data.image_shape == (1,):
@@ -281,9 +350,7 @@ class ValidationScores:
         data = self.data
         num_samples = 2000 if self.validation is None else 10_000
         samples = check_samples(
-            gan.generate(num_samples, seed=self.seed),
-            data.image_shape,
-            data.value_range,
+            gan.generate(num_samples, seed=self.seed), data.image_shape
         )
         scores = {
             "pixel_frechet_distance": metrics.frechet_distance(
@@ -319,6 +386,8 @@ def protocol_for(preset, train, valid, test, num_samples=None, seed=0, versions=
         versions: dict of package versions.
     """
     images = train.value_range is not None
+    # A density is exact: of toy data, no examples enter.
+    digest = metrics.data_key if images else lambda data: ""
     default = 10_000 if images else default_num_points(train)
     if num_samples is not None and num_samples < 2:
         raise ValueError(f"Expected at least 2 samples. Received: {num_samples}")
@@ -331,7 +400,7 @@ def protocol_for(preset, train, valid, test, num_samples=None, seed=0, versions=
         sigmas=sigmas_for(train.value_range) if images else (),
         versions=versions or {},
         **{
-            name: None if data is None else (data.split, len(data))
+            name: None if data is None else (data.split, len(data), digest(data)[:16])
             for name, data in (("train", train), ("valid", valid), ("test", test))
         },
     )
@@ -360,6 +429,14 @@ def largest_deviation_of_d(gan, distribution, share=0.95, num_points=1001):
     x = np.linspace(low, high, num_points, dtype=np.float32)[:, None]
     logits = gan.discriminator.predict(x, batch_size=num_points, verbose=0)
     return float(np.max(np.abs(1 / (1 + np.exp(-logits.astype(np.float64))) - 0.5)))
+
+
+def moments_of(rows, chunk_size=4096):
+    """The `metrics.Moments` of an array `(N, ...)`, a piece in float64 at a time."""
+    moments = metrics.Moments()
+    for start in range(0, len(rows), chunk_size):
+        moments.update(rows[start : start + chunk_size])
+    return moments
 
 
 def data_moments(data, chunk_size=4096):
@@ -406,8 +483,9 @@ def digits_report(samples, train, test, seed=0):
         of "held-out digits", "samples", "Gaussian draws" and "training digits" with
         `class_shares` (10 floats), `top_probability` (mean of the largest class
         probability), `log_likelihood` (Parzen, nats, of the held-out digits in grey
-        levels 0..16 with the row as centres, best of `DIGITS_PARZEN_WIDTHS`; None for
-        the held-out digits, which cannot judge themselves) and `within_class_distance`
+        levels 0..16 with the row as centres, best of `DIGITS_PARZEN_WIDTHS` for
+        these very digits, which favours all rows alike; None for the held-out
+        digits, which cannot judge themselves) and `within_class_distance`
         (mean Euclidean distance of two of one class, grey levels, mean over classes).
     """
     from sklearn.calibration import CalibratedClassifierCV
@@ -498,6 +576,21 @@ _COLUMNS = (
 )
 
 
+def check_one_protocol(reports):
+    """Raises ValueError unless all dicts of `scoring.evaluate` are of one protocol."""
+    first = reports[0]["protocol"]
+    for report in reports[1:]:
+        differing = [
+            name for name in first if first[name] != report["protocol"].get(name)
+        ]
+        if differing:
+            raise ValueError(
+                "Expected runs that were scored by one protocol. Received: "
+                f"{reports[0]['model']} and {report['model']}, which differ in "
+                f"{', '.join(differing)}; score them apart"
+            )
+
+
 def summarize(reports):
     """Mean and standard deviation over runs that were scored by one protocol.
 
@@ -511,17 +604,7 @@ def summarize(reports):
     Raises:
         ValueError: protocols that differ, fields named.
     """
-    first = reports[0]["protocol"]
-    for report in reports[1:]:
-        differing = [
-            name for name in first if first[name] != report["protocol"].get(name)
-        ]
-        if differing:
-            raise ValueError(
-                "Expected runs that were scored by one protocol. Received: "
-                f"{reports[0]['model']} and {report['model']}, which differ in "
-                f"{', '.join(differing)}; score them apart"
-            )
+    check_one_protocol(reports)
     summary = {}
     for row in reports[0]["rows"]:
         if not all(row in report["rows"] for report in reports):
@@ -530,7 +613,9 @@ def summarize(reports):
         for name, value in reports[0]["rows"][row].items():
             if not isinstance(value, (int, float)) or isinstance(value, bool):
                 continue
-            values = [float(report["rows"][row][name]) for report in reports]
+            values = [report["rows"][row].get(name) for report in reports]
+            if None in values:  # some run has no such score
+                continue
             summary[row][name] = (float(np.mean(values)), float(np.std(values, ddof=1)))
     return summary
 
@@ -545,10 +630,14 @@ def format_summary(reports, summary):
 def format_report(report):
     """The scores of a run, `scoring.evaluate`, as text."""
     protocol = report["protocol"]
-    step = "" if report["step"] is None else f"step {report['step']:,}; "
+    of = (
+        ""  # a file says nothing of its seed
+        if report["step"] is None
+        else f" of seed {protocol['sample_seed']} after step {report['step']:,}"
+    )
     lines = [
-        f"{report['model']}: {step}{protocol['num_samples']:,} samples of seed "
-        f"{protocol['sample_seed']}; protocol {report['protocol_hash']}"
+        f"{report['model']}: {protocol['num_samples']:,} samples{of}; protocol "
+        f"{report['protocol_hash']}"
     ]
     reference = protocol["test"] or protocol["train"]
     lines.append(
@@ -561,6 +650,19 @@ def format_report(report):
         )
     )
     lines += ["", *_table(report["rows"], _published(report))]
+    if (
+        report.get("num_training_examples", protocol["num_samples"])
+        < protocol["num_samples"]
+    ):
+        lines.append(
+            f"training examples: all {report['num_training_examples']:,}, fewer than "
+            "the samples"
+        )
+    if report.get("test_examples_in_training"):
+        lines.append(
+            f"{report['test_examples_in_training']:,} of the {reference[1]:,} test "
+            "examples are training examples too: memorising scores well on them"
+        )
     for row, scores in report["rows"].items():
         if "class_shares" in scores:
             shares = " ".join(f"{100 * share:.1f}" for share in scores["class_shares"])

@@ -36,3 +36,26 @@ def write(path, content):
         if isinstance(content, str):
             content = content.encode()
         temporary.write_bytes(content)
+
+
+def check_output(path):
+    """Raises unless the file `path` could be written now: before the work, not after.
+
+    Raises:
+        ValueError: `path` is a directory, or lies below a file.
+        PermissionError: its folder, or the nearest one that exists, is not writable.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        raise ValueError(f"Expected an output file. Received a directory: {path}")
+    nearest = next(folder for folder in path.absolute().parents if folder.exists())
+    if not nearest.is_dir():
+        raise ValueError(
+            f"Expected an output file in a directory. Received: {path}, below the file "
+            f"{nearest}"
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"Expected an output that can be written. Received: {path}; choose another "
+            "--output"
+        )

@@ -7,7 +7,8 @@ import zipfile
 import keras
 import numpy as np
 
-from keras_gan import export, figures, files, images
+from keras_gan import evaluation, export, figures, files, images
+from keras_gan.datasets.base import CONTRAST_NORMALIZED_RANGE
 from keras_gan.gan import GAN
 
 CONFIG = "config.json"
@@ -18,14 +19,15 @@ SAMPLES = "samples"
 REALS = "reals.png"
 SCORES = "scores.json"
 EXPORT = "export"
+BEST_SCORES = "best.scores.json"
 EVALUATIONS = "evaluations.jsonl"
 BEST = "best.keras"
 MOMENTS = "moments.npz"
 FIGURES = "figures"
 # Everything of a run, which a run that takes its place removes.
 CONTENTS = (
-    CONFIG, METRICS, MODEL, EVENTS, SAMPLES, REALS, SCORES, EVALUATIONS, BEST,
-    MOMENTS, FIGURES,
+    CONFIG, METRICS, MODEL, EVENTS, SAMPLES, REALS, SCORES, BEST_SCORES, EVALUATIONS,
+    BEST, MOMENTS, FIGURES,
 )  # fmt: skip
 
 
@@ -192,27 +194,50 @@ def load_samples(path, data):
     """The samples of an `.npz` that `write_samples` wrote, in the range of `data`.
 
     Args:
-        path: str or path-like; the file holds `samples` and, for images, `value_range`.
+        path: str or path-like; the file holds `samples`, real numbers, and, for images,
+            `value_range`, which any generator's samples can be stored with: (0, 255)
+            for uint8, say.
         data: `Dataset`, what they stand for.
 
     Returns:
         float32 array `(N, ...)` in `data.value_range`.
 
     Raises:
-        ValueError: no such file, or another content.
+        ValueError: no such file, or another content; images without a range, of values
+            far outside of it, or contrast normalised where the data are not.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            samples = np.asarray(file["samples"], np.float32)
-            value_range = file["value_range"].tolist()
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise ValueError(
+
+    def refuse(reason):
+        return ValueError(
             "Expected an .npz with samples and value_range, as scripts/generate.py "
-            f"writes it. Received: {path} ({error})"
-        ) from error
-    if data.value_range is None or not value_range:
+            f"writes it. Received: {path}{reason}"
+        )
+
+    try:
+        # What is no .npz NumPy would take for a pickle, and say so.
+        if not zipfile.is_zipfile(path):
+            raise OSError("no .npz" if pathlib.Path(path).exists() else "no such file")
+        with np.load(path, allow_pickle=False) as file:
+            samples = file["samples"]
+            value_range = file["value_range"].tolist()
+    # KeyError, zipfile.BadZipFile, zlib.error, ...: all mean another content.
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise refuse(f" ({str(error).strip(chr(39))})") from error
+    if samples.dtype.kind not in "fiu":
+        raise refuse(f", with samples of {samples.dtype}")
+    samples = samples.astype(np.float32)
+    if data.value_range is None:
         return samples
+    if value_range in (None, []):
+        raise refuse(", without the value_range of its images")
     low, high = images.check_value_range(value_range)
+    if data.value_range != (low, high) == CONTRAST_NORMALIZED_RANGE:
+        raise ValueError(
+            f"Expected samples that stand for images in {data.value_range}. Received: "
+            f"contrast-normalised ones, by the value_range of {path}; score the run "
+            "that they are from, by its directory"
+        )
+    evaluation.check_samples(samples, data.image_shape, (low, high))
     data_low, data_high = data.value_range
     return (samples - low) / (high - low) * (data_high - data_low) + data_low
 

@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+import inspect
 import json
+import math
 import pathlib
 
 import tqdm
@@ -34,15 +36,19 @@ def evaluate(
         features: "classifier", trained on the data's labels and cached, "pixels",
             "inception", or "auto": the classifier where there are labels, else pixels.
         dataset: str, for an `.npz`: what its samples stand for, see `datasets.load`.
-        output: path of the JSON; by default `scores.json` in the run, or beside the
-            `.npz`; of an export none is written unless this says where.
+        output: path of the JSON; by default `scores.json` in the run
+            (`best.scores.json` of its `best.keras`), or beside the `.npz`; of an export
+            none is written unless this says where.
 
     Returns:
         dict: `model`, `step` (None for an `.npz`), `protocol` (see
         `evaluation.Protocol`), `protocol_hash`, and `rows`: a dict of scores for
         "samples", for "samples, raw weights" where the run averages its generator's
-        weights, and for "training examples", as many, which is what memorising would
-        score. Of a run on images also `pixel_frechet_distance` and
+        weights, and for "training examples", as many or all there are
+        (`num_training_examples`), which is what memorising would score; this row is
+        left out of images without a test split, which are compared with the training
+        examples themselves. Of images with one also `test_examples_in_training`, see
+        `evaluation.shared_examples`. Of a run on images `pixel_frechet_distance` and
         `pixel_frechet_distance_at_start` (`num_pixel_samples` samples of the generator
         and of the same before its first step, to all training data, raw values),
         `discriminator_accuracy`, and for the digits `digits`, see
@@ -50,7 +56,15 @@ def evaluate(
 
     Raises:
         ValueError: no model, too few samples, or samples that do not fit the data.
+        OSError: an output that cannot be written.
     """
+    return _evaluate(
+        model, num_samples, data_dir, seed, features, dataset, output, known={}
+    )
+
+
+def _evaluate(model, num_samples, data_dir, seed, features, dataset, output, known):
+    """`evaluate`. What models share is found in `known`, or left there."""
     model = pathlib.Path(model)
     if model.suffix == ".npz":
         if dataset is None:
@@ -60,6 +74,7 @@ def evaluate(
             )
         gan = generator = None
         preset = _preset_for(dataset)
+        output = output or model.with_suffix(".scores.json")
     elif not (model / runs.MODEL).exists() and export.is_export(model):
         gan, generator = None, export.ExportedGenerator(model)
         dataset = dataset or generator.card.get("dataset")
@@ -73,7 +88,9 @@ def evaluate(
             contrast_normalization=generator.card.get("contrast_normalization", False),
         )
     else:
-        workdir = model if model.is_dir() or not model.suffix else model.parent
+        workdir = model.parent if model.suffix == ".keras" else model
+        best = model.name == runs.BEST
+        output = output or workdir / (runs.BEST_SCORES if best else runs.SCORES)
         config = runs.load_config(workdir)
         if dataset not in (None, config["preset"]["dataset"]):
             raise ValueError(
@@ -83,6 +100,8 @@ def evaluate(
         preset = training.get_preset(config["preset"]["name"], config["preset"])
         data_dir = data_dir or config["data_dir"]
         gan = generator = runs.load_gan(model)
+    if output is not None:
+        files.check_output(output)
     train_data, valid, test = training.splits(preset, data_dir)
     protocol = evaluation.protocol_for(
         preset,
@@ -103,7 +122,15 @@ def evaluate(
             samples["samples, raw weights"] = gan.generate(
                 protocol.num_samples, seed=seed, averaged=False
             )
-    samples["training examples"] = train_data.some(protocol.num_samples)
+    images = train_data.value_range is not None
+    if not images or test is not None:
+        samples["training examples"] = train_data.some(protocol.num_samples)
+    for name, row in samples.items():
+        samples[name] = evaluation.check_samples(
+            row,
+            train_data.image_shape,
+            least=protocol.nearest_k + 1 if images else 2,
+        )
     report = {
         "model": str(model),
         "step": None if gan is None else int(gan.generator_optimizer.iterations),
@@ -113,8 +140,8 @@ def evaluate(
     }
     with _Bars() as bars:
         extractor, cache_dir = None, datasets.cache.directory(data_dir)
-        if train_data.value_range is not None:
-            extractor = _extractor(features, train_data, test, cache_dir, bars)
+        if images:
+            extractor = _extractor(features, train_data, test, cache_dir, bars, known)
             protocol = dataclasses.replace(
                 protocol, features=extractor.name, features_key=extractor.key
             )
@@ -126,19 +153,29 @@ def evaluate(
                 f"{features!r}"
             )
         for name, row in samples.items():
-            row = evaluation.check_samples(
-                row, train_data.image_shape, train_data.value_range
-            )
-            report["rows"][name] = evaluation.score(
-                row,
-                train_data,
-                valid,
-                test,
-                extractor,
-                protocol,
-                cache_dir,
-                functools.partial(bars, name),
-            )
+            # The training examples score alike beside every model.
+            key = (name, protocol.hash) if name == "training examples" else None
+            scores = known.get(key)
+            if scores is None:
+                scores = evaluation.score(
+                    row,
+                    train_data,
+                    valid,
+                    test,
+                    extractor,
+                    protocol,
+                    cache_dir,
+                    functools.partial(bars, name),
+                )
+            if key is not None:
+                known[key] = scores
+            report["rows"][name] = scores
+    if "training examples" in samples:
+        report["num_training_examples"] = len(samples["training examples"])
+    if images and test is not None:
+        report["test_examples_in_training"] = evaluation.shared_examples(
+            train_data, test
+        )
     if gan is not None and train_data.value_range is None:
         if train_data.image_shape == (1,):
             report["rows"]["samples"]["largest_deviation_of_d"] = (
@@ -146,15 +183,11 @@ def evaluate(
             )
     elif gan is not None:
         report |= _beside_its_start(gan, preset, train_data, samples["samples"], seed)
-    report["protocol"] = json.loads(json.dumps(dataclasses.asdict(protocol)))
+    report["protocol"] = dataclasses.asdict(protocol)
     report["protocol_hash"] = protocol.hash
-    if output is None:
-        if gan is not None:
-            output = workdir / runs.SCORES
-        elif generator is None:
-            output = model.with_suffix(".scores.json")
+    report = _without_nan(json.loads(json.dumps(report)))
     if output is not None:  # a published version stays as it is
-        files.write(output, json.dumps(report, indent=2) + "\n")
+        files.write(output, _as_json(report))
     return report
 
 
@@ -177,16 +210,47 @@ def evaluate_all(models, output=None, **options):
         reports = [evaluate(models[0], output=output, **options)]
         print(evaluation.format_report(reports[0]))
         return reports
-    reports = []
+    paths = [pathlib.Path(model).resolve() for model in models]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise ValueError(
+                f"Expected several models, to tell how they differ. Received: {path} "
+                f"{paths.count(path)} times"
+            )
+    if output is not None:
+        files.check_output(output)
+    settings = {
+        name: parameter.default
+        for name, parameter in inspect.signature(evaluate).parameters.items()
+        if name not in ("model", "output")
+    }
+    reports, known = [], {}
     for model in models:
-        reports.append(evaluate(model, **options))
+        reports.append(
+            _evaluate(model, output=None, known=known, **{**settings, **options})
+        )
         print(evaluation.format_report(reports[-1]), end="\n\n")
+        evaluation.check_one_protocol(reports)
     summary = evaluation.summarize(reports)
     print(evaluation.format_summary(reports, summary))
     if output is not None:
-        content = {"reports": reports, "summary": summary}
-        files.write(output, json.dumps(content, indent=2) + "\n")
+        files.write(output, _as_json({"reports": reports, "summary": summary}))
     return reports
+
+
+def _as_json(content):
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def _without_nan(content):
+    """JSON knows no NaN and no infinity: None stands for them."""
+    if isinstance(content, dict):
+        return {name: _without_nan(value) for name, value in content.items()}
+    if isinstance(content, list):
+        return [_without_nan(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content
 
 
 def _preset_for(dataset):
@@ -202,16 +266,16 @@ def _preset_for(dataset):
     )
 
 
-def _extractor(features, data, test, cache_dir, bars):
+def _extractor(features, data, test, cache_dir, bars, known):
     """The feature extractor of this name for images like `data`."""
-    known = ("auto", "classifier", "pixels", "inception")
-    if features not in known:
+    names = ("auto", "classifier", "pixels", "inception")
+    if features not in names:
         raise ValueError(
-            f"Expected features among {', '.join(known)}. Received: {features!r}."
-            f"{training.did_you_mean(features, known)}"
+            f"Expected features among {', '.join(names)}. Received: {features!r}."
+            f"{training.did_you_mean(features, names)}"
         )
     if features == "auto":
-        labelled = data.labels is not None and test is not None
+        labelled = test is not None and None not in (data.num_classes, test.num_classes)
         features = "classifier" if labelled else "pixels"
     if features == "pixels":
         return metrics.Pixels()
@@ -222,9 +286,13 @@ def _extractor(features, data, test, cache_dir, bars):
             "Expected a test split, to say what a classifier is worth. Received: "
             f"{data.name!r}, which has none; take pixels or inception for features"
         )
-    return metrics.Classifier.trained(
-        data, test, cache_dir, progress=functools.partial(bars, "", "classifier")
-    )
+    # Without a cache that can be written, one training must still serve all models.
+    key = ("classifier", metrics.data_key(data), metrics.data_key(test))
+    if key not in known:
+        known[key] = metrics.Classifier.trained(
+            data, test, cache_dir, progress=functools.partial(bars, "", "classifier")
+        )
+    return known[key]
 
 
 def _beside_its_start(gan, preset, data, samples, seed):

@@ -54,3 +54,72 @@ def test_parzen_refuses_sizes_of_zero(root, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(root, monkeypatch, "parzen", "--rounds=0")
     assert "Expected --rounds > 0. Received: 0" in capsys.readouterr().err
+
+
+@pytest.fixture
+def small_mnist(monkeypatch, tmp_path):
+    """Stands in for MNIST: the digits, and a classifier that is trained briefly."""
+    from keras_gan import datasets, metrics
+
+    train, test = (datasets.load("digits", split) for split in ("train", "test"))
+    splits = {
+        "train": train,
+        "valid": test.subset(slice(0, None, 2), "test[0::2]"),
+        "test": test.subset(slice(1, None, 2), "test[1::2]"),
+    }
+    monkeypatch.setattr(
+        datasets, "load", lambda name, split, data_dir=None: splits[split]
+    )
+    monkeypatch.setattr(metrics.Classifier, "STEPS", 60)
+    monkeypatch.setenv("KERAS_GAN_CACHE", str(tmp_path / "cache"))
+
+
+def test_corruption_tables_and_figure(root, monkeypatch, capsys, tmp_path, small_mnist):
+    output, figure = tmp_path / "corruption.json", tmp_path / "corruption.png"
+    module = run(
+        root, monkeypatch, "corruption", "--num_images=200",
+        f"--output={output}", f"--figure={figure}",
+    )  # fmt: skip
+    printed = capsys.readouterr().out
+    report = json.loads(output.read_text())
+    assert report["num_images"] == 200
+    assert figure.read_bytes()[:4] == b"\x89PNG"
+    noise, classes, copies = report["rows"].values()
+    assert [row["level"] for row in noise] == list(module.DEVIATIONS)
+    assert [row["level"] for row in classes] == list(module.CLASSES)
+    assert [row["distinct"] for row in copies] == [200, 100, 50, 12, 3]
+    # The first level of each leaves the images as they are.
+    for measure in module.MEASURES:
+        assert noise[0][measure] == classes[0][measure] == copies[0][measure]
+    # 1,078 digits hold fewer than 200 of one class: they repeat.
+    assert classes[-1]["distinct"] < 200 == classes[0]["distinct"]
+    assert f"{noise[-1]['frechet_distance']:.4g}" in printed
+    for worst in (noise[-1], classes[-1], copies[-1]):
+        assert worst["coverage"] < noise[0]["coverage"]
+    with pytest.raises(SystemExit, match="--num_images from 10 to"):
+        run(root, monkeypatch, "corruption", "--num_images=9")
+
+
+def test_scoring_times_every_stage(root, monkeypatch, capsys, tmp_path, small_mnist):
+    from keras_gan import metrics
+
+    functions = metrics.prdc, metrics.parzen_estimate, metrics.Moments.update
+    output = tmp_path / "scoring.json"
+    run(
+        root, monkeypatch, "scoring", "--num_samples=100", "--rounds=1",
+        f"--output={output}",
+    )  # fmt: skip
+    report = json.loads(output.read_text())
+    assert len(report["seconds"]) == 10
+    assert min(report["seconds"].values()) > 0
+    assert report["total_seconds"] == pytest.approx(sum(report["seconds"].values()))
+    assert report["num_samples"] == 100 and report["scores"]["recall"] > 0
+    printed = capsys.readouterr().out
+    for stage in report["seconds"]:
+        assert stage in printed
+    # What was timed is again what it was.
+    assert functions == (
+        metrics.prdc,
+        metrics.parzen_estimate,
+        metrics.Moments.update,
+    )

@@ -45,9 +45,9 @@ def test_the_hash_follows_every_field(digits):
     assert base.hash == protocol(digits).hash and len(base.hash) == 12
     changes = {
         "dataset": "mnist",
-        "train": ("train", 7),
+        "train": ("train", 7, "0"),
         "valid": None,
-        "test": ("test", 3),
+        "test": ("test", 3, "0"),
         "contrast_normalization": True,
         "value_range": (-1.0, 1.0),
         "num_samples": 501,
@@ -183,13 +183,73 @@ def test_points_by_pacgans_protocol():
         (np.zeros((4, 8, 8, 1), np.uint8), "float samples.*uint8"),
         (np.full((4, 8, 8, 1), np.nan), "finite samples.*in 4 of 4.*diverged"),
         (np.full((4, 8, 8, 1), 200.0), r"samples in \(0, 1\).*200.*rescale"),
-        (np.full((4, 8, 8, 1), -0.5), "half of them or more outside"),
+        (np.full((4, 8, 8, 1), -0.5), "100% of them far outside"),
+        # Digits as 0 to 255, of which four pixels in five are black.
+        (255.0 * (np.arange(256).reshape(4, 8, 8, 1) % 5 == 0), "20% of them far"),
     ],
 )
 def test_samples_that_cannot_be_scored_are_named(samples, message):
     with pytest.raises(ValueError, match=message) as error:
         evaluation.check_samples(samples, (8, 8, 1), (0, 1))
     assert "\n" not in str(error.value)
+
+
+def test_a_generators_own_samples_may_leave_the_range():
+    """One without bounds at its output does, above all before it is trained."""
+    samples = np.full((4, 8, 8, 1), 50, np.float32)
+    np.testing.assert_array_equal(evaluation.check_samples(samples, (8, 8, 1)), samples)
+    # And others by little, or seldom.
+    samples = np.random.default_rng(0).uniform(-0.2, 1.2, (20, 8, 8, 1))
+    samples[0, 0, 0, 0] = 9
+    assert len(evaluation.check_samples(samples, (8, 8, 1), (0, 1))) == 20
+
+
+def test_the_hash_follows_the_content_of_the_data(digits):
+    train, valid, test = digits
+    base = protocol(digits)
+    assert base.train[:2] == ("train", len(train)) and len(base.train[2]) == 16
+    for name, index in (("train", 0), ("valid", 1), ("test", 2)):
+        other = digits[index].subset(slice(None, None, -1), digits[index].split)
+        changed = [other if i == index else digits[i] for i in range(3)]
+        assert getattr(protocol(changed), name)[:2] == getattr(base, name)[:2]
+        assert protocol(changed).hash != base.hash
+
+
+def two_classes(count):
+    """Dark images, then light ones: sorted, as a folder of classes is."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], count // 2)
+    images = rng.integers(0, 100, (count, 2, 2, 1)) + 150 * labels[:, None, None, None]
+    return keras_gan.datasets.Dataset(images.astype(np.uint8), labels)
+
+
+def test_some_rows_stand_for_all(digits):
+    np.testing.assert_array_equal(evaluation.some_rows(digits[0], 50), np.arange(50))
+    data = two_classes(100)
+    rows = evaluation.some_rows(data, 30)
+    assert len(np.unique(rows)) == 30 and data.labels[rows].sum() == 15
+    np.testing.assert_array_equal(evaluation.some_rows(data, 200), np.arange(100))
+
+
+def test_a_part_of_a_sorted_reference_is_of_all_classes():
+    data = two_classes(12_000)
+    settings = protocol((data, None, None), num_samples=100, subset_size=50)
+    # 10,000 of the reference are taken: were they the first, a sixth would be light.
+    samples = data.some(1000)
+    scores = evaluation.score_images(
+        samples, data, None, None, metrics.Pixels(), settings
+    )
+    apart = np.sum((samples[data.some(1000).mean((1, 2, 3)) > 0.5].mean(0) - 0) ** 2)
+    assert scores["frechet_distance"] < 0.01 < apart
+
+
+def test_shared_examples_are_counted(digits):
+    train, _, test = digits
+    assert evaluation.shared_examples(train, test) == 0
+    mixed = keras_gan.datasets.Dataset(
+        np.concatenate([test.examples(), train.examples(slice(3, 8))])
+    )
+    assert evaluation.shared_examples(train, mixed) == 5
 
 
 def test_largest_deviation_of_d():
@@ -227,7 +287,7 @@ def two_runs(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setattr(metrics.Classifier, "STEPS", 100)
+    monkeypatch.setattr(metrics.Classifier, "STEPS", 250)
     monkeypatch.setenv("KERAS_GAN_CACHE", str(tmp_path_factory.getbasetemp() / "c"))
 
 
@@ -324,6 +384,163 @@ def test_the_papers_rows_stand_beside_ours():
     assert any("Adversarial nets (2014)" in line and "225.0" in line for line in lines)
 
 
+def test_what_a_file_holds_is_read_or_refused(tmp_path):
+    data = keras_gan.datasets.load("digits", "test")
+    path = tmp_path / "s.npz"
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, 256, (9, 8, 8, 1)).astype(np.uint8)
+
+    def load(samples=levels, value_range=(0, 255)):
+        np.savez(path, samples=samples, value_range=np.float32(value_range))
+        return runs.load_samples(path, data)
+
+    np.testing.assert_allclose(load(), levels / 255, atol=1e-6)
+    np.testing.assert_allclose(load(levels - 128.0, (-128, 127)), levels / 255)
+
+    def refused(message, *content):
+        with pytest.raises(ValueError, match=message) as error:
+            load(*content)
+        assert "\n" not in str(error.value) and "unsafely" not in str(error.value)
+
+    refused(r"in \(0.0, 1.0\).*from 0 to 255, .*far outside", levels, (0, 1))
+    refused("without the value_range", levels / 255, ())
+    refused("samples of complex", levels.astype(complex))
+    refused("Object arrays cannot be loaded", np.array([{}]))
+    refused("two finite numbers", levels, (0, 1, 2))
+    refused("contrast-normalised", rng.uniform(-3, 3, (9, 8, 8, 1)), (-3, 3))
+    for content, message in ((b"hello", "no .npz"), (None, "no such file")):
+        path.unlink(missing_ok=True)
+        if content:
+            path.write_bytes(content)
+        with pytest.raises(ValueError, match=message) as error:
+            runs.load_samples(path, data)
+        assert "unsafely" not in str(error.value)
+
+
+@pytest.fixture
+def no_scoring(monkeypatch):
+    """Mistakes end before the work, not after it."""
+
+    def fail(*arguments, **options):
+        raise AssertionError("scored")
+
+    monkeypatch.setattr(evaluation, "score", fail)
+    monkeypatch.setattr(metrics.Classifier, "trained", fail)
+
+
+def test_mistakes_end_before_the_work(no_scoring, two_runs, tmp_path):
+    def refused(message, *models, **options):
+        with pytest.raises(ValueError, match=message) as error:
+            scoring.evaluate_all(models, **options)
+        assert "\n" not in str(error.value)
+
+    run = two_runs[0]
+    refused("Received a directory", run, output=tmp_path)
+    (tmp_path / "file").write_text("")
+    refused("below the file", run, output=tmp_path / "file" / "deep" / "x.json")
+    refused("below the file", *two_runs, output=tmp_path / "file" / "x.json")
+    refused("at least 6 samples", run, num_samples=5)
+    refused("several models.* 2 times", run, two_runs[1], run)
+    refused("Received: .*mnist_0.5", tmp_path / "mnist_0.5")
+    np.savez(
+        tmp_path / "s.npz",
+        samples=np.zeros((3, 8, 8, 1), np.float32),
+        value_range=np.float32([0, 1]),
+    )
+    refused("at least 6 samples", tmp_path / "s.npz", dataset="digits")
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Every call of `evaluation.score`, by what the samples are."""
+    calls = []
+    score = evaluation.score
+
+    def counting(samples, *arguments):
+        calls.append(samples)
+        return score(samples, *arguments)
+
+    monkeypatch.setattr(evaluation, "score", counting)
+    return calls
+
+
+def test_several_runs_share_what_is_the_same(two_runs, counted, monkeypatch):
+    trained = []
+    train = metrics.Classifier.train
+
+    def counting(*arguments, **options):
+        trained.append(1)
+        return train(*arguments, **options)
+
+    monkeypatch.setattr(metrics.Classifier, "train", counting)
+    monkeypatch.setenv("KERAS_GAN_CACHE", "/dev/null/none")  # nothing can be kept
+    with pytest.warns(UserWarning, match="is not cached"):
+        reports = scoring.evaluate_all(two_runs, num_samples=100)
+    # Two rows of either run, and the training examples once.
+    assert len(counted) == 5 and len(trained) == 1
+    assert (
+        reports[0]["rows"]["training examples"]
+        == (reports[1]["rows"]["training examples"])
+    )
+    assert reports[0]["rows"]["samples"] != reports[1]["rows"]["samples"]
+    assert reports[0]["num_training_examples"] == 100
+    assert reports[0]["test_examples_in_training"] == 0
+
+
+def test_other_protocols_stop_at_the_first_that_differs(
+    two_runs, counted, tmp_path, capsys
+):
+    for name, count in (("a", 50), ("b", 60), ("c", 50)):
+        runs.write_samples(two_runs[0], tmp_path / f"{name}.npz", count, seed=0)
+    models = [tmp_path / f"{name}.npz" for name in "abc"]
+    with pytest.raises(ValueError, match="differ in num_samples"):
+        scoring.evaluate_all(models, dataset="digits", features="pixels")
+    assert [len(samples) for samples in counted] == [50, 50, 60, 60]
+    # A file says nothing of a seed.
+    assert "50 samples; protocol" in capsys.readouterr().out
+
+
+def test_what_is_not_finite_is_null(two_runs, monkeypatch, tmp_path):
+    values = iter([1.0, np.inf, 2.0, 3.0, float("nan"), 4.0])
+    monkeypatch.setattr(
+        evaluation, "score", lambda *a, **k: {"precision": next(values), "recall": 0.5}
+    )
+    reports = scoring.evaluate_all(
+        two_runs, output=tmp_path / "all.json", num_samples=50, features="pixels"
+    )
+    assert reports[0]["rows"]["samples, raw weights"]["precision"] is None
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    summary = json.loads((tmp_path / "all.json").read_text(), parse_constant=refuse)[
+        "summary"
+    ]
+    assert summary["samples"]["precision"] == [2.0, np.std([1, 3], ddof=1)]
+    assert "precision" not in summary["samples, raw weights"]
+    assert summary["samples, raw weights"]["recall"] == [0.5, 0.0]
+    for run in two_runs:
+        json.loads((run / runs.SCORES).read_text(), parse_constant=refuse)
+
+
+def test_without_a_test_split_the_training_examples_are_not_judged(tmp_path):
+    rng = np.random.default_rng(0)
+    from PIL import Image
+
+    for index in range(30):
+        pixels = rng.integers(0, 256, (8, 8), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+    np.savez(
+        tmp_path / "s.npz",
+        samples=rng.random((20, 8, 8, 1), np.float32),
+        value_range=np.float32([0, 1]),
+    )
+    report = scoring.evaluate(tmp_path / "s.npz", dataset=f"folder:{tmp_path}")
+    assert list(report["rows"]) == ["samples"]
+    assert "test_examples_in_training" not in report
+    assert report["protocol"]["features"] == "pixels"
+
+
 # === During a training ===
 
 
@@ -410,9 +627,12 @@ def test_a_run_is_scored_as_it_goes(preset, names, tmp_path):
     best = choose(lines, key=lambda line: line[keep])
     kept = runs.load_gan(workdir / runs.BEST)
     assert int(kept.generator_optimizer.iterations) == best["step"]
-    # The kept model can be scored as the run's last.
+    # The kept model can be scored as the run's last, whose scores stay.
+    last = scoring.evaluate(workdir, num_samples=200)
     report = scoring.evaluate(workdir / runs.BEST, num_samples=200)
     assert report["step"] == best["step"]
+    assert json.loads((workdir / runs.SCORES).read_text()) == last
+    assert json.loads((workdir / runs.BEST_SCORES).read_text()) == report
 
 
 def test_keeping_without_evaluating_is_refused():

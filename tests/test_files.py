@@ -74,3 +74,21 @@ def test_write_of_something_else_keeps_the_old_content(tmp_path):
     with pytest.raises(TypeError):
         files.write(tmp_path / "text", 3)
     assert (tmp_path / "text").read_text() == "old" and names(tmp_path) == ["text"]
+
+
+def test_an_output_that_cannot_be_written_is_known_before(tmp_path):
+    files.check_output(tmp_path / "new" / "deeper" / "x.json")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="Received a directory"):
+        files.check_output(tmp_path)
+    (tmp_path / "file").write_text("")
+    files.check_output(tmp_path / "file")
+    with pytest.raises(ValueError, match="below the file"):
+        files.check_output(tmp_path / "file" / "x.json")
+
+
+def test_a_folder_without_the_right_to_write_is_named(tmp_path, monkeypatch):
+    # The superuser may write anywhere.
+    monkeypatch.setattr(files.os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match="can be written. Received: .*x.json"):
+        files.check_output(tmp_path / "x.json")

@@ -75,6 +75,28 @@ def test_a_trained_classifier_comes_from_the_cache(tmp_path, digits):
     assert len(list(tmp_path.iterdir())) == 4
 
 
+def test_of_two_that_train_at_once_the_first_ones_serves_both(tmp_path, digits):
+    """What the other process has written meanwhile stays, and is used."""
+
+    def other(share):
+        if share == 1.0:
+            metrics.Classifier.trained(*digits, tmp_path, steps=2)
+            (path,) = tmp_path.iterdir()
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
+            # Its own last bits, made visible.
+            arrays["weight_0"] = arrays["weight_0"] + np.float32(1)
+            np.savez(path, **arrays)
+            written.append(path.read_bytes())
+
+    written = []
+    ours = metrics.Classifier.trained(*digits, tmp_path, steps=2, progress=other)
+    (path,) = tmp_path.iterdir()
+    assert [path.read_bytes()] == written
+    theirs = metrics.Classifier.trained(*digits, tmp_path, steps=2)
+    assert ours.key == theirs.key
+
+
 def test_features_of_real_images_come_from_the_cache(tmp_path, classifier, digits):
     _, test = digits
     first = metrics.cached_features(classifier, test, tmp_path, limit=50)
@@ -138,6 +160,10 @@ def test_data_without_labels_or_of_another_shape_are_refused(digits, classifier)
     larger = keras_gan.datasets.Dataset(np.zeros((4, 9, 9, 1), np.uint8), [0, 1, 2, 3])
     with pytest.raises(ValueError, match=r"test images of shape \(8, 8, 1\)"):
         metrics.Classifier.train(train, larger)
+    few = test.subset(test.labels < 9, "nine")
+    few.num_classes = 9
+    with pytest.raises(ValueError, match="of 10 classes.*Received: 9; take"):
+        metrics.Classifier.train(train, few)
     with pytest.raises(ValueError, match=r"shape \(None, 8, 8, 1\).*\(4, 9, 9, 1\)"):
         classifier.features(larger.examples())
 

@@ -1,4 +1,5 @@
-"""The measures on real MNIST pixels: oracles at full size, and growing corruption."""
+"""The measures on real MNIST: oracles at full size, and growing corruption, seen in
+pixels and in a classifier's features."""
 
 import dataclasses
 import gzip
@@ -9,7 +10,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from sklearn.neighbors import KernelDensity
 
+from keras_gan import datasets, evaluation
 from keras_gan.metrics import (
+    Classifier,
     Moments,
     frechet_distance,
     kernel_distance,
@@ -87,7 +90,7 @@ def test_the_papers_estimate_with_real_digits_as_centres(mnist):
     assert 50 < estimate.mean < 240
 
 
-# === Growing corruption ===
+# === Growing corruption, in pixels ===
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +181,98 @@ def test_duplicates_worsen_what_measures_diversity(mnist, score, clean):
     # With 15 equals and k = 5, a sample's ball holds nothing but itself.
     assert scores[-1]["recall"] == 0.0
     assert all(each["precision"] > 0.9 for each in scores)
+
+
+# === Growing corruption, in a classifier's features ===
+
+
+@pytest.fixture(scope="module")
+def features_score(mnist):
+    """A function from float images (1000, 784) to all scores against 1,000 digits held
+    apart, on features of a classifier of the other digits; these, and their labels."""
+    images, labels = mnist
+    held = datasets.Dataset(images[:COUNT].reshape(-1, 28, 28, 1), labels[:COUNT])
+    others = datasets.Dataset(images[COUNT:].reshape(-1, 28, 28, 1), labels[COUNT:])
+    classifier = Classifier.train(others, held, steps=150)
+    assert classifier.test_accuracy > 0.9
+    real = classifier.features(held.examples())
+
+    def score(samples):
+        assert samples.shape == (COUNT, 784)
+        fake = classifier.features(samples.reshape(-1, 28, 28, 1))
+        return evaluation.feature_scores(real, fake, subset_size=500)
+
+    return score, images[COUNT:], labels[COUNT:]
+
+
+@pytest.fixture(scope="module")
+def features_clean(features_score):
+    score, images, _ = features_score
+    return score(images[:COUNT])
+
+
+def assert_worse_than(clean, scores, *names):
+    """Each of `scores` is worse than `clean` by more than the luck of the draw."""
+    for name in names:
+        values = np.array([each[name] for each in scores])
+        if name == "frechet_distance":
+            worse = values > 2 * clean[name]
+        elif name == "kernel_distance":
+            worse = values > 0.03
+        else:
+            worse = values < clean[name] - 0.02
+        assert worse.all(), f"{name}: {values}, without corruption {clean[name]}"
+
+
+def test_other_digits_are_near_in_features(features_clean):
+    assert features_clean["frechet_distance"] < 2
+    assert abs(features_clean["kernel_distance"]) < 0.03
+    assert min(features_clean["precision"], features_clean["recall"]) > 0.9
+    assert 0.85 < features_clean["density"] < 1.15
+    assert features_clean["coverage"] > 0.92
+
+
+def test_noise_in_features(features_score, features_clean):
+    score, images, _ = features_score
+    images = images[:COUNT]
+    noise = np.random.default_rng(0).normal(size=images.shape)
+    little, some, much = (
+        score(np.clip(images + std * noise, 0, 1)) for std in (0.2, 0.4, 0.8)
+    )
+    assert_worse_than(
+        features_clean,
+        (little, some, much),
+        *("frechet_distance", "kernel_distance", "recall", "coverage"),
+    )
+    assert_worse_than(features_clean, (some, much), "density")
+    assert_worse_than(features_clean, (much,), "precision")
+    # The classifier still sees digits in little noise, and plainer ones: nothing is
+    # lost in what pixels lose first.
+    for name in ("precision", "density"):
+        assert little[name] > features_clean[name] - 0.03
+
+
+def test_dropped_classes_in_features(features_score, features_clean):
+    score, images, labels = features_score
+    scores = [score(images[labels < kept][:COUNT]) for kept in (9, 7, 5, 2)]
+    diversity = ("frechet_distance", "kernel_distance", "recall", "coverage")
+    assert_worse_than(features_clean, scores, *diversity)
+    assert_worsens(scores, "recall", "coverage")
+    for each in scores:
+        assert each["precision"] > features_clean["precision"] - 0.03
+        assert each["density"] > features_clean["density"] - 0.1
+
+
+def test_duplicates_in_features(features_score, features_clean):
+    score, images, _ = features_score
+    scores = [
+        score(np.resize(images[: COUNT // copies], (COUNT, 784)))
+        for copies in (2, 4, 16, 64)
+    ]
+    assert_worse_than(features_clean, scores, "recall", "coverage")
+    assert_worsens(scores, "coverage")
+    # With more equals than k = 5, a sample's ball holds nothing but itself.
+    assert scores[2]["recall"] == scores[3]["recall"] == 0.0
+    # Moments of two copies of 500 are those of 500: the distances hardly see them.
+    assert scores[0]["kernel_distance"] < 0.03
+    assert all(each["precision"] > 0.85 for each in scores)

@@ -12,6 +12,8 @@ from keras_gan.images import check_value_range, from_uint8
 
 # Passes over a whole dataset go in pieces of about this many bytes of float64.
 _CHUNK_BYTES = 64 * 1024**2
+# The range to show contrast-normalised images in; no other data are given it.
+CONTRAST_NORMALIZED_RANGE = (-3.0, 3.0)
 
 
 class DatasetError(ValueError):
@@ -255,7 +257,7 @@ class Dataset:
         # Not through the constructor, which holds floats to their value_range.
         result = copy.copy(self)
         result.images = normalized
-        result.value_range = (-3.0, 3.0)
+        result.value_range = CONTRAST_NORMALIZED_RANGE
         result._tensor = None
         return result
 

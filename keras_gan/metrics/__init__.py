@@ -9,6 +9,7 @@ from keras_gan.metrics.features import Classifier as Classifier
 from keras_gan.metrics.features import Inception as Inception
 from keras_gan.metrics.features import Pixels as Pixels
 from keras_gan.metrics.features import cached_features as cached_features
+from keras_gan.metrics.features import data_key as data_key
 from keras_gan.metrics.frechet import Moments as Moments
 from keras_gan.metrics.frechet import frechet_distance as frechet_distance
 from keras_gan.metrics.kernel import KernelDistance as KernelDistance

@@ -75,14 +75,14 @@ class Classifier:
         return f"classifier-{digest.hexdigest()[:16]}"
 
     @classmethod
-    def train(cls, train, test, seed=0, steps=STEPS, progress=None):
+    def train(cls, train, test, seed=0, steps=None, progress=None):
         """Trains a classifier.
 
         Args:
             train, test: labelled data: objects with `examples(rows)`, `labels`,
                 `num_classes`, `image_shape` and `value_range`, as a `datasets.Dataset`.
             seed: int, of initial weights, order and dropout.
-            steps: int, minibatches of 128.
+            steps: int, minibatches of 128; `STEPS` by default.
             progress: None, or a function of the share done, a float in (0, 1].
 
         Returns:
@@ -103,6 +103,14 @@ class Classifier:
                 f"Expected test images of shape {train.image_shape}, as the training's."
                 f" Received: {test.image_shape}"
             )
+        if train.num_classes != test.num_classes:
+            # Folders number the classes that each has: 1 may mean two things.
+            raise ValueError(
+                f"Expected test images of {train.num_classes} classes, as the "
+                f"training's. Received: {test.num_classes}; take pixels or inception "
+                "for features"
+            )
+        steps = cls.STEPS if steps is None else steps
         classifier = cls(train.image_shape, train.num_classes, train.value_range, seed)
         model = classifier._model
         model.compile(
@@ -127,7 +135,7 @@ class Classifier:
         return classifier
 
     @classmethod
-    def trained(cls, train, test, cache_dir, seed=0, steps=STEPS, progress=None):
+    def trained(cls, train, test, cache_dir, seed=0, steps=None, progress=None):
         """The classifier of `train`, from the cache where it is there already.
 
         The file is named after a digest of the training and test images, their labels,
@@ -140,6 +148,7 @@ class Classifier:
         Raises:
             ValueError: as `train`; a cache file that is damaged or not of these data.
         """
+        steps = cls.STEPS if steps is None else steps
         described = {
             "format": _FORMAT,
             "train": data_key(train),
@@ -149,28 +158,29 @@ class Classifier:
             "keras": keras.__version__,
         }
         path = _cache_path(cache_dir, "classifier", described)
-        if path.exists():
-            classifier = cls(
-                train.image_shape, train.num_classes, train.value_range, seed
-            )
-            count = len(classifier._model.get_weights())
-            *weights, accuracy = _read(
-                path, described, [f"weight_{i}" for i in range(count)] + ["accuracy"]
-            )
-            try:
-                classifier._model.set_weights(weights)
-            except ValueError as error:
-                raise _mismatch(path, "weights of other shapes") from error
-            classifier.test_accuracy = float(accuracy)
-            return classifier
-        classifier = cls.train(train, test, seed, steps, progress)
-        weights = classifier._model.get_weights()
-        _write(
-            path,
-            described,
-            accuracy=np.float64(classifier.test_accuracy),
-            **{f"weight_{i}": weight for i, weight in enumerate(weights)},
+        if not path.exists():
+            classifier = cls.train(train, test, seed, steps, progress)
+            # Of two processes that trained it side by side, to weights that differ in
+            # the last bits, the first one's serves both: their scores compare.
+            if not path.exists():
+                weights = classifier._model.get_weights()
+                _write(
+                    path,
+                    described,
+                    accuracy=np.float64(classifier.test_accuracy),
+                    **{f"weight_{i}": weight for i, weight in enumerate(weights)},
+                )
+                return classifier
+        classifier = cls(train.image_shape, train.num_classes, train.value_range, seed)
+        count = len(classifier._model.get_weights())
+        *weights, accuracy = _read(
+            path, described, [f"weight_{i}" for i in range(count)] + ["accuracy"]
         )
+        try:
+            classifier._model.set_weights(weights)
+        except ValueError as error:
+            raise _mismatch(path, "weights of other shapes") from error
+        classifier.test_accuracy = float(accuracy)
         return classifier
 
     def features(self, images):
