@@ -167,10 +167,11 @@ def _write(generator, latent_prior, sample_shape, value_range, incoming, name):
         shutil.rmtree(incoming / "assets", ignore_errors=True)
         signatures.write_warmup(incoming, name, latent_prior, names)
     except tf.errors.OpError as error:  # TensorFlow's, of a full disk too
-        reason = " ".join(error.message.split())[:200]
+        # TensorFlow's message may name no more than the file.
+        reason = " ".join(error.message.rpartition("}} ")[2].split())[:300]
         raise OSError(
-            f"Expected a disk that {incoming.parent} can be written to. Received: "
-            f"{reason}"
+            f"Expected a disk with room, where {incoming.parent} can be written. "
+            f"Received: {type(error).__name__}, {reason}"
         ) from error
     faults = graph.check(incoming, described["weight_bytes"])
     if faults:
