@@ -12,7 +12,7 @@ from scipy import stats
 import keras_gan
 from keras_gan import datasets, export, images, presets, priors, runs, scoring, training
 from keras_gan.export import publishing, verification
-from tests import export_helpers, helpers
+from tests import helpers
 from tests.export_helpers import compiled, image_gan, loaded
 
 tfd = tfp.distributions
@@ -66,7 +66,7 @@ def test_samples_that_are_no_images(tmp_path):
     assert np.abs(expected).max() > 1  # nothing is clipped
 
 
-@pytest.mark.parametrize(("channels", "has_png"), [(2, False), (3, True), (4, True)])
+@pytest.mark.parametrize(("channels", "has_png"), [(2, False), (3, True)])
 def test_channels_that_png_has(tmp_path, channels, has_png):
     generator = keras.Sequential(
         [
@@ -88,12 +88,16 @@ def test_channels_that_png_has(tmp_path, channels, has_png):
 
 
 @pytest.fixture(scope="module")
-def version(tmp_path_factory):
-    return image_gan().export(tmp_path_factory.mktemp("version"))
+def gan():
+    return image_gan()
 
 
-def test_a_row_is_a_function_of_its_seed_alone(version):
-    gan = image_gan()
+@pytest.fixture(scope="module")
+def version(gan, tmp_path_factory):
+    return gan.export(tmp_path_factory.mktemp("version"))
+
+
+def test_a_row_is_a_function_of_its_seed_alone(gan, version):
     whole = loaded(version, "sample", seed=SEEDS)
     for row, seed in enumerate(SEEDS):
         latents = gan.latent_prior.sample(1, int(seed)).numpy()
@@ -149,7 +153,7 @@ PRIORS = {
         stats.norm(),
     ),
 }  # fmt: skip
-FAST_PRIORS = ("uniform", "mixture", "truncated_normal", "one_hot", "gamma", "blocks")
+FAST_PRIORS = ("mixture", "truncated_normal", "one_hot", "gamma")
 
 
 @pytest.mark.parametrize(
@@ -376,7 +380,7 @@ def preset_gan(preset, monkeypatch):
     [
         pytest.param(name, marks=pytest.mark.slow)
         if preset.networks in ("paper_cifar_conv", "paper_cifar_mlp")
-        or name in ("mnist_tuned", "grid25", "ring8")
+        or name in ("mnist_tuned", "grid25", "ring8", "tfd")
         else name
         for name, preset in presets.PRESETS.items()
     ],
@@ -444,7 +448,8 @@ def test_damaged_exports_are_one_line(version, tmp_path):
 def test_a_run_and_its_export(tmp_path, capsys):
     preset = training.get_preset("digits", {"epochs": 1, "latent_dim": 10})
     workdir = tmp_path / "run"
-    gan = training.train(preset, workdir)
+    training.train(preset, workdir)
+    gan = runs.load_gan(workdir)
     path = runs.export_run(workdir)
     assert path == workdir / "export" / "1"
     card = export.read_card(path)
@@ -463,10 +468,9 @@ def test_a_run_and_its_export(tmp_path, capsys):
     report = scoring.evaluate(path, **options)
     reference = scoring.evaluate(workdir, **options)
     assert report["protocol_hash"] == reference["protocol_hash"]
-    name = "parzen_log_likelihood"
     scores = [r["rows"]["samples"] for r in (report, reference)]
     numbers = [k for k, v in scores[1].items() if isinstance(v, float)]
-    assert len(numbers) > 2, name
+    assert len(numbers) > 2
     for key in numbers:
         assert scores[0][key] == pytest.approx(scores[1][key], rel=1e-2), key
     assert publishing.digests(path) == before  # evaluating writes nothing into it
@@ -474,11 +478,3 @@ def test_a_run_and_its_export(tmp_path, capsys):
     second = runs.export_run(workdir / "gan.keras", base=tmp_path / "base", version=5)
     assert second == tmp_path / "base" / "5"
     assert export.read_card(second)["scores"]["rows"] == reference["rows"]
-
-
-def test_a_script_in_the_tests_imports_no_keras(root):
-    """`probe` and `c_session` run where there is none."""
-    for name in ("probe", "c_session"):
-        text = (root / "keras_gan" / "export" / f"{name}.py").read_text()
-        assert "import keras" not in text and "from keras" not in text
-    assert export_helpers.TESTS.name == "tests"

@@ -101,7 +101,7 @@ def test_weights_on_several_devices(exporters):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Exports with a file in the place of a SavedModel, whose content does not matter."""
+    """Exports a file in the place of a SavedModel, whose content is all the same."""
 
     def write(generator, latent_prior, sample_shape, value_range, path):
         (path / "saved_model.pb").write_bytes(b"1")
