@@ -322,7 +322,8 @@ class GAN(keras.Model):
         """
         about = {"seed": self.seed, "averaged": self.averaged_generator is not None}
         if self.compiled:
-            about["step"] = int(self.generator_optimizer.iterations)
+            steps = keras.ops.convert_to_numpy(self.generator_optimizer.iterations)
+            about["step"] = int(steps)
         return export.export_generator(
             self._generator(averaged=True),
             self.latent_prior,

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-SCRIPTS = ("train", "generate", "evaluate", "figures", "theory")
+SCRIPTS = ("train", "generate", "evaluate", "export", "figures", "theory")
 
 
 def run(root, *arguments, cwd=None, **environment):
@@ -38,7 +38,8 @@ def test_help_and_misspelt_flags_end_without_tensorflow(root, script, flag):
     assert "loaded: []" in process.stdout
     text = process.stdout + process.stderr
     assert "Traceback" not in text
-    assert ("--seed" in text) if flag == "--help" else ("Unknown command line" in text)
+    own = "--check" if script == "export" else "--seed"
+    assert (own in text) if flag == "--help" else ("Unknown command line" in text)
 
 
 @pytest.mark.parametrize(
@@ -110,10 +111,53 @@ def test_train_generate_evaluate(root, tmp_path):
     )  # fmt: skip
     assert process.returncode == 1 and "Traceback" not in process.stderr
     assert "error: Expected a run with moments.npz for figure 1" in process.stderr
+    process = run(root, str(scripts / "export.py"), "--model=runs/digits", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "runs/digits/export/1 can be served." in process.stdout
+    process = run(
+        root, str(scripts / "generate.py"), "--model=runs/digits/export", "--seed=7",
+        "--num_samples=12", "--output=c.npz", cwd=tmp_path,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    with np.load(tmp_path / "c.npz", allow_pickle=False) as file:
+        np.testing.assert_allclose(file["samples"], outputs[0], atol=1e-5)
     process = run(root, str(scripts / "train.py"), cwd=tmp_path)
     assert process.returncode == 1 and "--overwrite" in process.stderr
     process = run(root, str(scripts / "generate.py"), "--model=nothing", cwd=tmp_path)
     assert process.returncode == 1 and "error: Expected a run's" in process.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Expected one of --model and --check"),
+        (["--model=a", "--check=b"], "Expected one of --model and --check"),
+        (["--model=nothing"], "Expected a run's directory"),
+        (["--check=nothing"], "Expected a directory with exported versions"),
+    ],
+)
+def test_what_export_cannot_do_is_one_line(root, tmp_path, arguments, message):
+    process = run(root, str(root / "scripts/export.py"), *arguments, cwd=tmp_path)
+    assert process.returncode == 1, process.stderr
+    (line,) = (line for line in process.stderr.splitlines() if message in line)
+    assert line.startswith("error: Expected") and "Traceback" not in process.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_evaluate_takes_an_export(root, tmp_path):
+    for script, *arguments in (
+        ("train", "--epochs=1", "--workdir=run"),
+        ("export", "--model=run", "--noverify"),
+        ("evaluate", "--model=run/export", "--num_samples=100"),
+    ):
+        process = run(
+            root, str(root / f"scripts/{script}.py"), *arguments, cwd=tmp_path
+        )
+        assert process.returncode == 0, process.stderr
+    assert "Parzen LL" in process.stdout
+    assert not list(tmp_path.rglob("*scores.json"))
 
 
 @pytest.mark.slow

@@ -49,7 +49,12 @@ class Session:
             options, None, str(path).encode(), tags, 1, self._graph, None, status.handle
         )
         library.TF_DeleteSessionOptions(options)
-        status.check()
+        try:
+            status.check()
+        except SessionError:
+            library.TF_DeleteGraph(self._graph)
+            self._session = None
+            raise
 
     def run(self, signature, inputs):
         """One request.
@@ -65,6 +70,13 @@ class Session:
         Raises:
             SessionError: what the runtime reports, such as a wrong dtype or shape.
         """
+        if not self._session:
+            raise SessionError("Expected an open session. Received: a closed one")
+        if signature not in self.signatures:
+            raise SessionError(
+                f"Expected a signature among {', '.join(self.signatures)}. "
+                f"Received: {signature!r}"
+            )
         names = self.signatures[signature]
         if set(inputs) != set(names["inputs"]):
             raise SessionError(
@@ -77,12 +89,12 @@ class Session:
         fetches = (_Output * len(outputs))()
         fed = (ctypes.c_void_p * len(inputs))()
         fetched = (ctypes.c_void_p * len(outputs))()
-        for index, (name, array) in enumerate(inputs.items()):
-            feeds[index] = self._tensor_of(names["inputs"][name])
-            fed[index] = self._to_tensor(np.asarray(array))
-        for index, name in enumerate(outputs):
-            fetches[index] = self._tensor_of(names["outputs"][name])
         try:
+            for index, (name, array) in enumerate(inputs.items()):
+                feeds[index] = self._tensor_of(names["inputs"][name])
+                fed[index] = self._to_tensor(array)
+            for index, name in enumerate(outputs):
+                fetches[index] = self._tensor_of(names["outputs"][name])
             library.TF_SessionRun(
                 self._session, None, feeds, fed, len(inputs), fetches, fetched,
                 len(outputs), None, 0, None, status.handle,

@@ -61,11 +61,13 @@ class ExportedGenerator:
             float32 array `(num_samples, *sample_shape)` in `value_range`, to which the
             export clips images.
         """
-        if num_samples < 1 or batch_size < 1:
-            raise ValueError(
-                "Expected num_samples and batch_size to be ints >= 1. "
-                f"Received: {num_samples!r} and {batch_size!r}"
-            )
+        for size in (num_samples, batch_size):
+            is_int = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
+            if not is_int or size < 1:
+                raise ValueError(
+                    "Expected num_samples and batch_size to be ints >= 1. "
+                    f"Received: {num_samples!r} and {batch_size!r}"
+                )
         latents = self.latent_prior.sample(int(num_samples), seed)
         batches = [
             self._serve(latents=latents[start : start + batch_size])

@@ -1,5 +1,6 @@
 """Versions of an exported generator: published whole, never overwritten."""
 
+import contextlib
 import datetime
 import hashlib
 import importlib.metadata
@@ -12,12 +13,18 @@ import uuid
 import numpy as np
 
 from keras_gan import images, priors
-from keras_gan.export import probe, signatures
+from keras_gan.export import graph, probe, signatures
 from keras_gan.version import __version__
 
 CARD = "assets.extra/gan_card.json"
 # Seeds whose samples the card remembers: small, negative, and beyond 32 bits.
 GOLDEN_SEEDS = (0, 1, -3, 2**40 + 7)
+# What reading and verifying a version needs of its card.
+_NEEDED = (
+    "signatures", "output", "latent_dim", "latent_prior", "sample_shape", "tolerance",
+    "goldens", "files",
+)  # fmt: skip
+_INCOMING = ".incoming-"
 
 
 def export_generator(
@@ -44,32 +51,32 @@ def export_generator(
 
     Raises:
         ValueError: a base that is a file, a version that is there already or no int, a
-            generator that does not fit the prior, or whose weights are not finite.
+            generator that does not fit the prior, whose samples are not finite, or that
+            a server cannot run (see `graph.check`); a card that JSON cannot hold.
         OSError: a disk that is full or read-only; nothing half-written stays.
     """
     base = pathlib.Path(base)
     latent_prior = priors.get(latent_prior)
     value_range = images.check_value_range(value_range)
+    card = _as_json(card or {})
     _check_base(base)
     _check_version(base, version)
-    generator = _plain(generator, latent_prior)
-    base.mkdir(parents=True, exist_ok=True)
-    _sweep(base)
-    incoming = base / f".incoming-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    generator, sample_shape = _plain(generator, latent_prior)
+    new = [folder for folder in (base, *base.absolute().parents) if not folder.exists()]
     try:
-        signatures.write_saved_model(generator, latent_prior, value_range, incoming)
-        # Keras leaves an empty folder for assets.
-        shutil.rmtree(incoming / "assets", ignore_errors=True)
-        names = ["serving_default", "sample"]
-        if signatures.has_png(generator.output_shape, value_range):
-            names.append("png")
-        signatures.write_warmup(incoming, base.resolve().name, latent_prior, names)
-        described = _describe(generator, latent_prior, value_range, names)
-        described["name"] = base.resolve().name
-        described |= {key: card[key] for key in card or {} if key not in described}
-        return _publish(incoming, base, version, described)
-    finally:
-        shutil.rmtree(incoming, ignore_errors=True)
+        base.mkdir(parents=True, exist_ok=True)
+        _sweep(base)
+        with _incoming(base) as incoming:
+            described = _write(
+                generator, latent_prior, sample_shape, value_range, incoming,
+                base.resolve().name,
+            )  # fmt: skip
+            return _publish(incoming, base, version, {**card, **described})
+    except BaseException:
+        for folder in new:
+            with contextlib.suppress(OSError):  # not empty: of use to another
+                folder.rmdir()
+        raise
 
 
 def versions(base):
@@ -81,7 +88,7 @@ def versions(base):
     return sorted(
         int(name)
         for name in names
-        if name.isdecimal() and (pathlib.Path(base) / name).is_dir()
+        if _is_version(name) and (pathlib.Path(base) / name).is_dir()
     )
 
 
@@ -109,16 +116,24 @@ def read_card(path):
     file = pathlib.Path(path) / CARD
     try:
         card = json.loads(file.read_text())
-        missing = {"signatures", "latent_dim", "goldens", "files"} - set(card)
+        missing = [name for name in _NEEDED if not card.get(name)]
         if missing:
-            raise ValueError(f"without {', '.join(sorted(missing))}")
+            raise ValueError(f"without {', '.join(missing)}")
         return card
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ValueError(
             f"Expected a version that keras_gan exported, with a {CARD}. "
             f"Received: {path} ({reason})"
         ) from error
+
+
+def is_sealed(path):
+    """Whether a version's card is, to the byte, what the exporter wrote."""
+    content = (pathlib.Path(path) / CARD).read_bytes()
+    card = json.loads(content)
+    card.pop("seal", None)
+    return content == _sealed(card)
 
 
 def digests(path):
@@ -136,7 +151,38 @@ def digests(path):
     return result
 
 
-def _describe(generator, latent_prior, value_range, names):
+def _write(generator, latent_prior, sample_shape, value_range, incoming, name):
+    """Writes all of a version but its card; returns what the card says of it."""
+    import tensorflow as tf
+
+    names = ["serving_default", "sample"]
+    if signatures.has_png(sample_shape, value_range):
+        names.append("png")
+    described = _describe(generator, latent_prior, sample_shape, value_range, names)
+    try:
+        signatures.write_saved_model(
+            generator, latent_prior, sample_shape, value_range, incoming
+        )
+        # Keras leaves an empty folder for assets.
+        shutil.rmtree(incoming / "assets", ignore_errors=True)
+        signatures.write_warmup(incoming, name, latent_prior, names)
+    except tf.errors.OpError as error:  # TensorFlow's, of a full disk too
+        # TensorFlow's message may name no more than the file.
+        reason = " ".join(error.message.rpartition("}} ")[2].split())[:300]
+        raise OSError(
+            f"Expected a disk with room, where {incoming.parent} can be written. "
+            f"Received: {type(error).__name__}, {reason}"
+        ) from error
+    faults = graph.check(incoming, described["weight_bytes"])
+    if faults:
+        raise ValueError(
+            f"Expected a generator that a server can run. Received: {generator.name!r} "
+            f"({'; '.join(faults)})"
+        )
+    return {"name": name, **described}
+
+
+def _describe(generator, latent_prior, sample_shape, value_range, names):
     latents = signatures.latents_of_seeds(latent_prior, GOLDEN_SEEDS)
     samples = signatures.expected_outputs(generator, latents, value_range)
     if not np.isfinite(samples).all():
@@ -147,12 +193,13 @@ def _describe(generator, latent_prior, value_range, names):
     packages = ("keras", "tensorflow", "tensorflow-probability")
     return {
         "output": signatures.output_name(value_range),
-        "sample_shape": list(generator.output_shape[1:]),
+        "sample_shape": list(sample_shape),
         "value_range": value_range,
         "latent_dim": latent_prior.latent_dim,
         "latent_prior": _serialized(latent_prior),
         "parameters": generator.count_params(),
         "weight_bytes": int(sum(w.nbytes for w in generator.get_weights())),
+        "tolerance": signatures.tolerance(generator),
         "precision_policy": generator.dtype_policy.name,
         "signatures": names,
         "exported": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -173,14 +220,29 @@ def _serialized(latent_prior):
     return keras.saving.serialize_keras_object(latent_prior)
 
 
+def _as_json(card):
+    """What is left of a card in a file: NaN, which JSON lacks, becomes null."""
+    try:
+        return json.loads(json.dumps(dict(card)), parse_constant=lambda name: None)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Expected a card that JSON can hold. Received: {card!r} ({error})"
+        ) from error
+
+
+def _sealed(card):
+    """A card's bytes, with the digest of all else in them as its last entry."""
+    content = json.dumps(card, indent=2)
+    seal = hashlib.sha256(content.encode()).hexdigest()
+    return (json.dumps({**card, "seal": seal}, indent=2) + "\n").encode()
+
+
 def _publish(incoming, base, version, card):
     """Writes the card, flushes all to disk and renames; returns the path."""
-    number = version
     while True:
-        if version is None:
-            number = max(versions(base), default=0) + 1
-        content = {**card, "version": number, "files": digests(incoming)}
-        (incoming / CARD).write_text(json.dumps(content, indent=2) + "\n")
+        number = _next_version(base) if version is None else int(version)
+        content = _as_json({**card, "version": number, "files": digests(incoming)})
+        (incoming / CARD).write_bytes(_sealed(content))
         _flush(incoming)
         target = base / str(number)
         try:
@@ -193,6 +255,15 @@ def _publish(incoming, base, version, card):
             continue
         _flush_folder(base)
         return target
+
+
+def _next_version(base):
+    """One more than any name that a server would read as a version, file or folder."""
+    return max((int(n) for n in os.listdir(base) if n.isdecimal()), default=0) + 1
+
+
+def _is_version(name):
+    return name.isdecimal() and str(int(name)) == name
 
 
 def _flush(folder):
@@ -213,23 +284,52 @@ def _flush_folder(folder):
         os.close(handle)
 
 
+@contextlib.contextmanager
+def _incoming(base):
+    """A new folder in `base`, locked while its exporter lives, removed if it is left.
+
+    The lock says who is at work, not a process id: those are used again, and count by
+    themselves in each container that shares the disk.
+    """
+    while True:
+        folder = base / f"{_INCOMING}{uuid.uuid4().hex}"
+        folder.mkdir()
+        handle = _lock(folder)
+        if handle is not None:
+            break
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
 def _sweep(base):
     """Removes what exporters left that were killed; those at work keep theirs."""
-    for folder in base.glob(".incoming-*"):
-        _, _, rest = folder.name.partition("-")
-        process, _, _ = rest.partition("-")
-        if process.isdecimal() and not _alive(int(process)):
+    for folder in base.glob(f"{_INCOMING}*"):
+        handle = _lock(folder)
+        if handle is not None:
             shutil.rmtree(folder, ignore_errors=True)
+            os.close(handle)
 
 
-def _alive(process):
+def _lock(folder):
+    """A handle of `folder` that nobody else has while it is open, or None."""
+    import fcntl
+
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:  # another has removed it
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Between the two lines above it may have gone.
+        if os.path.samestat(os.fstat(handle), os.stat(folder)):
+            return handle
+    except OSError:
+        pass
+    os.close(handle)
+    return None
 
 
 def _check_base(base):
@@ -260,7 +360,7 @@ def _check_version(base, version):
 
 
 def _plain(generator, latent_prior):
-    """The generator, its fit checked; a copy where its variables lie on replicas."""
+    """The generator, a copy where its variables lie on replicas; a sample's shape."""
     import keras
     import tensorflow as tf
 
@@ -268,18 +368,30 @@ def _plain(generator, latent_prior):
         raise ValueError(
             f"Expected a Keras model for a generator. Received: {generator!r}"
         )
-    expected = (None, latent_prior.latent_dim)
-    if not tf.TensorShape(generator.input_shape).is_compatible_with(expected):
+    if tf.distribute.has_strategy():
         raise ValueError(
-            f"Expected a generator that takes the prior's latents, shape {expected}. "
-            f"Received: {generator.input_shape}"
+            "Expected to export outside of a strategy's scope. Received: "
+            f"{type(tf.distribute.get_strategy()).__name__}; leave its `with` block"
         )
+    expected = (None, latent_prior.latent_dim)
+    try:
+        output = generator(keras.KerasTensor(expected, dtype="float32"))
+        sample_shape = tuple(int(size) for size in output.shape[1:])
+    except Exception as error:  # whatever a user's own network raises
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"Expected a generator that takes the prior's latents, shape {expected}, "
+            f"to samples of one known shape. Received: {generator.name!r}, which fails "
+            f"on them: {reason}"
+        ) from error
     spread = any(
         isinstance(weight.value, tf.distribute.DistributedValues)
         for weight in generator.weights
     )
-    if not spread:
-        return generator
-    copy = keras.models.clone_model(generator)
-    copy.set_weights(generator.get_weights())
-    return copy
+    if spread:
+        copy = keras.models.clone_model(generator)
+        if not copy.built:
+            copy(keras.KerasTensor(expected, dtype="float32"))
+        copy.set_weights(generator.get_weights())
+        generator = copy
+    return generator, sample_shape

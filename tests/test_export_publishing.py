@@ -1,0 +1,246 @@
+"""Publishing: whole versions or none, whatever happens meanwhile."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_gan import export, priors
+from keras_gan.export import publishing, verification
+from tests import export_helpers, helpers
+
+# Of the changes that an exporter makes in its base: the first, its own folder, the
+# card, flushing, renaming, and none: 17 are made.
+POINTS = (1, 2, 4, 7, 16, 99)
+
+
+def run_exporters(folder, *modes):
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.export_exporter", str(folder), *modes],
+        cwd=export_helpers.TESTS.parent,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert process.returncode == 0, process.stderr
+    return [json.loads(line) for line in process.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def exporters(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exporters")
+    points = ",".join(map(str, POINTS))
+    modes = (f"kill:{points}", "race:3", "limit:2000", "mirrored:2")
+    return folder, run_exporters(folder, *modes)
+
+
+def check_kills(base, reports, points):
+    whole = 0
+    for report, point in zip(reports, points, strict=True):
+        assert report["number"] == point
+        left = report["left"] or []
+        # Never more than one leftover: whoever comes next sweeps.
+        assert sum(name.startswith(".incoming-") for name in left) <= report["killed"]
+        found = [name for name in left if not name.startswith(".incoming-")]
+        assert found == [str(number) for number in range(1, len(found) + 1)]
+        assert len(found) in (whole, whole + 1) and (
+            report["killed"] or len(found) == whole + 1
+        )
+        whole = len(found)
+    for version in export.versions(base):
+        path = base / str(version)
+        assert verification._check_files(path) == []
+        assert verification._check_graph(path) == []
+
+
+def test_killed_at_any_moment_leaves_whole_versions(exporters):
+    folder, reports = exporters
+    kills = [report for report in reports if report["mode"] == "kill"]
+    assert [report["killed"] for report in kills] == [True] * 5 + [False]
+    assert any(".incoming-" in str(report["left"]) for report in kills)
+    check_kills(folder / "kill", kills, POINTS)
+
+
+@pytest.mark.slow
+def test_killed_at_every_moment_leaves_whole_versions(tmp_path):
+    points = list(range(1, 21))
+    reports = run_exporters(tmp_path, "kill:" + ",".join(map(str, points)))
+    assert 10 < sum(report["killed"] for report in reports) < 20
+    check_kills(tmp_path / "kill", reports, points)
+
+
+def test_exporters_at_once_take_a_version_each(exporters):
+    folder, reports = exporters
+    versions = [report["version"] for report in reports if report["mode"] == "race"]
+    assert sorted(versions) == ["1", "2", "3"]
+    for version in versions:
+        path = folder / "race" / version
+        assert verification._check_files(path) == []
+        assert export.read_card(path)["version"] == int(version)
+    assert sorted(os.listdir(folder / "race")) == ["1", "2", "3"]
+
+
+def test_a_full_disk_is_an_os_error_and_leaves_nothing(exporters):
+    (report,) = (report for report in exporters[1] if report["mode"] == "limit")
+    assert report["error"].startswith("OSError: Expected a disk with room")
+    assert "\n" not in report["error"]
+    assert report["left"] is None
+
+
+def test_weights_on_several_devices(exporters):
+    (report,) = (report for report in exporters[1] if report["mode"] == "mirrored")
+    assert report.get("version") == "1", report
+
+
+# === Versions ===
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Exports a file in the place of a SavedModel, whose content is all the same."""
+
+    def write(generator, latent_prior, sample_shape, value_range, path):
+        (path / "saved_model.pb").write_bytes(b"1")
+
+    monkeypatch.setattr(publishing.signatures, "write_saved_model", write)
+    monkeypatch.setattr(publishing.graph, "check", lambda *arguments: [])
+
+    def export_to(base, version=None, generator=None, prior=None, **options):
+        generator = generator or helpers.tiny_networks()[0]
+        prior = prior or priors.Normal(3)
+        options = {"value_range": None, **options}
+        return export.export_generator(generator, prior, base, version, **options)
+
+    return export_to
+
+
+def test_versions_count_up_and_are_never_overwritten(quick, tmp_path):
+    base = tmp_path / "deep" / "base"
+    assert quick(base) == base / "1"
+    assert quick(base, 7) == base / "7"
+    assert quick(base) == base / "8"
+    assert quick(base, np.int64(3)) == base / "3"
+    assert export.versions(base) == [1, 3, 7, 8]
+    assert export.latest(base) == base / "8"
+    before = publishing.digests(base / "7")
+    with pytest.raises(ValueError, match=r"Expected a version that .* does not hold"):
+        quick(base, 7)
+    assert publishing.digests(base / "7") == before
+    assert sorted(os.listdir(base)) == ["1", "3", "7", "8"]
+
+
+@pytest.mark.parametrize("version", [0, -1, True, "x", "3", 1.0, 2**63])
+def test_versions_that_are_no_positive_int(quick, tmp_path, version):
+    with pytest.raises(ValueError, match="Expected version to be an int >= 1"):
+        quick(tmp_path / "base", version)
+    assert os.listdir(tmp_path) == []
+
+
+def test_names_that_a_server_would_read_as_versions(quick, tmp_path):
+    (tmp_path / "4").write_text("a file, on which no folder can be renamed")
+    (tmp_path / "006").mkdir()
+    (tmp_path / "9").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "latest").mkdir()
+    assert export.versions(tmp_path) == []
+    assert quick(tmp_path) == tmp_path / "10"
+    (tmp_path / "11").mkdir()
+    with pytest.raises(ValueError, match="does not hold"):
+        quick(tmp_path, 11)  # empty: `rename` would take its place
+    with pytest.raises(ValueError, match="does not hold"):
+        quick(tmp_path, 4)
+    assert export.versions(tmp_path) == [10, 11]
+
+
+def test_a_faster_exporter_is_no_error(quick, tmp_path, monkeypatch):
+    digests = publishing.digests
+
+    def slow(path):
+        # Between the choice of a number and the rename, twice.
+        number = len(export.versions(tmp_path)) + 1
+        if number < 3:
+            (tmp_path / str(number)).mkdir()
+            (tmp_path / str(number) / "file").write_text("another's")
+        return digests(path)
+
+    monkeypatch.setattr(publishing, "digests", slow)
+    assert quick(tmp_path) == tmp_path / "3"
+    assert (tmp_path / "1" / "file").read_text() == "another's"
+    assert export.read_card(tmp_path / "3")["version"] == 3
+
+
+def test_leftovers_are_swept_but_not_those_of_a_live_exporter(quick, tmp_path):
+    dead = tmp_path / f".incoming-{os.getpid()}-of-a-process-id-that-is-used-again"
+    (dead / "variables").mkdir(parents=True)
+    with publishing._incoming(tmp_path) as alive:
+        (alive / "file").write_text("at work")
+        quick(tmp_path)
+        assert not dead.exists()
+        assert (alive / "file").read_text() == "at work"
+    assert sorted(os.listdir(tmp_path)) == ["1"]
+
+
+# === What cannot be exported ===
+
+
+def test_bases_that_cannot_be_written(quick, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("content")
+    for base in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        with pytest.raises(ValueError, match="Expected a directory to export to"):
+            quick(base)
+    # Root may write anywhere: what a read-only folder says to all others.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match="Expected a directory that can be writ"):
+        quick(tmp_path / "base")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("failing", ["_flush", "_publish", "digests"])
+def test_a_failure_leaves_nothing(quick, tmp_path, monkeypatch, failing):
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(publishing, failing, fail)
+    with pytest.raises(OSError, match="No space left"):
+        quick(tmp_path / "deep" / "base")
+    assert os.listdir(tmp_path) == []
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    with pytest.raises(OSError, match="No space left"):
+        quick(kept)
+    assert os.listdir(kept) == []
+
+
+def test_generators_that_do_not_fit(quick, tmp_path):
+    two = keras.Input((2,)), keras.Input((3,))
+    joined = keras.layers.Concatenate()(list(two))
+    for generator, message in (
+        ("generator", "Expected a Keras model for a generator"),
+        (keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)]), r"\(None, 3\)"),
+        (keras.Model(list(two), joined), r"Expected a generator that takes the prior"),
+        (keras.Model(two[1], [two[1], two[1]]), r"to samples of one known shape"),
+    ):
+        with pytest.raises(ValueError, match=message) as caught:
+            quick(tmp_path / "base", generator=generator)
+        assert "\n" not in str(caught.value)
+    generator, _ = helpers.tiny_networks()
+    generator.layers[-1].bias.assign([0.0, np.nan, 0.0, 0.0])
+    with pytest.raises(ValueError, match="Expected a generator of finite samples"):
+        quick(tmp_path / "base", generator=generator)
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_card_holds_what_json_can(quick, tmp_path):
+    with pytest.raises(ValueError, match="Expected a card that JSON can hold"):
+        quick(tmp_path / "base", card={"scores": {1, 2}})
+    assert os.listdir(tmp_path) == []
+    card = {"scores": {"a": float("nan"), "b": 0.1}, "files": "mine", "note": "é"}
+    path = quick(tmp_path / "base", card=card)
+    found = export.read_card(path)
+    assert found["scores"] == {"a": None, "b": 0.1}
+    assert found["note"] == "é" and set(found["files"]) == set(publishing.digests(path))
+    assert "NaN" not in (path / export.CARD).read_text()
+    assert publishing.is_sealed(path)
