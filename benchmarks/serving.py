@@ -213,7 +213,7 @@ def measured(calls, latents, arguments):
 
 
 def matrix_products(generator):
-    """A function of latents: the generator's matrices alone; None where it has others."""
+    """A function of latents, dense layers' products alone; None with other layers."""
     import keras
 
     kernels, others = [], []

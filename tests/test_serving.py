@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import re
+import runpy
 import shutil
 import socket
 import subprocess
@@ -348,36 +349,56 @@ def test_rest_tells_the_status_and_the_signatures(server):
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl")
-def test_the_curl_commands_of_the_docs(server, gans, tmp_path):
-    """Those of docs/serving.md and serving/README.md, the port aside."""
-    commands = []
-    for page in (ROOT / "docs" / "serving.md", SERVING / "README.md"):
-        for block in re.findall(r"```sh\n(.+?)```", page.read_text(), re.S):
-            block = block.replace("\\\n", " ")
-            commands += [
-                line.partition(" # ")[0]
-                for line in block.splitlines()
-                if line.startswith("curl ") and "monitoring" not in line
-            ]
-    assert len(commands) >= 3
-    answers = []
-    for command in commands:
-        found = subprocess.run(
-            ["bash", "-c", command.replace(":8501", f":{server.rest}")],
+@pytest.mark.parametrize("page", ["docs/serving.md", "serving/README.md"])
+def test_the_commands_of_the_docs(server, gans, tmp_path, page):
+    """Those that ask a server, in their order; the ports aside."""
+    needs_more = (
+        "docker",
+        "kubectl",
+        "monitoring",
+        "scripts/",
+        "make ",
+        "standin",
+        "gcc",
+    )
+    blocks = [
+        block
+        for block in re.findall(r"```sh\n(.+?)```", (ROOT / page).read_text(), re.S)
+        if not any(word in block for word in needs_more)
+    ]
+    (tmp_path / "serving").symlink_to(SERVING)
+    python = str(pathlib.Path(sys.executable).parent)
+    found = ""
+    for block in blocks:
+        lines = block.replace("\\\n", " ").replace(":8501", f":{server.rest}")
+        script = "\n".join(
+            line.replace(
+                "client.py",
+                "client.py --port="
+                + str(server.rest if "protocol=rest" in line else server.grpc),
+            )
+            for line in lines.splitlines()
+        )
+        done = subprocess.run(
+            ["bash", "-ec", script],
+            env={**os.environ, "PATH": f"{python}:{os.environ['PATH']}"},
             cwd=tmp_path, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
-        assert not found.returncode, (command, found.stderr)
-        answers.append(found.stdout)
-    images = [
-        json.loads(answer)["predictions"]
-        for answer in answers
-        if answer.startswith("{") and "predictions" in answer
-    ]
-    assert images
-    for rows in images:
-        found = [row["images"] for row in rows]
-        wanted = expected(gans[1], range(len(found)))
-        np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE)
+        assert not done.returncode, (script, done.stderr)
+        found += done.stdout
+    start = found.index('{\n    "predictions"')
+    rows = json.JSONDecoder().raw_decode(found, start)[0]["predictions"]
+    images = [row["images"] for row in rows]
+    wanted = expected(gans[1], range(3))
+    np.testing.assert_allclose(images, wanted, rtol=0, atol=TOLERANCE)
+    (seven,) = expected(gans[1], [7])
+    for name in ("seven.png", "pictures/7.png", "digits/7.png"):
+        if (tmp_path / name).exists():
+            pixels = np.asarray(Image.open(tmp_path / name), np.float64) / 255
+            assert np.abs(pixels - seven[..., 0]).max() <= 0.5 / 255 + TOLERANCE
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"grid.png"} < names
+    assert names & {"seven.png", "digits"}
 
 
 # === client.py ===
@@ -1050,3 +1071,27 @@ def test_the_health_checks_tell_a_loaded_model(manifests, server):
         assert code(command) == 0
         assert code(command, model="faces") == 1
         assert code(command, port=free_port()) == 1
+
+
+def test_the_benchmark_prints_its_tables_and_writes_them(monkeypatch, capsys, tmp_path):
+    output = tmp_path / "serving.json"
+    path = ROOT / "benchmarks" / "serving.py"
+    sizes = ("--rounds=2", "--repeats=1", "--loads=1", "--requests=3")
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        [str(path), "--batch_sizes", "1", "3", *sizes, f"--output={output}"],
+    )
+    runpy.run_path(str(path), run_name="__main__")
+    printed = capsys.readouterr().out
+    report = json.loads(output.read_text())
+    first = {row["signature"]: row for row in report["first_requests"]}
+    assert set(first) == {"serving_default", "sample", "png"}
+    for row in first.values():
+        assert row["first_to_median"] == row["first_after_warmup"] / row["median_after"]
+        assert f"{1e3 * row['median_after']:.3f}" in printed
+    assert [row["batch_size"] for row in report["rows"]] == [1, 3]
+    for row in report["rows"]:
+        assert row["samples_per_second"] == row["batch_size"] / row["session"]
+        assert row["share_of_products"] == row["products"] / row["session"]
+        assert f"{1e3 * row['session']:.3f}" in printed
