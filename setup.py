@@ -42,7 +42,8 @@ setup(
         "tf-keras>=2.21,<2.22",
     ],
     extras_require={
-        "dev": ["pytest>=8.0", "ruff>=0.9"],
+        # PyYAML reads the manifests of serving/ in their tests.
+        "dev": ["pytest>=8.0", "pyyaml>=6.0", "ruff>=0.9"],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
     },
     classifiers=[
