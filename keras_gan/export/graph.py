@@ -21,8 +21,9 @@ _PYTHON_OPS = re.compile(r"(Eager)?PyFunc(Stateless)?$")
 # TensorArray, cuDNN) keep it within one request.
 _HARMLESS_STATE = re.compile(
     r"(VarHandleOp|ReadVariableOp|ResourceGather(Nd)?|VariableShape|VarIsInitializedOp"
-    r"|StatefulPartitionedCall|If|While|Case|Assert|Print(V2)?|HashTable(V2)?"
-    r"|LookupTable(Find|Size)(V2)?|StatelessRandomGetAlg|TensorArray\w*|CudnnRNN\w*)$"
+    r"|StatefulPartitionedCall|If|While|Case|Assert|CheckNumerics(V2)?|Print(V2)?"
+    r"|HashTable(V2)?|LookupTable(Find|Size)(V2)?|StatelessRandomGetAlg"
+    r"|TensorArray\w*|CudnnRNN\w*)$"
 )
 _RANDOM_OPS = re.compile(
     r"Random|Multinomial|TruncatedNormal|StandardNormal|StatefulUniform|Rng"
