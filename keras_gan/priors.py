@@ -63,12 +63,14 @@ class LatentPrior:
                 "tfp.distributions.Distribution with event shape (L,). "
                 f"Received: {distribution!r}"
             )
-        if distribution.batch_shape.rank != 0 or distribution.event_shape.rank != 1:
+        # Of joint distributions both are structures of shapes, not shapes.
+        shapes = (distribution.batch_shape, distribution.event_shape)
+        if [getattr(shape, "rank", None) for shape in shapes] != [0, 1]:
             raise ValueError(
                 "Expected a latent prior with batch shape () and event shape (L,). "
-                f"Received: batch shape {tuple(distribution.batch_shape)}, event shape "
-                f"{tuple(distribution.event_shape)}; tfd.Independent or tfd.Sample "
-                "turns the one into the other."
+                f"Received: batch shape {shapes[0]}, event shape {shapes[1]}; "
+                "tfd.Independent or tfd.Sample turns the one into the other, "
+                "tfd.Blockwise joins several."
             )
         self.distribution = distribution
         self.latent_dim = int(distribution.event_shape[0])

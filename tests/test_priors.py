@@ -57,6 +57,14 @@ PRIORS = {
             ],
         )
     ),
+    "blockwise": lambda: priors.LatentPrior(
+        tfd.Blockwise(
+            [
+                tfd.MultivariateNormalDiag([0.0, 0.0], [1.0, 1.0]),
+                tfd.OneHotCategorical(probs=[0.5, 0.5], dtype=tf.float32),
+            ]
+        )
+    ),
     "variable": lambda: priors.LatentPrior(
         tfd.Sample(tfd.Laplace(tf.Variable(0.5), tf.constant(2.0)), 3)
     ),
@@ -126,6 +134,10 @@ def test_seeds_of_64_bits_are_told_apart_and_equal_across_processes():
     [
         (tfd.Normal(0.0, 1.0), r"event shape \(L,\)"),
         (tfd.Normal(np.zeros(3, "f"), 1.0), r"batch shape \(3,\)"),
+        (
+            tfd.JointDistributionSequential([tfd.Normal(0.0, 1.0)] * 2),
+            r"event shape \(L,\)",
+        ),
         (3, r"such as priors.Normal\(100\), or a tfp.distributions.Distribution"),
         (
             tfd.TransformedDistribution(
