@@ -9,7 +9,7 @@ from tests import helpers
 
 
 @keras.saving.register_keras_serializable("tests")
-class Subclassed(keras.Model):
+class OneLayer(keras.Model):
     """One dense layer."""
 
     def __init__(self, units, **kwargs):
@@ -173,7 +173,7 @@ def test_a_generator_that_cannot_be_copied_is_refused():
 
 def test_a_subclassed_generator_is_copied_too(tmp_path):
     gan = keras_gan.GAN(
-        Subclassed(4), helpers.tiny_networks()[1], keras_gan.priors.Normal(3), None, 0
+        OneLayer(4), helpers.tiny_networks()[1], keras_gan.priors.Normal(3), None, 0
     )
     gan.compile("sgd", "sgd", ema_decay=0.5)
     helpers.train_steps(gan, [helpers.examples(6), helpers.examples(6, seed=1)])

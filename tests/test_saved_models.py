@@ -1,0 +1,29 @@
+"""The published generators of the repository."""
+
+import numpy as np
+import pytest
+
+from keras_gan import export, runs
+from keras_gan.export import verification
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("digits", (8, 8, 1)), ("mnist", (28, 28, 1))]
+)
+def test_a_published_generator_is_whole_and_draws(root, tmp_path, name, shape):
+    base = root / "saved_models" / name
+    path = export.latest(base)
+    assert sum(x.stat().st_size for x in path.rglob("*")) < 12e6
+    # Digests and graph; `scripts/export.py --check` goes on to the server's loader.
+    assert verification._check_files(path) == []
+    assert verification._check_graph(path) == []
+    card = export.read_card(path)
+    assert card["dataset"] == name and "samples" in card["scores"]["rows"]
+    generator = runs.load_generator(base)
+    samples = generator.generate(20, seed=3)
+    assert samples.shape == (20, *shape)
+    # Images with ink and paper, each its own.
+    assert samples.max() > 0.9 and samples.min() < 0.1
+    assert len(np.unique(samples.round(3), axis=0)) == 20
+    runs.write_samples(base, tmp_path / "grid.png", 9, seed=0)
+    assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
