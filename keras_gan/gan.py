@@ -306,7 +306,7 @@ class GAN(keras.Model):
         model = self if averaged else self.generator
         return model.predict(latents, batch_size=batch_size, verbose=0)
 
-    def export(self, base, version=None, card=None):
+    def export(self, base, version=None, card=None, check=None):
         """Publishes the generator as a SavedModel that TensorFlow Serving loads.
 
         In the place of Keras's own `export`, whose SavedModel would hold this model.
@@ -316,6 +316,8 @@ class GAN(keras.Model):
             base: str or path-like; `<base>/<version>/` is written.
             version: int >= 1, or None for the highest there is + 1.
             card: dict of what else `gan_card.json` is to say, as JSON can hold.
+            check: None, or a function that is called before the version is published,
+                such as `export.verify`.
 
         Returns:
             `pathlib.Path` of the version's directory.
@@ -331,6 +333,7 @@ class GAN(keras.Model):
             version,
             self.value_range,
             {**about, **(card or {})},
+            check,
         )
 
     # === What Keras asks for ===

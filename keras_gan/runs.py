@@ -242,19 +242,20 @@ def load_samples(path, data):
     return (samples - low) / (high - low) * (data_high - data_low) + data_low
 
 
-def export_run(model, base=None, version=None):
+def export_run(model, base=None, version=None, verify=False):
     """Publishes a run's generator, with what its run knows of it on its card.
 
     Args:
         model: str or path-like, a run's directory or a `.keras` file in one.
         base: str or path-like, where versions are kept; `export/` in the run.
         version: int >= 1, or None for the next.
+        verify: bool, whether it is checked before it is published, see `export.verify`.
 
     Returns:
         `pathlib.Path` of the version's directory.
 
     Raises:
-        ValueError: no run; see `export.export_generator`.
+        ValueError: no run; see `export.export_generator` and `export.verify`.
     """
     model = pathlib.Path(model)
     workdir = model if model.is_dir() else model.parent
@@ -272,7 +273,8 @@ def export_run(model, base=None, version=None):
     scores = _scores_of(workdir, int(gan.generator_optimizer.iterations))
     if scores:
         card["scores"] = scores
-    return gan.export(base or workdir / EXPORT, version, card)
+    check = verify_export if verify else None
+    return gan.export(base or workdir / EXPORT, version, card, check)
 
 
 def _scores_of(workdir, step):
@@ -302,4 +304,4 @@ def verify_export(path):
     }
     for name in export.verify(path, progress=lambda name: print(f"{name} ...")):
         print(f"{name:8} {words[name]}")
-    print(f"{path} can be served.")
+    print("It can be served.")

@@ -9,7 +9,7 @@ BASE = flags.DEFINE_string(
     "base", None, "Where versions are kept: BASE/1, BASE/2 ...; export/ in the run."
 )
 VERSION = flags.DEFINE_integer("version", None, "The next one.", lower_bound=1)
-VERIFY = flags.DEFINE_bool("verify", True, "Check what was exported, about 10 s.")
+VERIFY = flags.DEFINE_bool("verify", True, "Check it before it is published, 10 s.")
 CHECK = flags.DEFINE_string(
     "check", None, "Export nothing: check this version, or the latest of this base."
 )
@@ -20,12 +20,11 @@ def main():
 
     if (MODEL.value is None) == (CHECK.value is None):
         raise ValueError("Expected one of --model and --check. Received: both or none")
-    path = CHECK.value
-    if path is None:
-        path = runs.export_run(MODEL.value, BASE.value, VERSION.value)
+    if CHECK.value is None:
+        path = runs.export_run(MODEL.value, BASE.value, VERSION.value, VERIFY.value)
         print(f"Published {path}")
-    if VERIFY.value or CHECK.value:
-        runs.verify_export(path)
+    else:
+        runs.verify_export(CHECK.value)
 
 
 if __name__ == "__main__":

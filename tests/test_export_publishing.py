@@ -244,3 +244,20 @@ def test_the_card_holds_what_json_can(quick, tmp_path):
     assert found["note"] == "é" and set(found["files"]) == set(publishing.digests(path))
     assert "NaN" not in (path / export.CARD).read_text()
     assert publishing.is_sealed(path)
+
+
+def test_what_a_check_refuses_is_never_published(tmp_path):
+    seen = []
+
+    def check(folder):
+        seen.append(sorted(path.name for path in folder.iterdir()))
+        assert export.read_card(folder)["version"] == 1
+        raise export.VerificationError(folder, {"server": ["planted"]})
+
+    gan = export_helpers.image_gan()
+    with pytest.raises(export.VerificationError, match="server: planted"):
+        gan.export(tmp_path / "base", check=check)
+    assert seen == [["assets.extra", "fingerprint.pb", "saved_model.pb", "variables"]]
+    assert not (tmp_path / "base").exists()
+    assert gan.export(tmp_path / "base", check=seen.append).name == "1"
+    assert len(seen) == 2

@@ -113,7 +113,7 @@ def test_train_generate_evaluate(root, tmp_path):
     assert "error: Expected a run with moments.npz for figure 1" in process.stderr
     process = run(root, str(scripts / "export.py"), "--model=runs/digits", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
-    assert "runs/digits/export/1 can be served." in process.stdout
+    assert "It can be served.\nPublished runs/digits/export/1" in process.stdout
     process = run(
         root, str(scripts / "generate.py"), "--model=runs/digits/export", "--seed=7",
         "--num_samples=12", "--output=c.npz", cwd=tmp_path,

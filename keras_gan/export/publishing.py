@@ -28,7 +28,13 @@ _INCOMING = ".incoming-"
 
 
 def export_generator(
-    generator, latent_prior, base, version=None, value_range=(0.0, 1.0), card=None
+    generator,
+    latent_prior,
+    base,
+    version=None,
+    value_range=(0.0, 1.0),
+    card=None,
+    check=None,
 ):
     """Publishes a generator as a SavedModel that TensorFlow Serving loads.
 
@@ -45,6 +51,9 @@ def export_generator(
             export; None where samples are no images, which stay as they are.
         card: dict of what else to say of the generator: `dataset`, `step`, `seed`,
             `scores` and so on, as JSON can hold.
+        check: None, or a function of a folder that is called before the folder becomes
+            the version, such as `verify`; what it raises, it keeps from being
+            published.
 
     Returns:
         `pathlib.Path` of the version's directory.
@@ -71,7 +80,7 @@ def export_generator(
                 generator, latent_prior, sample_shape, value_range, incoming,
                 base.resolve().name,
             )  # fmt: skip
-            return _publish(incoming, base, version, {**card, **described})
+            return _publish(incoming, base, version, {**card, **described}, check)
     except BaseException:
         for folder in new:
             with contextlib.suppress(OSError):  # not empty: of use to another
@@ -237,12 +246,15 @@ def _sealed(card):
     return (json.dumps({**card, "seal": seal}, indent=2) + "\n").encode()
 
 
-def _publish(incoming, base, version, card):
-    """Writes the card, flushes all to disk and renames; returns the path."""
+def _publish(incoming, base, version, card, check):
+    """Writes the card, checks, flushes all to disk and renames; returns the path."""
     while True:
         number = _next_version(base) if version is None else int(version)
         content = _as_json({**card, "version": number, "files": digests(incoming)})
         (incoming / CARD).write_bytes(_sealed(content))
+        if check is not None:
+            check(incoming)
+            check = None  # another number, for another round, changes nothing else
         _flush(incoming)
         target = base / str(number)
         try:
