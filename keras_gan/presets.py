@@ -103,9 +103,13 @@ _RING8 = Preset(
     optimizer="adam",
     batch_size=500,
     epochs=100,
-    generator_learning_rate=1e-3,
-    discriminator_learning_rate=1e-3,
-    sample_epochs=5,
+    # High rates find more of the grid's modes, and falling ones bring the samples
+    # within three standard deviations of them: to a 55th over the 10,000 steps.
+    generator_learning_rate=5e-3,
+    discriminator_learning_rate=5e-3,
+    beta_1=0.0,
+    learning_rate_divisor=1.0004,
+    sample_epochs=10,
 )
 
 _PRESETS = (
