@@ -1,8 +1,13 @@
-"""What the schedules of the released 2014 recipes need beyond Keras."""
+"""What training two networks needs beyond Keras: schedules, and updates in one pass.
+
+Keras's optimizers compute an update by elementary operations, each of which passes over
+all weights. Those here call TensorFlow's kernel for the whole update.
+"""
 
 import math
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
@@ -100,7 +105,8 @@ class ScheduledSGD(keras.optimizers.Optimizer):
         weights  <- weights + velocity
 
     With a constant momentum it is `keras.optimizers.SGD(momentum=...)`, which takes a
-    number only. This is the update of the released recipes (no Nesterov step).
+    number only. This is the update of the released recipes (no Nesterov step), in one
+    pass over the weights.
 
     Args:
         learning_rate: float or schedule.
@@ -135,15 +141,51 @@ class ScheduledSGD(keras.optimizers.Optimizer):
         momentum = self.momentum
         if callable(momentum):
             momentum = momentum(self.iterations)
-        momentum = ops.cast(momentum, variable.dtype)
-        learning_rate = ops.cast(learning_rate, variable.dtype)
-        gradient = ops.cast(gradient, variable.dtype)
         velocity = self.velocities[self._get_variable_index(variable)]
-        self.assign(velocity, momentum * velocity - learning_rate * gradient)
-        self.assign_add(variable, velocity)
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=velocity.value.handle,
+            lr=tf.cast(learning_rate, variable.dtype),
+            grad=tf.cast(tf.convert_to_tensor(gradient), variable.dtype),
+            momentum=tf.cast(momentum, variable.dtype),
+        )
 
     def get_config(self):
         momentum = self.momentum
         if callable(momentum):
             momentum = keras.saving.serialize_keras_object(momentum)
         return {**super().get_config(), "momentum": momentum}
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class Adam(keras.optimizers.Adam):
+    """`keras.optimizers.Adam` in one pass over the weights: the same arguments, slots
+    and updates up to rounding (D. Kingma and J. Ba, arXiv 1412.6980, the formulation
+    just before section 2.1).
+
+    `amsgrad`, and gradients that are `tf.IndexedSlices` (of embeddings), take Keras's
+    own update.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        if self.amsgrad or isinstance(gradient, tf.IndexedSlices):
+            super().update_step(gradient, variable, learning_rate)
+            return
+        index = self._get_variable_index(variable)
+
+        def cast(value):
+            return tf.cast(value, variable.dtype)
+
+        step = cast(self.iterations + 1)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=tf.pow(cast(self.beta_1), step),
+            beta2_power=tf.pow(cast(self.beta_2), step),
+            lr=cast(learning_rate),
+            beta1=cast(self.beta_1),
+            beta2=cast(self.beta_2),
+            epsilon=cast(self.epsilon),
+            grad=cast(gradient),
+        )

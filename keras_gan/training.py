@@ -19,7 +19,6 @@ import subprocess
 import sys
 import time
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -256,7 +255,7 @@ def _optimizer(preset, learning_rate, steps_per_epoch, updates):
             minimum=preset.min_learning_rate,
         )
     if preset.optimizer == "adam":
-        return keras.optimizers.Adam(learning_rate, beta_1=preset.beta_1)
+        return optimizers.Adam(learning_rate, beta_1=preset.beta_1)
     steps_per_epoch *= updates
     momentum = optimizers.LinearRamp(
         preset.initial_momentum,

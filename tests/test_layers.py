@@ -26,7 +26,7 @@ def set_weights(layer, input_shape, seed=1):
 def slow_maxout_conv(layer, inputs):
     """Convolution, maximum over pieces and ragged pooling as loops in float64."""
     kernel, bias = (w.numpy().astype(np.float64) for w in layer.weights)
-    p, size, pieces = layer.padding, layer.kernel_size, layer.pieces
+    p, size = layer.padding, layer.kernel_size
     padded = np.pad(inputs.astype(np.float64), ((0, 0), (p, p), (p, p), (0, 0)))
     count, height, width = (
         len(inputs),
@@ -38,7 +38,7 @@ def slow_maxout_conv(layer, inputs):
             patch = padded[:, i : i + size, j : j + size]
             linear = np.einsum("nhwc,hwcf->nf", patch, kernel) + bias
             for f in range(layer.filters):
-                own = linear[:, f * pieces : (f + 1) * pieces]
+                own = linear[:, f :: layer.filters]
                 maxout[:, i, j, f] = own.max(axis=1)
 
     def starts(n):
@@ -83,7 +83,7 @@ def test_maxout_is_the_maximum_over_consecutive_columns():
             [
                 np.max(
                     [
-                        inputs @ kernel[:, u * pieces + p] + bias[u * pieces + p]
+                        inputs @ kernel[:, p * units + u] + bias[p * units + u]
                         for p in range(pieces)
                     ],
                     axis=0,
@@ -100,13 +100,13 @@ def test_maxout_is_the_maximum_over_consecutive_columns():
 def test_maxout_gradient_reaches_the_winning_piece_only():
     layer = set_weights(Maxout(2, 3), (None, 4))
     inputs = normal(1, 4)
-    linear = (inputs @ layer.kernel.numpy() + layer.bias.numpy()).reshape(2, 3)
-    winners = linear.argmax(axis=1)
+    linear = (inputs @ layer.kernel.numpy() + layer.bias.numpy()).reshape(3, 2)
+    winners = linear.argmax(axis=0)
     with tf.GradientTape() as tape:
         outputs = layer(inputs)
     kernel, bias = tape.gradient(outputs, layer.trainable_variables)
-    expected = np.zeros((2, 3), np.float32)
-    expected[np.arange(2), winners] = 1.0
+    expected = np.zeros((3, 2), np.float32)
+    expected[winners, np.arange(2)] = 1.0
     np.testing.assert_array_equal(bias, expected.ravel())
     np.testing.assert_allclose(kernel, np.outer(inputs[0], expected.ravel()), rtol=1e-6)
 

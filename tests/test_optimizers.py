@@ -1,4 +1,4 @@
-"""Schedules and SGD against Python floats, NumPy replays and Keras's own SGD."""
+"""Schedules and updates against Python floats, NumPy replays and Keras's own."""
 
 import json
 
@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_gan.optimizers import InverseExponentialDecay, LinearRamp, ScheduledSGD
+from keras_gan.optimizers import (
+    Adam,
+    InverseExponentialDecay,
+    LinearRamp,
+    ScheduledSGD,
+)
 
 
 def descend(optimizer, steps=20, jit_compile=False):
@@ -201,3 +206,80 @@ def test_momentum_outside_0_to_1_is_refused():
         message = rf"^Expected momentum in \[0, 1\] .* Received: {momentum}$"
         with pytest.raises(ValueError, match=message):
             ScheduledSGD(momentum=momentum)
+
+
+# === Adam ===
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"beta_1": 0.0},
+        {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3},
+        {"amsgrad": True, "beta_2": 0.5},
+        {"weight_decay": 0.1, "clipnorm": 0.5},
+        {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 3},
+    ],
+    ids=str,
+)
+def test_adam_is_that_of_keras(arguments, jit_compile):
+    # In float32 1 - beta_2 is off by 1e-5, which Keras takes in float64.
+    schedule = InverseExponentialDecay(0.1, divisor=1.1, minimum=0.03)
+    arguments = {**arguments, "learning_rate": schedule, "name": "adam"}
+    ours, theirs = Adam(**arguments), keras.optimizers.Adam(**arguments)
+    np.testing.assert_allclose(
+        descend(ours, jit_compile=jit_compile), descend(theirs), rtol=0, atol=2e-5
+    )
+    assert ours.get_config() == theirs.get_config()
+    for slot, other in zip(ours.variables, theirs.variables, strict=True):
+        np.testing.assert_allclose(slot, other, rtol=1e-4, atol=1e-5)
+
+
+def test_adam_takes_one_kernel_a_variable():
+    weights = [keras.Variable(np.ones((3, 2))), keras.Variable(np.ones(4))]
+    for optimizer, kernel in (
+        (Adam(), "ResourceApplyAdam"),
+        (ScheduledSGD(), "ResourceApplyKerasMomentum"),
+    ):
+        optimizer.build(weights)
+
+        @tf.function
+        def step(optimizer=optimizer):
+            optimizer.apply([tf.ones((3, 2)), tf.ones(4)], weights)
+
+        kinds = [op.type for op in step.get_concrete_function().graph.get_operations()]
+        assert kinds.count(kernel) == len(weights)
+        # Of other assignments there is that of the step counter alone.
+        assert sum(kind.startswith("Assign") for kind in kinds) == 1
+
+
+def test_adam_of_sparse_gradients_is_that_of_keras():
+    table = np.arange(6.0, dtype=np.float32).reshape(3, 2)
+    gradient = tf.IndexedSlices(tf.constant([[1.0, -2.0]]), tf.constant([1]), (3, 2))
+    results = []
+    for kind in (Adam, keras.optimizers.Adam):
+        weights, optimizer = keras.Variable(table), kind(0.1)
+        for _ in range(3):
+            optimizer.apply([gradient], [weights])
+        results.append(weights.numpy())
+    np.testing.assert_allclose(*results, rtol=1e-6)
+    assert np.abs(results[0] - table).max() > 0.2
+
+
+@pytest.mark.parametrize("kind", [Adam, ScheduledSGD])
+def test_updates_in_half_precision(kind):
+    weights = keras.Variable(np.ones(3), dtype="float16")
+    optimizer = kind(0.125)
+    optimizer.apply([tf.constant([1.0, -1.0, 0.0])], [weights])
+    assert weights.dtype == "float16"
+    # The first step of either has the length of the rate here.
+    np.testing.assert_allclose(weights, [0.875, 1.125, 1.0], atol=2e-3)
+
+
+def test_adam_comes_back_as_itself():
+    text = json.dumps(keras.optimizers.serialize(Adam(0.1, beta_1=0.5)))
+    copy = keras.optimizers.deserialize(json.loads(text))
+    assert type(copy) is Adam and copy.beta_1 == 0.5
+    np.testing.assert_array_equal(descend(copy), descend(Adam(0.1, beta_1=0.5)))
