@@ -2,8 +2,11 @@
 
 import importlib.util
 import json
+import math
+import subprocess
 import sys
 
+import keras
 import pytest
 
 
@@ -123,3 +126,62 @@ def test_scoring_times_every_stage(root, monkeypatch, capsys, tmp_path, small_mn
         metrics.parzen_estimate,
         metrics.Moments.update,
     )
+
+
+def run_alone(root, tmp_path, name, *arguments):
+    """As a user runs it: a process of its own, whose workers import their siblings."""
+    output = tmp_path / f"{name}.json"
+    done = subprocess.run(
+        [sys.executable, root / "benchmarks" / f"{name}.py", *arguments]
+        + [f"--output={output}"],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(output.read_text()), done.stdout
+
+
+def test_train_step_times_each_way_beside_the_floor(root, tmp_path):
+    ways = ["graph", "guide", "products"]
+    if importlib.util.find_spec("torch"):
+        ways.append("torch eager")
+    report, printed = run_alone(
+        root, tmp_path, "train_step", "--batch_sizes=3", "--discriminator_steps=2",
+        "--rounds=2", "--seconds=0.001", "--ways", *ways,
+    )  # fmt: skip
+    rows = {row["way"]: row for row in report["rows"]}
+    assert sorted(rows) == sorted(ways)
+    floor = rows["products"]["seconds"]
+    for way, row in rows.items():
+        # G 100-1200-1200-784, D maxout 784-1200, 240-1200, 240-1, and their biases.
+        assert row["parameters"] == 2_502_784 + 1_232_641
+        assert row["seconds"] == min(row["seconds_of_rounds"]) > 0
+        assert row["ratio_to_products"] == pytest.approx(row["seconds"] / floor)
+        assert row["ratio_to_graph"] == row["seconds"] / rows["graph"]["seconds"]
+        assert any(line.startswith(way) for line in printed.splitlines())
+
+
+@pytest.mark.parametrize("networks", ["mnist_mlp", "cifar_conv", "conv64"])
+def test_train_step_counts_the_products_of_its_networks(root, networks, monkeypatch):
+    """The counts of the table against those of the layers themselves."""
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    train_step = importlib.import_module("train_step")
+    contestant_tensorflow = importlib.import_module("contestant_tensorflow")
+    for network, count in zip(
+        contestant_tensorflow.build_networks(networks),
+        train_step.FORWARD[networks],
+        strict=True,
+    ):
+        products = 0
+        for layer in contestant_tensorflow.leaves(network):
+            kernel = getattr(layer, "kernel", None)
+            if kernel is None:
+                continue
+            positions = 1
+            if isinstance(layer, keras.layers.Conv2DTranspose):
+                positions = math.prod(layer.input.shape[1:3])
+            elif len(kernel.shape) == 4:
+                positions = math.prod(contestant_tensorflow.linear_positions(layer))
+            products += positions * math.prod(kernel.shape)
+        assert products == count

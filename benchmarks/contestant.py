@@ -1,0 +1,73 @@
+"""What the benchmarks' worker processes share: cases, and the protocol with the parent.
+
+A worker reads lines of JSON from its standard input and answers each with one line.
+`{"do": "build", "case": {...}, "variant": name}` builds what is to be timed and
+answers `{"parameters": n}`; `{"do": "time", "variant": name, "steps": n}` runs it and
+answers `{"seconds": s}`; `{"do": "forget"}` frees all that was built.
+"""
+
+import dataclasses
+import gc
+import json
+import os
+import sys
+import time
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """Networks, k of Algorithm 1, and m, the examples in a minibatch."""
+
+    networks: str
+    discriminator_steps: int
+    batch_size: int
+
+
+# Networks: shape of a sample, width of the latents, what updates both networks.
+SHAPES = {
+    "mnist_mlp": (28, 28, 1),
+    "cifar_conv": (32, 32, 3),
+    "conv64": (64, 64, 3),
+}
+LATENT_DIM = 100
+# The optimizers of the paper's recipes, and of DCGAN.
+SGD = {"learning_rate": 0.01, "momentum": 0.5}
+ADAM = {"learning_rate": 2e-4, "beta_1": 0.5}
+OPTIMIZER = {"mnist_mlp": SGD, "cifar_conv": SGD, "conv64": ADAM}
+# Channels of the 64x64 pair: G 4x4x512 -> 8 -> 16 -> 32 -> 64, D the reverse.
+CONV64_CHANNELS = (512, 256, 128, 64)
+
+
+def serve(build):
+    """Answers the parent until it closes the pipe.
+
+    Args:
+        build: a function of a `Case` and a variant's name; returns (a function of a
+            number of steps that runs them and waits for their end, parameters).
+    """
+    # Whatever a library prints must not mix with the answers.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    built = {}
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer = {}
+        if request["do"] == "forget":
+            built.clear()
+            gc.collect()
+        elif request["do"] == "build":
+            variant = request["variant"]
+            start = time.perf_counter()
+            run, parameters = build(Case(**request["case"]), variant)
+            run(2)  # traces and compiles
+            built[variant] = run
+            answer = {
+                "parameters": parameters,
+                "first_steps_seconds": time.perf_counter() - start,
+            }
+        else:
+            run = built[request["variant"]]
+            start = time.perf_counter()
+            run(request["steps"])
+            answer = {"seconds": time.perf_counter() - start}
+        print(json.dumps(answer), file=answers, flush=True)

@@ -1,0 +1,242 @@
+"""What one step of training costs, against whom, and how near the floor.
+
+    python benchmarks/train_step.py --output=train_step.json
+
+A step is k updates of the discriminator, then one of the generator, on the same
+networks by the same rule (SGD with momentum; Adam for the 64x64 networks), each way
+with its own dropout, latents and running means of the losses: `GAN.fit`'s compiled
+step, as a graph and under XLA; PyTorch, eager, and with `torch.compile` and its fused
+optimizers; the GAN of Keras's guide to a custom `train_step`, rewritten, compiled as a
+graph; and the floor, the step's matrix products and convolutions alone. PyTorch's rows
+need `pip install -e ".[benchmarks]"` and are left out without it.
+
+TensorFlow and PyTorch run in a process each, of which one works at a time. In each
+round every way runs once, in random order; minima over the rounds are printed, and
+their ratios. With a GPU come mixed precision, and TFLOP/s from the products' count.
+"""
+
+import argparse
+import dataclasses
+import importlib.util
+import json
+import math
+import os
+import pathlib
+import platform
+import random
+import subprocess
+import sys
+
+import contestant
+
+HERE = pathlib.Path(__file__).parent
+TENSORFLOW = ("graph", "XLA", "guide", "products")
+MIXED = ("mixed_bfloat16", "mixed_float16")
+TORCH = ("torch eager", "torch.compile")
+
+
+def main():
+    arguments = parsed_arguments()
+    workers = start_workers(arguments.ways)
+    try:
+        rows = [
+            row
+            for networks in arguments.networks
+            for k in arguments.discriminator_steps
+            for batch_size in arguments.batch_sizes
+            for row in measured(
+                contestant.Case(networks, k, batch_size), workers, arguments
+            )
+        ]
+    finally:
+        for worker in {id(each): each for each in workers.values()}.values():
+            worker.close()
+    if arguments.output:
+        report = {
+            "rounds": arguments.rounds,
+            "seconds_a_window": arguments.seconds,
+            "cores": os.cpu_count(),
+            "load_after": os.getloadavg()[0],
+            "python": platform.python_version(),
+            "rows": rows,
+        }
+        pathlib.Path(arguments.output).write_text(json.dumps(report, indent=2) + "\n")
+
+
+def parsed_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--networks", nargs="+", choices=contestant.SHAPES, default=["mnist_mlp"]
+    )
+    parser.add_argument("--discriminator_steps", type=int, nargs="+", default=[1])
+    parser.add_argument("--batch_sizes", type=int, nargs="+", default=[100])
+    parser.add_argument(
+        "--ways",
+        nargs="+",
+        choices=(*TENSORFLOW, *MIXED, *TORCH),
+        help="which to time; all that there are by default",
+    )
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--seconds", type=float, default=0.3, help="of a window")
+    parser.add_argument("--output", help="a JSON file for the table")
+    arguments = parser.parse_args()
+    sizes = (
+        ("discriminator_steps", min(arguments.discriminator_steps)),
+        ("batch_sizes", min(arguments.batch_sizes)),
+        ("rounds", arguments.rounds),
+        ("seconds", arguments.seconds),
+    )
+    for name, value in sizes:
+        if not value > 0:
+            parser.error(f"Expected --{name} > 0. Received: {value}")
+    return arguments
+
+
+# === Workers ===
+
+
+class Worker:
+    """A process that times what it is asked to (see contestant.py)."""
+
+    def __init__(self, file):
+        self._process = subprocess.Popen(
+            [sys.executable, str(HERE / file)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, **request):
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"error: the process that was asked {request} has ended.")
+        return json.loads(answer)
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def start_workers(ways):
+    """{way: its worker}."""
+    gpu = pathlib.Path("/dev/nvidia0").exists()
+    there = {"contestant_tensorflow.py": TENSORFLOW + (MIXED if gpu else ())}
+    if importlib.util.find_spec("torch"):
+        there["contestant_torch.py"] = TORCH
+    else:
+        print("PyTorch is not installed: its rows are left out.", file=sys.stderr)
+    workers = {}
+    for file, names in there.items():
+        names = [name for name in names if not ways or name in ways]
+        if names:
+            worker = Worker(file)
+            workers.update({name: worker for name in names})
+    return workers
+
+
+# === Measuring ===
+
+
+def measured(case, workers, arguments):
+    """The rows of one case, printed as well."""
+    rows = {}
+    for way, worker in workers.items():
+        answer = worker.ask(do="build", case=dataclasses.asdict(case), variant=way)
+        rows[way] = {**dataclasses.asdict(case), "way": way, **answer}
+    if len({row["parameters"] for row in rows.values()}) > 1:
+        raise SystemExit(
+            "error: Expected the same networks everywhere. Received parameters: "
+            + ", ".join(f"{way} {row['parameters']:,}" for way, row in rows.items())
+        )
+    steps = {}
+    for way, worker in workers.items():
+        seconds = worker.ask(do="time", variant=way, steps=1)["seconds"]
+        steps[way] = max(1, math.ceil(arguments.seconds / seconds))
+    order = random.Random(0)
+    seconds = {way: [] for way in workers}
+    for _ in range(arguments.rounds):
+        for way in order.sample(list(workers), k=len(workers)):
+            answer = workers[way].ask(do="time", variant=way, steps=steps[way])
+            seconds[way].append(answer["seconds"] / steps[way])
+    for worker in workers.values():
+        worker.ask(do="forget")
+    flop = flop_of(case)
+    for way, row in rows.items():
+        row["seconds"] = min(seconds[way])
+        row["seconds_of_rounds"] = seconds[way]
+        row["tflop_per_second"] = flop / row["seconds"] / 1e12
+    reference = rows.get("graph", next(iter(rows.values())))["seconds"]
+    floor = rows.get("products", {}).get("seconds")
+    for row in rows.values():
+        row["ratio_to_graph"] = row["seconds"] / reference
+        row["ratio_to_products"] = floor and row["seconds"] / floor
+    show(case, rows, flop)
+    return list(rows.values())
+
+
+def flop_of(case):
+    """Floating-point operations of a step's matrix products and convolutions.
+
+    A network's forward pass is one unit, its gradients of kernels and of inputs one
+    each (a little less, for the first layer needs none of its inputs): k (G + 2 * 3 D)
+    in the discriminator's steps, 3 G + 2 D in the generator's.
+    """
+    generator, discriminator = FORWARD[case.networks]
+    k = case.discriminator_steps
+    passes = k * (generator + 6 * discriminator) + 3 * generator + 2 * discriminator
+    return 2 * case.batch_size * passes
+
+
+def _conv64_products():
+    first, *others = contestant.CONV64_CHANNELS
+    generator, inputs, size = contestant.LATENT_DIM * 16 * first, first, 4
+    for outputs in (*others, 3):
+        generator += size**2 * 16 * inputs * outputs
+        inputs, size = outputs, 2 * size
+    discriminator, inputs, size = 0, 3, 32
+    for outputs in reversed(contestant.CONV64_CHANNELS):
+        discriminator += size**2 * 16 * inputs * outputs
+        inputs, size = outputs, size // 2
+    return generator, discriminator + 16 * inputs
+
+
+# Multiplications of one sample's forward pass, (generator, discriminator).
+FORWARD = {
+    "mnist_mlp": (
+        100 * 1200 + 1200 * 1200 + 1200 * 784,
+        784 * 1200 + 240 * 1200 + 240,
+    ),
+    "cifar_conv": (
+        100 * 8000 + 8000 * 8000 + 10 * 10 * 80 * 5 * 5 * 3,
+        33 * 33 * 8 * 8 * 3 * 64
+        + 15 * 15 * 8 * 8 * 32 * 64
+        + 9 * 9 * 5 * 5 * 32 * 384
+        + 4800 * 2500
+        + 500,
+    ),
+    "conv64": _conv64_products(),
+}
+
+
+def show(case, rows, flop):
+    print(
+        f"{case.networks}, k = {case.discriminator_steps}, m = {case.batch_size}: "
+        f"{next(iter(rows.values()))['parameters']:,} parameters, {flop / 1e9:.1f} "
+        f"GFLOP of products a step; {os.cpu_count()} cores, load "
+        f"{os.getloadavg()[0]:.1f}"
+    )
+    print(f"{'way':16}{'ms':>9}{'to graph':>10}{'to floor':>10}{'TFLOP/s':>9}")
+    for way, row in sorted(rows.items(), key=lambda item: item[1]["seconds"]):
+        to_floor = row["ratio_to_products"]
+        print(
+            f"{way:16}{1e3 * row['seconds']:9.2f}{row['ratio_to_graph']:10.2f}"
+            f"{'-' if to_floor is None else format(to_floor, '.2f'):>10}"
+            f"{row['tflop_per_second']:9.3f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
