@@ -14,6 +14,8 @@ def run(root, monkeypatch, name, *arguments):
     path = root / "benchmarks" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", path)
     module = importlib.util.module_from_spec(spec)
+    # As for a script: its siblings can be imported.
+    monkeypatch.syspath_prepend(str(path.parent))
     spec.loader.exec_module(module)
     monkeypatch.setattr(sys, "argv", [str(path), *arguments])
     module.main()
@@ -185,3 +187,67 @@ def test_train_step_counts_the_products_of_its_networks(root, networks, monkeypa
                 positions = math.prod(contestant_tensorflow.linear_positions(layer))
             products += positions * math.prod(kernel.shape)
         assert products == count
+
+
+def test_input_puts_fit_beside_the_bare_step(root, monkeypatch, capsys, tmp_path):
+    output = tmp_path / "input.json"
+    run(
+        root, monkeypatch, "input", "--presets=digits", "--rounds=2", "--steps=3",
+        f"--output={output}",
+    )  # fmt: skip
+    (row,) = json.loads(output.read_text())["rows"]
+    assert row["batch_size"] == 100
+    ways = row["milliseconds"]
+    assert list(ways) == ["pipeline alone", "step, batch ready", "step, fed", "fit"]
+    assert row["fit_to_bare_step"] == ways["fit"] / ways["step, batch ready"]
+    printed = capsys.readouterr().out
+    for way, value in ways.items():
+        assert f"{way:20}{value:10.3f}" in printed
+
+
+def test_startup_times_its_stages_in_processes_of_their_own(root, tmp_path):
+    report, printed = run_alone(root, tmp_path, "startup", "--rounds=1")
+    assert sorted(report["rows"]) == ["XLA", "graph"]
+    for stages in report["rows"].values():
+        assert stages["import tensorflow"] > 0.1
+        # What is traced and compiled once is not done again.
+        assert stages["first step: trace, compile, run"] > 5 * stages["second step"]
+    for stage in stages:
+        assert stage in printed
+
+
+def test_scaling_varies_one_size_at_a_time(root, monkeypatch, capsys, tmp_path):
+    output = tmp_path / "scaling.json"
+    module = run(
+        root, monkeypatch, "scaling", "--discriminator_steps=3", "--batch_sizes=10",
+        "--widths=50", "--rounds=2", "--seconds=0.001", f"--output={output}",
+    )  # fmt: skip
+    report = json.loads(output.read_text())
+    sizes = [(row["k"], row["batch_size"], row["width"]) for row in report["rows"]]
+    assert sizes == [(3, 100, 1200), (1, 10, 1200), (1, 100, 50), (1, 100, 1200)]
+    assert min(row["milliseconds"] for row in report["rows"]) > 0
+    costs = {module.Point(k=k): 5.0 + 3.0 * k for k in (1, 2, 5)}
+    costs[module.Point(batch_size=7)] = 1000.0
+    assert module.k_slope(costs) == pytest.approx(3.0)
+    assert "One more discriminator update costs" in capsys.readouterr().out
+
+
+def test_profile_tells_the_kinds_of_operations(root, monkeypatch, capsys, tmp_path):
+    output = tmp_path / "profile.json"
+    run(
+        root, monkeypatch, "profile_step", "--batch_size=7", "--steps=2",
+        f"--output={output}",
+    )  # fmt: skip
+    report = json.loads(output.read_text())
+    kinds = report["milliseconds_of_kinds"]
+    assert set(kinds) == {
+        "products", "optimizer updates", "maxout", "random numbers",
+        "sums of gradients", "other element-wise work",
+    }  # fmt: skip
+    assert min(kinds.values()) > 0
+    names = report["milliseconds_of_operations"]
+    assert sum(kinds.values()) == pytest.approx(sum(names.values()))
+    # One kernel a variable: three layers of G, three of D, kernels and biases.
+    updates = [name for name in names if "ResourceApply" in name]
+    assert len(updates) == 12
+    assert "products" in capsys.readouterr().out

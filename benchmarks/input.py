@@ -1,0 +1,118 @@
+"""Whether the data are there before the step needs them, and what `fit` adds to it.
+
+    python benchmarks/input.py --output=input.json
+
+For each preset, in interleaved windows of the same number of steps: the input pipeline
+alone (`Dataset.batches`: an index shuffle, a gather, and scaling to floats), the
+compiled step on a batch that lies ready, the step fed by the pipeline, and `fit`, with
+its callbacks' calls and logs. The data are random bytes of the presets' shapes: what
+they show costs nothing. Minima over the rounds.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import timing  # noqa: E402
+
+# Preset: its data's shape and number of examples.
+DATA = {
+    "digits": ((8, 8, 1), 1_078),
+    "mnist": ((28, 28, 1), 50_000),
+    "cifar10_conv": ((32, 32, 3), 40_000),
+}
+
+
+def main():
+    arguments = parsed_arguments()
+    rows = [measured(name, arguments) for name in arguments.presets]
+    if arguments.output:
+        report = {
+            "rounds": arguments.rounds,
+            "steps": arguments.steps,
+            "cores": os.cpu_count(),
+            "load_after": os.getloadavg()[0],
+            "rows": rows,
+        }
+        pathlib.Path(arguments.output).write_text(json.dumps(report, indent=2) + "\n")
+
+
+def parsed_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--presets", nargs="+", choices=DATA, default=["digits", "mnist"]
+    )
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=100, help="in a window")
+    parser.add_argument("--output", help="a JSON file for the table")
+    arguments = parser.parse_args()
+    for name in ("rounds", "steps"):
+        if getattr(arguments, name) < 1:
+            parser.error(f"Expected --{name} > 0. Received: {getattr(arguments, name)}")
+    return arguments
+
+
+def measured(name, arguments):
+    """Milliseconds a step of each way, printed as well."""
+    import numpy as np
+    import tensorflow as tf
+
+    from keras_gan import datasets, training
+
+    preset = training.get_preset(name)
+    shape, count = DATA[name]
+    pixels = np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
+    data = datasets.Dataset(pixels, value_range=(0.0, 1.0), name=name, split="train")
+    if preset.contrast_normalization:
+        data = data.contrast_normalized()
+    gan = training.build(preset, data)
+    gan.make_train_function()
+    batches = data.batches(preset.batch_size * preset.discriminator_steps, seed=0)
+    endless = batches.repeat()
+    steps = arguments.steps
+    fed = iter(endless)
+    ready = iter(tf.data.Dataset.from_tensors(next(fed)).repeat())
+    alone = iter(endless)
+
+    def run(iterator):
+        for _ in range(steps):
+            logs = gan.train_function(iterator)
+        float(logs["value"])
+
+    def draw():
+        for _ in range(steps):
+            next(alone)
+
+    ways = {
+        "pipeline alone": draw,
+        "step, batch ready": lambda: run(ready),
+        "step, fed": lambda: run(fed),
+        "fit": lambda: gan.fit(
+            endless, steps_per_epoch=steps, shuffle=False, verbose=0
+        ),
+    }
+    for way in ways.values():
+        way()
+    seconds = timing.windows(ways, arguments.rounds)
+    milliseconds = {way: 1e3 * min(each) / steps for way, each in seconds.items()}
+    bare = milliseconds["step, batch ready"]
+    print(
+        f"{name}, m = {preset.batch_size}: minima of {arguments.rounds} windows of "
+        f"{steps} steps; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    )
+    print(f"{'way':20}{'ms a step':>10}{'to the bare step':>18}")
+    for way, value in milliseconds.items():
+        print(f"{way:20}{value:10.3f}{value / bare:18.3f}", flush=True)
+    return {
+        "preset": name,
+        "batch_size": preset.batch_size,
+        "milliseconds": milliseconds,
+        "fit_to_bare_step": milliseconds["fit"] / bare,
+    }
+
+
+if __name__ == "__main__":
+    main()
