@@ -329,6 +329,7 @@ class ValidationScores:
             self.moments = data_moments(data)
         elif data.image_shape == (1,):
             self.edges = theory.quantile_edges(data.distribution, 100)
+            self.interval = central_interval(data.distribution)
 
     def __call__(self, gan):
         data = self.data
@@ -343,7 +344,7 @@ class ValidationScores:
             "jensen_shannon_divergence": theory.binned_jensen_shannon_divergence(
                 samples, data.distribution, self.edges
             ),
-            "largest_deviation_of_d": largest_deviation_of_d(gan, data.distribution),
+            "largest_deviation_of_d": largest_deviation_of_d(gan, self.interval),
         }
 
     def _of_images(self, gan):
@@ -420,13 +421,17 @@ def score(samples, train, valid, test, extractor, protocol, cache_dir, progress=
     )
 
 
-def largest_deviation_of_d(gan, distribution, share=0.95, num_points=1001):
-    """max |D(x) - 1/2| over the central `share` of a one-dimensional distribution.
+def central_interval(distribution, share=0.95):
+    """(low, high) of the central `share` of a one-dimensional distribution."""
+    return theory.quantile(distribution, [(1 - share) / 2, (1 + share) / 2])
+
+
+def largest_deviation_of_d(gan, interval, num_points=1001):
+    """max |D(x) - 1/2| over an interval (low, high), as `central_interval` gives it.
 
     D runs with `training=False`, on `num_points` points at equal distances.
     """
-    low, high = theory.quantile(distribution, [(1 - share) / 2, (1 + share) / 2])
-    x = np.linspace(low, high, num_points, dtype=np.float32)[:, None]
+    x = np.linspace(*interval, num_points, dtype=np.float32)[:, None]
     logits = gan.discriminator.predict(x, batch_size=num_points, verbose=0)
     return float(np.max(np.abs(1 / (1 + np.exp(-logits.astype(np.float64))) - 0.5)))
 

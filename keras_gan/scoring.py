@@ -179,7 +179,9 @@ def _evaluate(model, num_samples, data_dir, seed, features, dataset, output, kno
     if gan is not None and train_data.value_range is None:
         if train_data.image_shape == (1,):
             report["rows"]["samples"]["largest_deviation_of_d"] = (
-                evaluation.largest_deviation_of_d(gan, train_data.distribution)
+                evaluation.largest_deviation_of_d(
+                    gan, evaluation.central_interval(train_data.distribution)
+                )
             )
     elif gan is not None:
         report |= _beside_its_start(gan, preset, train_data, samples["samples"], seed)

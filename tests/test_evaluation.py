@@ -264,7 +264,9 @@ def test_largest_deviation_of_d():
     )
     data = keras_gan.datasets.load("gaussian1d", "valid")
     expected = 1 / (1 + np.exp(-0.5 * 1.959964)) - 0.5
-    found = evaluation.largest_deviation_of_d(gan, data.distribution)
+    interval = evaluation.central_interval(data.distribution)
+    assert interval == pytest.approx([2 - 0.5 * 1.959964, 2 + 0.5 * 1.959964])
+    found = evaluation.largest_deviation_of_d(gan, interval)
     assert found == pytest.approx(expected, abs=1e-5)
 
 

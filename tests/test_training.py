@@ -192,6 +192,35 @@ def test_toy_presets_run(name, tmp_path):
     assert json.loads(lines[-1])["step"] == 100
 
 
+def evaluations(workdir, name):
+    """One score of each evaluation of a run."""
+    lines = (workdir / runs.EVALUATIONS).read_text().splitlines()
+    return np.array([json.loads(line)[name] for line in lines])
+
+
+def test_gaussian1d_approaches_its_data(tmp_path):
+    """A twentieth of the training. Untrained it is .67 nats away; log 2 is .69."""
+    preset = small("gaussian1d", epochs=5, evaluation_epochs=5, sample_epochs=5)
+    data = training.load_data(preset)
+    untrained = evaluation.ValidationScores(data)(training.build(preset, data))
+    workdir = training.train(preset, tmp_path / "run")
+    [divergence] = evaluations(workdir, "jensen_shannon_divergence")
+    assert untrained["jensen_shannon_divergence"] > 0.4
+    assert divergence < 0.08
+
+
+@pytest.mark.slow
+def test_gaussian1d_ends_at_its_data(tmp_path):
+    """docs/results.md: medians of the last ten evaluations."""
+    preset = training.get_preset("gaussian1d", {"seed": 3})
+    workdir = training.train(preset, tmp_path / "run")
+    divergences = evaluations(workdir, "jensen_shannon_divergence")
+    assert len(divergences) == preset.epochs // preset.evaluation_epochs
+    assert np.median(divergences[-10:]) < 0.01
+    deviations = evaluations(workdir, "largest_deviation_of_d")
+    assert np.median(deviations[-10:]) < 0.05
+
+
 def test_a_diverging_run_keeps_the_last_good_model(tmp_path):
     good = small("ring8", epochs=1)
     workdir = training.train(good, tmp_path / "run")
