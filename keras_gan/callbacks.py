@@ -24,11 +24,18 @@ def _diverged(gan, what):
     )
 
 
+# A loss scale that so many halvings have not mended: 35 from Keras's first, 2 ** 15.
+_LEAST_LOSS_SCALE = 2.0**-20
+
+
 class NonFiniteGuard(keras.callbacks.Callback):
     """Stops a training at the first loss that is NaN or infinite.
 
     `keras.callbacks.TerminateOnNaN` looks at a log named "loss" only. Put this before
     callbacks that save: they then never see the spoilt weights.
+
+    A step that a loss scale skips, in float16, is no divergence. One that is skipped
+    whatever the scale is: the guard stops where a scale falls below 2 ** -20.
 
     Raises:
         TrainingDiverged: from `fit`, with the step's number, counted from 1. With
@@ -40,6 +47,14 @@ class NonFiniteGuard(keras.callbacks.Callback):
         spoilt = [name for name, value in logs.items() if not np.isfinite(value)]
         if spoilt:
             raise _diverged(self.model, ", ".join(sorted(spoilt)))
+        for player in ("discriminator", "generator"):
+            optimizer = getattr(self.model, f"{player}_optimizer")
+            if not isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
+                continue
+            if float(optimizer.dynamic_scale) < _LEAST_LOSS_SCALE:
+                raise _diverged(
+                    self.model, f"the {player}'s gradient, at any loss scale"
+                )
 
 
 class SampleGrid(keras.callbacks.Callback):

@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from keras_gan import export, images, losses, priors
 
+LossScaleOptimizer = keras.mixed_precision.LossScaleOptimizer
+
 
 @keras.saving.register_keras_serializable("keras_gan")
 class GAN(keras.Model):
@@ -32,6 +34,10 @@ class GAN(keras.Model):
     know it. Callbacks that act on `model.optimizer` (`LearningRateScheduler`,
     `ReduceLROnPlateau`) do not apply to a model with two optimizers: give these
     schedules instead. The discriminator's optimizer counts k steps a batch.
+
+    Where a network computes in float16 (see `compile`), the logs hold two more:
+    `discriminator_skipped_steps` and `generator_skipped_steps`, how many of the epoch's
+    steps had a gradient that was not finite. The means leave these steps out.
 
     Args:
         generator: Keras model from latents `(batch, L)` to samples `(batch, ...)`.
@@ -58,7 +64,8 @@ class GAN(keras.Model):
         seed=None,
         name=None,
     ):
-        super().__init__(name=name)
+        # float32 whatever the global policy: nothing but the networks computes in less.
+        super().__init__(name=name, dtype="float32")
         # === Networks ===
         self.latent_prior = priors.get(latent_prior)
         self.generator = generator
@@ -77,6 +84,7 @@ class GAN(keras.Model):
         # === Logs ===
         names = ("discriminator_loss", "generator_loss", "value", "d_real", "d_fake")
         self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        self._skipped_steps = {}
 
         # === Averaged weights ===
         self.averaged_generator = None
@@ -100,7 +108,11 @@ class GAN(keras.Model):
 
         Args:
             generator_optimizer, discriminator_optimizer: Keras optimizers or their
-                names, one object each.
+                names, one object each. Where a layer of either network computes in
+                float16, both are wrapped in `keras.mixed_precision.LossScaleOptimizer`
+                (what is wrapped already stays as it is): a step whose gradient is not
+                finite changes no weight, slot or counter, halves its network's loss
+                scale, and is left out of the averaged weights.
             loss: "non_saturating" (section 3 of the paper), "minimax" (equation 1), or
                 an object such as `losses.AdversarialLoss`.
             discriminator_steps: int >= 1, k of Algorithm 1.
@@ -136,6 +148,9 @@ class GAN(keras.Model):
                 "Expected two optimizers, one for each network: an optimizer keeps "
                 "the state of its own weights. Received the same object twice."
             )
+        if "float16" in _compute_dtypes(self.generator, self.discriminator):
+            generator_optimizer = _loss_scaled(generator_optimizer)
+            discriminator_optimizer = _loss_scaled(discriminator_optimizer)
         averaged_generator = self._average(ema_decay)
         super().compile(
             optimizer=None,
@@ -152,6 +167,14 @@ class GAN(keras.Model):
         # Built now, so that a saved model finds the slots when it is loaded.
         generator_optimizer.build(self.generator.trainable_variables)
         discriminator_optimizer.build(self.discriminator.trainable_variables)
+        self._skipped_steps = {
+            player: keras.metrics.Sum(name=f"{player}_skipped_steps")
+            for player, optimizer in (
+                ("discriminator", discriminator_optimizer),
+                ("generator", generator_optimizer),
+            )
+            if isinstance(optimizer, LossScaleOptimizer)
+        }
         self._compile_arguments = {
             "generator_optimizer": generator_optimizer,
             "discriminator_optimizer": discriminator_optimizer,
@@ -203,18 +226,14 @@ class GAN(keras.Model):
             latents = self._latents(self._training_seeds, size)
             with tf.GradientTape() as tape:
                 loss, terms = self.discriminator_objective(real, latents, training=True)
-            weights = self.discriminator.trainable_variables
-            gradients = _unless_empty(tape.gradient(loss, weights), size)
-            self.discriminator_optimizer.apply(gradients, weights)
-            self._log(terms, size)
+            self._log(terms, self._descend("discriminator", tape, loss, size))
 
         _, size = minibatches[0]
         latents = self._latents(self._training_seeds, size)
         with tf.GradientTape() as tape:
             loss, terms = self.generator_objective(latents, training=True)
-        weights = self.generator.trainable_variables
-        self.generator_optimizer.apply(tape.gradient(loss, weights), weights)
-        self._update_average()
+        size = self._descend("generator", tape, loss, size)
+        self._update_average(size)
         self._log(terms, size)
         return self.get_metrics_result()
 
@@ -232,8 +251,8 @@ class GAN(keras.Model):
             V(D, G) whatever the loss is.
         """
         fake = self.call(latents, training=training)
-        real_logits = self.discriminator(real, training=training)
-        fake_logits = self.discriminator(fake, training=training)
+        real_logits = _at_least_float32(self.discriminator(real, training=training))
+        fake_logits = _at_least_float32(self.discriminator(fake, training=training))
         loss = self.adversarial_loss.discriminator_loss(real_logits, fake_logits)
         loss += _weight_penalty(self.discriminator)
         return loss, {
@@ -251,7 +270,7 @@ class GAN(keras.Model):
             regularisers.
         """
         fake = self.call(latents, training=training)
-        fake_logits = self.discriminator(fake, training=training)
+        fake_logits = _at_least_float32(self.discriminator(fake, training=training))
         loss = self.adversarial_loss.generator_loss(fake_logits)
         loss += _weight_penalty(self.generator)
         return loss, {"generator_loss": loss}
@@ -272,9 +291,11 @@ class GAN(keras.Model):
     def call(self, latents, training=False):
         """The generator: latents `(batch, L)` to samples, in `value_range`.
 
-        With `compile(ema_decay=...)` the averaged one, except in training.
+        With `compile(ema_decay=...)` the averaged one, except in training. float32 also
+        where it computes in 16 bits.
         """
-        return self._generator(averaged=not training)(latents, training=training)
+        generator = self._generator(averaged=not training)
+        return _at_least_float32(generator(latents, training=training))
 
     def generate(self, num_samples, seed=None, batch_size=256, averaged=True):
         """Samples G(z), z ~ p_z.
@@ -304,7 +325,8 @@ class GAN(keras.Model):
         latents = self.latent_prior.sample(int(num_samples), seed)
         # By `predict` of this model where it can be: a compiled function, kept.
         model = self if averaged else self.generator
-        return model.predict(latents, batch_size=batch_size, verbose=0)
+        samples = model.predict(latents, batch_size=batch_size, verbose=0)
+        return samples.astype(np.float32, copy=False)
 
     def export(self, base, version=None, card=None, check=None):
         """Publishes the generator as a SavedModel that TensorFlow Serving loads.
@@ -340,7 +362,7 @@ class GAN(keras.Model):
 
     @property
     def metrics(self):
-        return list(self._trackers.values())
+        return [*self._trackers.values(), *self._skipped_steps.values()]
 
     def get_config(self):
         return {
@@ -453,15 +475,44 @@ class GAN(keras.Model):
         self._average_steps.assign(0)
         return average
 
-    def _update_average(self):
+    def _descend(self, player, tape, loss, size):
+        """One step of a network's optimizer down the loss of a minibatch.
+
+        Args:
+            player: "discriminator" or "generator".
+            tape: `tf.GradientTape` that recorded `loss`.
+            loss: float scalar.
+            size: int or int scalar, the minibatch's examples; at 0 the gradient is 0.
+
+        Returns:
+            `size`, or 0 where a loss scale had the step skipped.
+        """
+        weights = getattr(self, player).trainable_variables
+        optimizer = getattr(self, f"{player}_optimizer")
+        # The gradient of the scaled loss, without a second tape for the scale.
+        scale = optimizer.scale_loss(tf.ones_like(loss))
+        gradients = _unless_empty(tape.gradient(loss, weights, scale), size)
+        if player not in self._skipped_steps:
+            optimizer.apply(gradients, weights)
+            return size
+        steps = tf.identity(optimizer.iterations)
+        optimizer.apply(gradients, weights)
+        skipped = tf.equal(steps, optimizer.iterations)
+        self._skipped_steps[player].update_state(tf.cast(skipped, tf.float32))
+        return tf.where(skipped, 0, size)
+
+    def _update_average(self, size):
+        """Takes G into its average, unless its step was skipped (size 0)."""
         if self.averaged_generator is None:
             return
-        self._average_steps.assign_add(1)
+        made = size > 0 if "generator" in self._skipped_steps else True
+        self._average_steps.assign_add(tf.cast(made, tf.int64))
         steps = tf.cast(self._average_steps, tf.float32)
         # (1 - d) / (1 - d^t), from 1 down to 1 - d, without cancellation.
         share = (1.0 - self.ema_decay) / -tf.math.expm1(
             steps * math.log(self.ema_decay)
         )
+        share = tf.where(made, share, 0.0)
         pairs = zip(
             self.averaged_generator.weights, self.generator.weights, strict=True
         )
@@ -469,7 +520,7 @@ class GAN(keras.Model):
             if weight.trainable:
                 average.assign_add(tf.cast(share, average.dtype) * (weight - average))
             else:
-                average.assign(weight)
+                average.assign(tf.where(made, weight, average))
 
     def _latents(self, seed_generator, size):
         return self.latent_prior.sample(tf.maximum(size, 1), seed_generator.next())
@@ -478,6 +529,26 @@ class GAN(keras.Model):
         for name, term in terms.items():
             term = tf.where(size > 0, term, 0.0)  # 0 * NaN is NaN
             self._trackers[name].update_state(term, sample_weight=size)
+
+
+def _compute_dtypes(*networks):
+    """The dtypes that the layers of networks compute in, a set of names."""
+    return {
+        layer.compute_dtype
+        for network in networks
+        for layer in network._flatten_layers()
+    }
+
+
+def _loss_scaled(optimizer):
+    if isinstance(optimizer, LossScaleOptimizer):
+        return optimizer
+    return LossScaleOptimizer(optimizer)
+
+
+def _at_least_float32(tensor):
+    """float16 and bfloat16 as float32: what a loss, a log or a pixel needs."""
+    return tf.cast(tensor, tf.float32) if tensor.dtype.size < 4 else tensor
 
 
 def _unless_empty(gradients, size):
