@@ -1,5 +1,6 @@
 """From a preset to a run: the only place that composes the rest."""
 
+import contextlib
 import dataclasses
 import datetime
 import difflib
@@ -51,6 +52,8 @@ NETWORKS = {
     "toy_mlp": networks.toy_mlp,
 }
 LATENT_PRIORS = {"uniform": priors.Uniform, "normal": priors.Normal}
+DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+_JIT_COMPILE = {"auto": "auto", "true": True, "false": False}
 
 # What the fields of a preset may be: a test and its words.
 _AT_LEAST_ONE = (lambda value: value >= 1, "at least 1")
@@ -70,6 +73,8 @@ _LIMITS = {
     "latent_prior": _one_of(LATENT_PRIORS),
     "loss": _one_of(losses.names()),
     "optimizer": _one_of(("adam", "sgd")),
+    "mixed_precision": _one_of(("auto", *DTYPE_POLICIES)),
+    "jit_compile": _one_of(_JIT_COMPILE),
     "epochs": _SIZE,
     "batch_size": _SIZE,
     "discriminator_steps": _SIZE,
@@ -194,6 +199,37 @@ def splits(preset, data_dir):
     return data, valid, test
 
 
+def dtype_policy(mixed_precision):
+    """The Keras policy of a preset's networks, one of `DTYPE_POLICIES`.
+
+    "auto" is float32 without a GPU. On GPUs it is what all of them multiply fast:
+    mixed_bfloat16 from compute capability 8.0 on (it has float32's range, and needs no
+    loss scale), mixed_float16 from 7.0 on, else float32.
+    """
+    if mixed_precision != "auto":
+        return mixed_precision
+    capabilities = [
+        tf.config.experimental.get_device_details(gpu).get("compute_capability")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    # Of what is no NVIDIA GPU, nothing is known.
+    least = min((capability or (0, 0) for capability in capabilities), default=(0, 0))
+    if least >= (8, 0):
+        return "mixed_bfloat16"
+    return "mixed_float16" if least >= (7, 0) else "float32"
+
+
+@contextlib.contextmanager
+def _global_policy(policy):
+    """Layers that are made here have the policy."""
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)
+
+
 def build(preset, data):
     """The compiled `GAN` of a preset, as it is before its first step.
 
@@ -220,7 +256,8 @@ def build(preset, data):
     if "pretrained_generator" in parameters:
         options["pretrained_generator"] = runs.load_gan(preset.pretrained).generator
     shape = "sample_shape" if "sample_shape" in parameters else "image_shape"
-    generator, discriminator = builder(**{shape: data.image_shape}, **options)
+    with _global_policy(dtype_policy(preset.mixed_precision)):
+        generator, discriminator = builder(**{shape: data.image_shape}, **options)
     gan = GAN(
         generator,
         discriminator,
@@ -240,6 +277,7 @@ def build(preset, data):
         loss=preset.loss,
         discriminator_steps=k,
         ema_decay=preset.ema_decay or None,
+        jit_compile=_JIT_COMPILE[preset.jit_compile],
     )
     return gan
 
@@ -300,7 +338,7 @@ def train(preset, workdir=None, data_dir=None, overwrite=False):
     batches = data.batches(
         preset.discriminator_steps * preset.batch_size, seed=preset.seed
     )
-    summary_writer = _start_run(workdir, preset, data, data_dir)
+    summary_writer = _start_run(workdir, preset, data, data_dir, gan)
     save_model = callbacks.SaveModel(workdir / runs.MODEL)
     save_model.set_model(gan)
     print(
@@ -415,7 +453,7 @@ def _check_workdir(workdir, overwrite):
         )
 
 
-def _start_run(workdir, preset, data, data_dir):
+def _start_run(workdir, preset, data, data_dir, gan):
     """Clears and describes the run's directory; returns its summary writer."""
     workdir.mkdir(parents=True, exist_ok=True)
     for path in (workdir / name for name in runs.CONTENTS):
@@ -435,6 +473,11 @@ def _start_run(workdir, preset, data, data_dir):
             "examples": len(data),
             "image_shape": data.image_shape,
             "value_range": data.value_range,
+        },
+        # What "auto" came to.
+        "execution": {
+            "dtype_policy": dtype_policy(preset.mixed_precision),
+            "jit_compile": bool(gan.jit_compile),
         },
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **environment(),
