@@ -39,6 +39,13 @@ class GAN(keras.Model):
     `discriminator_skipped_steps` and `generator_skipped_steps`, how many of the epoch's
     steps had a gradient that was not finite. The means leave these steps out.
 
+    Made and compiled in the scope of a `tf.distribute` strategy, it trains on all of
+    its replicas as on one device: every replica deals out its rows of the batch and
+    draws latents of its own, what is descended is the mean over the whole batch, also
+    where a replica has fewer rows or none, and the logs are those of all. Masks of
+    dropout and noise layers are alike on all replicas (Keras seeds them so), and
+    running statistics the mean of theirs.
+
     Args:
         generator: Keras model from latents `(batch, L)` to samples `(batch, ...)`.
         discriminator: Keras model from samples to ONE logit each, `(batch, 1)`, with no
@@ -74,6 +81,7 @@ class GAN(keras.Model):
 
         # === Config ===
         self.value_range = images.check_value_range(value_range)
+        self._strategy = tf.distribute.get_strategy()
         # === Randomness ===
         training_seed, sampling_seed = _spread_seed(seed, [generator, discriminator])
         self.seed = None if seed is None else int(seed)
@@ -83,7 +91,7 @@ class GAN(keras.Model):
 
         # === Logs ===
         names = ("discriminator_loss", "generator_loss", "value", "d_real", "d_fake")
-        self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        self._trackers = {name: _Mean(name=name) for name in names}
         self._skipped_steps = {}
 
         # === Averaged weights ===
@@ -127,8 +135,20 @@ class GAN(keras.Model):
 
         Raises:
             ValueError: an unknown loss, k < 1, one optimizer for both networks, what
-                cannot be saved, or a decay outside (0, 1).
+                cannot be saved, or a decay outside (0, 1); a call in another strategy's
+                scope than the GAN was made in, or XLA on several replicas.
         """
+        if tf.distribute.get_strategy() is not self._strategy:
+            raise ValueError(
+                "Expected to compile in the scope of the strategy that the GAN was "
+                f"made in, {type(self._strategy).__name__}. Received: "
+                f"{type(tf.distribute.get_strategy()).__name__}"
+            )
+        if jit_compile is True and self._strategy.num_replicas_in_sync > 1:
+            raise ValueError(
+                "Expected `jit_compile` to be 'auto' or False on several replicas, "
+                "whose sums XLA does not compile. Received: True"
+            )
         if not _is_int(discriminator_steps) or discriminator_steps < 1:
             raise ValueError(
                 "Expected `discriminator_steps` (k of Algorithm 1) to be an int >= 1. "
@@ -168,7 +188,7 @@ class GAN(keras.Model):
         generator_optimizer.build(self.generator.trainable_variables)
         discriminator_optimizer.build(self.discriminator.trainable_variables)
         self._skipped_steps = {
-            player: keras.metrics.Sum(name=f"{player}_skipped_steps")
+            player: _Sum(name=f"{player}_skipped_steps")
             for player, optimizer in (
                 ("discriminator", discriminator_optimizer),
                 ("generator", generator_optimizer),
@@ -219,7 +239,8 @@ class GAN(keras.Model):
 
         Raises:
             ValueError: while tracing, data of another shape or dtype, or batches that
-                are known to have fewer than k rows.
+                are known to have fewer than k rows (on a replica, where there are
+                several).
         """
         minibatches = self._deal(self._examples(data))
         for real, size in minibatches:
@@ -235,7 +256,7 @@ class GAN(keras.Model):
         size = self._descend("generator", tape, loss, size)
         self._update_average(size)
         self._log(terms, size)
-        return self.get_metrics_result()
+        return self._logs()
 
     def discriminator_objective(self, real, latents, training):
         """What D descends on one minibatch, and the terms to log.
@@ -284,7 +305,7 @@ class GAN(keras.Model):
         latents = self._latents(self._sampling_seeds, size)
         _, terms = self.generator_objective(latents, training=False)
         self._log(terms, size)
-        return self.get_metrics_result()
+        return self._logs()
 
     # === Samples ===
 
@@ -325,8 +346,15 @@ class GAN(keras.Model):
         latents = self.latent_prior.sample(int(num_samples), seed)
         # By `predict` of this model where it can be: a compiled function, kept.
         model = self if averaged else self.generator
-        samples = model.predict(latents, batch_size=batch_size, verbose=0)
-        return samples.astype(np.float32, copy=False)
+        if self._strategy.num_replicas_in_sync == 1:
+            samples = model.predict(latents, batch_size=batch_size, verbose=0)
+            return samples.astype(np.float32, copy=False)
+        # `predict` would wait for the other workers, if there are any, to predict too.
+        samples = [
+            np.asarray(model(latents[start : start + batch_size]), np.float32)
+            for start in range(0, int(num_samples), int(batch_size))
+        ]
+        return np.concatenate(samples)
 
     def export(self, base, version=None, card=None, check=None):
         """Publishes the generator as a SavedModel that TensorFlow Serving loads.
@@ -399,6 +427,13 @@ class GAN(keras.Model):
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
+    def _maybe_symbolic_build(self, *args, **kwargs):
+        """Nothing: both networks are built.
+
+        Keras would, under a strategy, draw a batch to build by, and a stream of batches
+        such as `Dataset.batches` would enter the first epoch where it ends.
+        """
+
     # === Details ===
 
     def _examples(self, data):
@@ -436,15 +471,36 @@ class GAN(keras.Model):
             )
         if rows is None:
             rows = tf.shape(examples)[0]
+            examples = self._never_empty(examples, rows)
+            # What stands in for the rows of an empty replica makes none.
+            shown = tf.maximum(rows, 1)
+        else:
+            shown = rows
         if k == 1:
             return [(examples, rows)]
         return [
             (
-                examples[tf.minimum(j, rows - 1) :: k],
+                examples[tf.minimum(j, shown - 1) :: k],
                 tf.maximum(rows - j + k - 1, 0) // k,
             )
             for j in range(k)
         ]
+
+    def _never_empty(self, examples, rows):
+        """The examples, or one, the mean of the others' first, on an empty replica."""
+        if self._strategy.num_replicas_in_sync == 1:
+            return examples
+        first = tf.reduce_sum(examples[:1], axis=0, keepdims=True)
+        spare, count = self._sum([first, tf.cast(rows > 0, examples.dtype)])
+        spare /= tf.maximum(count, 1.0)
+        return tf.concat([examples, spare[: tf.cast(rows == 0, tf.int32)]], axis=0)
+
+    def _sum(self, values):
+        """The sums of a list of tensors over all replicas."""
+        if self._strategy.num_replicas_in_sync == 1:
+            return values
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
 
     def _generator(self, averaged):
         average = self.averaged_generator if averaged else None
@@ -489,17 +545,39 @@ class GAN(keras.Model):
         """
         weights = getattr(self, player).trainable_variables
         optimizer = getattr(self, f"{player}_optimizer")
+        # Optimizers sum over replicas, so that each contributes its share of the mean.
+        share = tf.ones_like(loss)
+        if self._strategy.num_replicas_in_sync > 1:
+            (total,) = self._sum([tf.cast(size, loss.dtype)])
+            share *= tf.cast(size, loss.dtype) / tf.maximum(total, 1.0)
         # The gradient of the scaled loss, without a second tape for the scale.
-        scale = optimizer.scale_loss(tf.ones_like(loss))
+        scale = optimizer.scale_loss(share)
         gradients = _unless_empty(tape.gradient(loss, weights, scale), size)
         if player not in self._skipped_steps:
             optimizer.apply(gradients, weights)
             return size
         steps = tf.identity(optimizer.iterations)
-        optimizer.apply(gradients, weights)
+        optimizer.apply(self._finite_on_all(gradients), weights)
         skipped = tf.equal(steps, optimizer.iterations)
         self._skipped_steps[player].update_state(tf.cast(skipped, tf.float32))
         return tf.where(skipped, 0, size)
+
+    def _finite_on_all(self, gradients):
+        """The gradients, one of them NaN where those of any replica are not finite.
+
+        Keras's loss scale asks one replica, and would apply the others' infinity.
+        """
+        if self._strategy.num_replicas_in_sync == 1:
+            return gradients
+        known = [gradient for gradient in gradients if gradient is not None]
+        finite = [tf.reduce_all(tf.math.is_finite(gradient)) for gradient in known]
+        (overflows,) = self._sum([tf.cast(~tf.reduce_all(finite), tf.float32)])
+        spoil = tf.where(overflows > 0, np.nan, 0.0)
+        least = min(known, key=lambda gradient: gradient.shape.num_elements())
+        return [
+            gradient + tf.cast(spoil, gradient.dtype) if gradient is least else gradient
+            for gradient in gradients
+        ]
 
     def _update_average(self, size):
         """Takes G into its average, unless its step was skipped (size 0)."""
@@ -523,12 +601,57 @@ class GAN(keras.Model):
                 average.assign(tf.where(made, weight, average))
 
     def _latents(self, seed_generator, size):
-        return self.latent_prior.sample(tf.maximum(size, 1), seed_generator.next())
+        seed = seed_generator.next()
+        if self._strategy.num_replicas_in_sync > 1:
+            # Keras gives every replica the same seed.
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            seed = tf.random.experimental.stateless_fold_in(
+                tf.cast(seed, tf.int32), replica
+            )
+        return self.latent_prior.sample(tf.maximum(size, 1), seed)
 
     def _log(self, terms, size):
+        """Takes the terms of a minibatch's `size` examples into the running means."""
+        terms = {  # 0 * NaN is NaN
+            name: tf.where(size > 0, term, 0.0) for name, term in terms.items()
+        }
+        if self._strategy.num_replicas_in_sync > 1:
+            size = tf.cast(size, tf.float32)
+            sums = self._sum([size, *(size * term for term in terms.values())])
+            size = sums[0]
+            means = [total / tf.maximum(size, 1.0) for total in sums[1:]]
+            terms = dict(zip(terms, means, strict=True))
         for name, term in terms.items():
-            term = tf.where(size > 0, term, 0.0)  # 0 * NaN is NaN
             self._trackers[name].update_state(term, sample_weight=size)
+
+    def _logs(self):
+        """The running means, in the shape that Keras's reduction takes."""
+        logs = self.get_metrics_result()
+        if isinstance(self._strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            # Keras takes the mean over an axis 0, which a scalar lacks.
+            return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
+        return logs
+
+
+class _Agreed:
+    """A metric that every replica is told the same, so that one has all of it.
+
+    Keras's own would sum over the replicas, and to read them, to save the model say,
+    all workers would have to read at once.
+    """
+
+    def add_variable(self, *args, **kwargs):
+        return super().add_variable(
+            *args, **{**kwargs, "aggregation": "only_first_replica"}
+        )
+
+
+class _Mean(_Agreed, keras.metrics.Mean):
+    pass
+
+
+class _Sum(_Agreed, keras.metrics.Sum):
+    pass
 
 
 def _compute_dtypes(*networks):

@@ -46,8 +46,9 @@ class Preset:
         mixed_precision: "float32", "mixed_bfloat16", "mixed_float16" (the Keras policy
             of the networks), or "auto": float32 without a GPU, see
             `training.dtype_policy`.
-        jit_compile: "true", "false", or "auto": XLA where there is one GPU or more, and
-            one replica.
+        jit_compile: "true", "false", or "auto": XLA where there is a GPU and one
+            replica.
+        distribute: "none", "mirrored" or "multi_worker", see `distribution.strategy`.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Preset:
     keep_best: str = ""
     mixed_precision: str = "auto"
     jit_compile: str = "auto"
+    distribute: str = "none"
 
 
 _RECIPE = {"learning_rate_divisor": 1.000004, "min_learning_rate": 1e-6}

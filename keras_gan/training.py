@@ -18,6 +18,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 import keras
@@ -27,6 +28,7 @@ import tensorflow as tf
 from keras_gan import (
     callbacks,
     datasets,
+    distribution,
     evaluation,
     figures,
     files,
@@ -75,6 +77,7 @@ _LIMITS = {
     "optimizer": _one_of(("adam", "sgd")),
     "mixed_precision": _one_of(("auto", *DTYPE_POLICIES)),
     "jit_compile": _one_of(_JIT_COMPILE),
+    "distribute": _one_of(distribution.NAMES),
     "epochs": _SIZE,
     "batch_size": _SIZE,
     "discriminator_steps": _SIZE,
@@ -332,9 +335,22 @@ def train(preset, workdir=None, data_dir=None, overwrite=False):
         # The run's config.json must mean the same from any folder.
         pretrained = str(pathlib.Path(preset.pretrained).resolve())
         preset = dataclasses.replace(preset, pretrained=pretrained)
+    # First of all: it must find the devices as they are.
+    strategy = distribution.strategy(preset.distribute)
+    if distribution.is_chief(strategy):
+        return _train(preset, workdir, data_dir, overwrite, strategy)
+    # A worker does all that the chief does, who would wait in vain where a step of it
+    # needs every worker, and keeps nothing.
+    with tempfile.TemporaryDirectory() as scratch:
+        _train(preset, pathlib.Path(scratch), data_dir, overwrite, strategy)
+    return workdir
+
+
+def _train(preset, workdir, data_dir, overwrite, strategy):
     _check_workdir(workdir, overwrite)
     data = load_data(preset, data_dir)
-    gan = build(preset, data)
+    with strategy.scope():
+        gan = build(preset, data)
     batches = data.batches(
         preset.discriminator_steps * preset.batch_size, seed=preset.seed
     )
@@ -478,6 +494,7 @@ def _start_run(workdir, preset, data, data_dir, gan):
         "execution": {
             "dtype_policy": dtype_policy(preset.mixed_precision),
             "jit_compile": bool(gan.jit_compile),
+            "replicas": gan.distribute_strategy.num_replicas_in_sync,
         },
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **environment(),

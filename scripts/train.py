@@ -36,9 +36,12 @@ flags.DEFINE_string(
     "auto, float32, mixed_bfloat16 or mixed_float16; auto: 16 bits on a GPU.",
 )
 flags.DEFINE_string("jit_compile", None, "XLA: auto, true or false; auto: on a GPU.")
+flags.DEFINE_string(
+    "distribute", None, "Devices: none (one), mirrored or multi_worker (TF_CONFIG)."
+)
 FIELDS = (
     "dataset", "loss", "seed", "epochs", "batch_size", "discriminator_steps",
-    "mixed_precision", "jit_compile",
+    "mixed_precision", "jit_compile", "distribute",
 )  # fmt: skip
 
 
