@@ -374,8 +374,7 @@ class GAN(keras.Model):
         """
         about = {"seed": self.seed, "averaged": self.averaged_generator is not None}
         if self.compiled:
-            steps = keras.ops.convert_to_numpy(self.generator_optimizer.iterations)
-            about["step"] = int(steps)
+            about["step"] = self.generator_steps
         return export.export_generator(
             self._generator(averaged=True),
             self.latent_prior,
@@ -387,6 +386,12 @@ class GAN(keras.Model):
         )
 
     # === What Keras asks for ===
+
+    @property
+    def generator_steps(self):
+        """Steps of the generator so far, an int, without those that were skipped."""
+        # Not by `int`, which the variables of several replicas lack.
+        return int(self.generator_optimizer.iterations.numpy())
 
     @property
     def metrics(self):

@@ -387,7 +387,7 @@ def _train(preset, workdir, data_dir, overwrite, strategy):
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         save_model.save()
         signal.signal(signal.SIGINT, handler)
-        print(f"\nStopped at step {int(gan.generator_optimizer.iterations)}.")
+        print(f"\nStopped at step {gan.generator_steps}.")
         _print_ending(workdir)
         raise
     finally:

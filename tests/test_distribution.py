@@ -111,10 +111,7 @@ def test_an_overflow_on_any_replica_skips_one_networks_step_on_all(mirrored):
         assert found["equal"] and found["finite"]
         assert found["moved"] == {player: [False] * 2, other: [True] * 2}
         assert found["skipped"] == {player: skipped, other: 0}
-        assert found["scales"] == {
-            player: [2.0 ** (7 - skipped)] * 2,
-            other: [128.0] * 2,
-        }
+        assert found["halved"] == {player: [skipped] * 2, other: [0] * 2}
         assert found["average moved"] == (player == "discriminator")
 
 
@@ -150,14 +147,13 @@ def workers(tmp_path_factory):
 
 def test_two_workers_end_with_the_weights_of_two_replicas(workers, mirrored):
     (first, second), _ = workers
-    for name in ("k=3", "empty replica"):
-        assert first[name]["weights"] == second[name]["weights"]
-        expected = mirrored[0]["scenarios"][name]["two"]
-        for a, b in zip(first[name]["weights"], expected["weights"], strict=True):
-            np.testing.assert_allclose(a, b, atol=1e-5)
-        for logs in ("logs", "evaluated"):
-            assert first[name][logs] == pytest.approx(second[name][logs], abs=1e-6)
-            assert first[name][logs] == pytest.approx(expected[logs], abs=1e-5)
+    assert first["weights"] == second["weights"]
+    expected = mirrored[0]["scenarios"]["k=3"]["two"]
+    for a, b in zip(first["weights"], expected["weights"], strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    for logs in ("logs", "evaluated"):
+        assert first[logs] == pytest.approx(second[logs], abs=1e-6)
+        assert first[logs] == pytest.approx(expected[logs], abs=1e-5)
 
 
 def test_the_chief_saves_and_exports_by_itself(workers):
@@ -249,3 +245,80 @@ def test_one_worker_is_the_chief(jobs, task, chief):
         )
 
     assert distribution.is_chief(Strategy()) is chief
+
+
+# === Kubernetes ===
+
+
+@pytest.fixture(scope="module")
+def manifest():
+    """{kind: document} of training/kubernetes.yaml."""
+    yaml = pytest.importorskip("yaml")
+    documents = yaml.safe_load_all((ROOT / "training/kubernetes.yaml").read_text())
+    return {document["kind"]: document for document in documents}
+
+
+def test_the_job_and_its_service_fit_each_other(manifest):
+    job, service = manifest["Job"], manifest["Service"]
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    env = {entry["name"]: entry["value"] for entry in container["env"]}
+    assert job["spec"]["completionMode"] == "Indexed"
+    workers = int(env["WORKERS"])
+    assert job["spec"]["completions"] == job["spec"]["parallelism"] == workers == 2
+    # Names of pods: the service's domain, before anyone is ready.
+    assert pod["subdomain"] == service["metadata"]["name"]
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["publishNotReadyAddresses"] is True
+    labels = job["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    assert [port["port"] for port in service["spec"]["ports"]] == [
+        port["containerPort"] for port in container["ports"]
+    ]
+    mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+    assert set(mounts) == {volume["name"] for volume in pod["volumes"]}
+    claims = {
+        volume["name"]: volume["persistentVolumeClaim"]["claimName"]
+        for volume in pod["volumes"]
+        if "persistentVolumeClaim" in volume
+    }
+    assert claims["runs"] == manifest["PersistentVolumeClaim"]["metadata"]["name"]
+    folders = {flag.split("=")[0]: flag.split("=")[1] for flag in container["args"]}
+    assert folders["--workdir"].startswith(mounts["runs"]["mountPath"])
+    assert folders["--data_dir"] == mounts["data"]["mountPath"]
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_the_jobs_command_makes_a_cluster_that_we_take(
+    manifest, index, tmp_path, monkeypatch
+):
+    """Its very script, with a `python` that tells what it was started with."""
+    (container,) = manifest["Job"]["spec"]["template"]["spec"]["containers"]
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$TF_CONFIG"\necho ARGUMENTS "$@"\n')
+    python.chmod(0o700)
+    process = subprocess.run(
+        [*container["command"], *container["args"]],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "WORKERS": "2",
+            "JOB_COMPLETION_INDEX": str(index),
+        },
+    )
+    config, arguments = process.stdout.split("ARGUMENTS ")
+    name = manifest["Job"]["metadata"]["name"]
+    (port,) = manifest["Service"]["spec"]["ports"]
+    assert json.loads(config) == {
+        "cluster": {"worker": [f"{name}-{i}.{name}:{port['port']}" for i in range(2)]},
+        "task": {"type": "worker", "index": index},
+    }
+    distribution._check_cluster(config)  # raises for what `strategy` would refuse
+    script, *flags = arguments.split()
+    assert (ROOT / script).is_file()
+    assert flags == ["--distribute=multi_worker", *container["args"]]
+    settings = dict(flag.removeprefix("--").split("=") for flag in flags)
+    fields = {k: settings[k] for k in ("distribute", "batch_size")}
+    assert training.get_preset(settings["preset"], fields).distribute == "multi_worker"

@@ -18,6 +18,9 @@ import keras_gan
 from keras_gan import evaluation, runs, scoring, training
 from keras_gan.presets import PRESETS
 
+# Presets of small networks beside ring8.
+SMALL = ("digits", "gaussian1d", "grid25")
+
 
 def small(name="digits", **settings):
     """A preset cut down to seconds."""
@@ -169,7 +172,9 @@ def test_auto_takes_what_every_gpu_multiplies_fast(capabilities, policy, monkeyp
     assert training.dtype_policy("mixed_float16") == "mixed_float16"
 
 
-@pytest.mark.parametrize("name", ["digits", "ring8", "gaussian1d"])
+@pytest.mark.parametrize(
+    "name", ["ring8", *(pytest.param(n, marks=pytest.mark.slow) for n in SMALL)]
+)
 def test_small_presets_step_in_float16_under_xla(name):
     preset = small(name, mixed_precision="mixed_float16", jit_compile="true")
     data = training.load_data(preset)
