@@ -42,9 +42,9 @@ class GAN(keras.Model):
     Made and compiled in the scope of a `tf.distribute` strategy, it trains on all of
     its replicas as on one device: every replica deals out its rows of the batch and
     draws latents of its own, what is descended is the mean over the whole batch, also
-    where a replica has fewer rows or none, and the logs are those of all. Masks of
-    dropout and noise layers are alike on all replicas (Keras seeds them so), and
-    running statistics the mean of theirs.
+    where a replica has fewer rows or none, and the logs are those of all. Keras makes
+    the masks of dropout and noise layers alike on all replicas, and leaves each its own
+    running statistics, of which the first's are saved.
 
     Args:
         generator: Keras model from latents `(batch, L)` to samples `(batch, ...)`.
