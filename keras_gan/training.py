@@ -540,7 +540,7 @@ def _git_commit():
 
 
 def dry_run(preset, data_dir=None, steps=10):
-    """What a training would take: a few steps on real data, nothing written.
+    """What a training on one device would take: a few steps, nothing written.
 
     Args:
         preset, data_dir: as for `train`.

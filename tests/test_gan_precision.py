@@ -146,7 +146,10 @@ def overflowing_gan(player, **options):
 @pytest.mark.parametrize(
     ("player", "k", "jit_compile"),
     [(player, k, False) for player in PLAYERS for k in (1, 2)]
-    + [("discriminator", 2, True), ("generator", 1, True)],
+    + [
+        ("generator", 1, True),
+        pytest.param("discriminator", 2, True, marks=pytest.mark.slow),
+    ],
 )
 def test_an_overflow_skips_the_step_of_one_network(player, k, jit_compile):
     gan = overflowing_gan(
@@ -392,7 +395,13 @@ class Counting(keras_gan.GAN):
 
 
 @pytest.mark.parametrize(
-    ("jit_compile", "loss_scale"), [(False, False), (False, True), (True, True)]
+    ("jit_compile", "loss_scale"),
+    [
+        (False, False),
+        (False, True),
+        pytest.param(True, False, marks=pytest.mark.slow),
+        pytest.param(True, True, marks=pytest.mark.slow),
+    ],
 )
 def test_a_training_is_traced_once_for_each_shape(jit_compile, loss_scale):
     gan = Counting(*helpers.tiny_networks(), keras_gan.priors.Normal(3), None, seed=0)
