@@ -7,6 +7,7 @@ import difflib
 import functools
 import importlib.metadata
 import inspect
+import io
 import json
 import math
 import os
@@ -315,6 +316,9 @@ def train(preset, workdir=None, data_dir=None, overwrite=False):
     `samples/epoch_*.png` from fixed latents, `reals.png`, and `gan.keras`, which is
     replaced as a whole at each epoch's end and on Ctrl-C.
 
+    With `preset.distribute` on several replicas; of several workers the first alone
+    writes.
+
     Args:
         preset: `Preset`.
         workdir: str or path-like; `runs/<preset.name>` by default.
@@ -340,8 +344,11 @@ def train(preset, workdir=None, data_dir=None, overwrite=False):
     if distribution.is_chief(strategy):
         return _train(preset, workdir, data_dir, overwrite, strategy)
     # A worker does all that the chief does, who would wait in vain where a step of it
-    # needs every worker, and keeps nothing.
-    with tempfile.TemporaryDirectory() as scratch:
+    # needs every worker, keeps nothing, and tells nobody where it is.
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
         _train(preset, pathlib.Path(scratch), data_dir, overwrite, strategy)
     return workdir
 

@@ -185,7 +185,8 @@ def test_two_workers_make_one_run(tmp_path):
                 env={**os.environ, "TF_CONFIG": config, "PYTHONPATH": str(ROOT)},
             )
         )  # fmt: skip
-    finish(*processes)
+    outputs = finish(*processes)
+    assert "Next: " in outputs[0] and not outputs[1]
     assert list(folders[1].iterdir()) == []
     run = folders[0] / "run"
     config = json.loads((run / "config.json").read_text())

@@ -420,3 +420,7 @@ def test_a_training_is_traced_once_for_each_shape(jit_compile, loss_scale):
     gan.fit(data, batch_size=8, epochs=3, verbose=0)
     gan.fit(data[:11], batch_size=8, epochs=2, verbose=0)
     assert gan.traces == traced
+    # Batches of unknown size, as training.py has them: once for all.
+    batches = keras_gan.datasets.Dataset(data, value_range=None).batches(8, seed=0)
+    gan.fit(batches, epochs=2, verbose=0, shuffle=False)
+    assert gan.traces <= traced + 1
