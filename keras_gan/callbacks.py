@@ -16,7 +16,7 @@ class TrainingDiverged(ArithmeticError):
 
 
 def _diverged(gan, what):
-    step = int(gan.generator_optimizer.iterations)
+    step = gan.generator_steps
     return TrainingDiverged(
         f"Expected finite losses and weights. Received NaN or infinity at step {step}, "
         f"in {what}; the weights are spoilt: go back to the last saved model, and "
@@ -24,11 +24,18 @@ def _diverged(gan, what):
     )
 
 
+# A loss scale that so many halvings have not mended: 35 from Keras's first, 2 ** 15.
+_LEAST_LOSS_SCALE = 2.0**-20
+
+
 class NonFiniteGuard(keras.callbacks.Callback):
     """Stops a training at the first loss that is NaN or infinite.
 
     `keras.callbacks.TerminateOnNaN` looks at a log named "loss" only. Put this before
     callbacks that save: they then never see the spoilt weights.
+
+    A step that a loss scale skips, in float16, is no divergence. One that is skipped
+    whatever the scale is: the guard stops where a scale falls below 2 ** -20.
 
     Raises:
         TrainingDiverged: from `fit`, with the step's number, counted from 1. With
@@ -40,6 +47,14 @@ class NonFiniteGuard(keras.callbacks.Callback):
         spoilt = [name for name, value in logs.items() if not np.isfinite(value)]
         if spoilt:
             raise _diverged(self.model, ", ".join(sorted(spoilt)))
+        for player in ("discriminator", "generator"):
+            optimizer = getattr(self.model, f"{player}_optimizer")
+            if not isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
+                continue
+            if optimizer.dynamic_scale.numpy() < _LEAST_LOSS_SCALE:
+                raise _diverged(
+                    self.model, f"the {player}'s gradient, at any loss scale"
+                )
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -78,7 +93,7 @@ class SampleGrid(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._drawn = self._epoch = None
-        if int(self.model.generator_optimizer.iterations) == 0:
+        if self.model.generator_steps == 0:
             self._draw(0)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -98,7 +113,7 @@ class SampleGrid(keras.callbacks.Callback):
         path = self.directory / f"epoch_{epoch:05}.png"
         files.write(path, images.encode_png(picture))
         if self.summary_writer is not None:
-            step = int(self.model.generator_optimizer.iterations)
+            step = self.model.generator_steps
             with self.summary_writer.as_default(step=step):
                 tf.summary.image("samples", picture[None])
         self._drawn = self._epoch = epoch
@@ -124,7 +139,7 @@ class MetricsLog(keras.callbacks.Callback):
         self._started = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
-        step = int(self.model.generator_optimizer.iterations)
+        step = self.model.generator_steps
         logs = {name: float(value) for name, value in logs.items()}
         seconds = round(time.monotonic() - self._started, 3)
         line = {"epoch": epoch + 1, "step": step, "seconds": seconds, **logs}
@@ -201,7 +216,7 @@ class Evaluation(keras.callbacks.Callback):
             self._score(logs)
 
     def _score(self, logs):
-        step = int(self.model.generator_optimizer.iterations)
+        step = self.model.generator_steps
         scores = {name: float(x) for name, x in self.scores(self.model).items()}
         if self.keep is not None and self.keep not in scores:
             raise ValueError(
@@ -299,20 +314,20 @@ class FigureOne(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.moments = []
-        step = int(self.model.generator_optimizer.iterations)
+        step = self.model.generator_steps
         if step and self.path.exists():
             past = figures.load_moments(self.path)
             self.moments = [moment for moment in past if moment.step < step]
         self._record()
 
     def on_train_batch_end(self, batch, logs=None):
-        step = int(self.model.generator_optimizer.iterations)
+        step = self.model.generator_steps
         last = self.moments[-1].step
         if step >= last + max(self.every, last / 12):
             self._record()
 
     def on_train_end(self, logs=None):
-        step = int(self.model.generator_optimizer.iterations)
+        step = self.model.generator_steps
         if self.moments[-1].step != step:
             self._record()
 

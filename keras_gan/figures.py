@@ -165,7 +165,7 @@ def moment(gan, distribution, num_samples=50_000, seed=0):
     order = np.argsort(latents[:, 0])
     rows = order[(np.arange(17) * 2 + 1) * num_samples // 34]
     return Moment(
-        step=int(gan.generator_optimizer.iterations) if gan.compiled else 0,
+        step=gan.generator_steps if gan.compiled else 0,
         x=x,
         data_density=np.asarray(distribution.prob(column), np.float64),
         generator_density=counts / (num_samples * (edges[1] - edges[0])),

@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from keras_gan import export, images, losses, priors
 
+LossScaleOptimizer = keras.mixed_precision.LossScaleOptimizer
+
 
 @keras.saving.register_keras_serializable("keras_gan")
 class GAN(keras.Model):
@@ -32,6 +34,17 @@ class GAN(keras.Model):
     know it. Callbacks that act on `model.optimizer` (`LearningRateScheduler`,
     `ReduceLROnPlateau`) do not apply to a model with two optimizers: give these
     schedules instead. The discriminator's optimizer counts k steps a batch.
+
+    Where a network computes in float16 (see `compile`), the logs hold two more:
+    `discriminator_skipped_steps` and `generator_skipped_steps`, how many of the epoch's
+    steps had a gradient that was not finite. The means leave these steps out.
+
+    Made and compiled in the scope of a `tf.distribute` strategy, it trains on all of
+    its replicas as on one device: every replica deals out its rows of the batch and
+    draws latents of its own, what is descended is the mean over the whole batch, also
+    where a replica has fewer rows or none, and the logs are those of all. Keras makes
+    the masks of dropout and noise layers alike on all replicas, and leaves each its own
+    running statistics, of which the first's are saved.
 
     Args:
         generator: Keras model from latents `(batch, L)` to samples `(batch, ...)`.
@@ -58,7 +71,8 @@ class GAN(keras.Model):
         seed=None,
         name=None,
     ):
-        super().__init__(name=name)
+        # float32 whatever the global policy: nothing but the networks computes in less.
+        super().__init__(name=name, dtype="float32")
         # === Networks ===
         self.latent_prior = priors.get(latent_prior)
         self.generator = generator
@@ -67,6 +81,7 @@ class GAN(keras.Model):
 
         # === Config ===
         self.value_range = images.check_value_range(value_range)
+        self._strategy = tf.distribute.get_strategy()
         # === Randomness ===
         training_seed, sampling_seed = _spread_seed(seed, [generator, discriminator])
         self.seed = None if seed is None else int(seed)
@@ -76,7 +91,8 @@ class GAN(keras.Model):
 
         # === Logs ===
         names = ("discriminator_loss", "generator_loss", "value", "d_real", "d_fake")
-        self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        self._trackers = {name: _Mean(name=name) for name in names}
+        self._skipped_steps = {}
 
         # === Averaged weights ===
         self.averaged_generator = None
@@ -100,7 +116,11 @@ class GAN(keras.Model):
 
         Args:
             generator_optimizer, discriminator_optimizer: Keras optimizers or their
-                names, one object each.
+                names, one object each. Where a layer of either network computes in
+                float16, both are wrapped in `keras.mixed_precision.LossScaleOptimizer`
+                (what is wrapped already stays as it is): a step whose gradient is not
+                finite changes no weight, slot or counter, halves its network's loss
+                scale, and is left out of the averaged weights.
             loss: "non_saturating" (section 3 of the paper), "minimax" (equation 1), or
                 an object such as `losses.AdversarialLoss`.
             discriminator_steps: int >= 1, k of Algorithm 1.
@@ -115,8 +135,20 @@ class GAN(keras.Model):
 
         Raises:
             ValueError: an unknown loss, k < 1, one optimizer for both networks, what
-                cannot be saved, or a decay outside (0, 1).
+                cannot be saved, or a decay outside (0, 1); a call in another strategy's
+                scope than the GAN was made in, or XLA on several replicas.
         """
+        if tf.distribute.get_strategy() is not self._strategy:
+            raise ValueError(
+                "Expected to compile in the scope of the strategy that the GAN was "
+                f"made in, {type(self._strategy).__name__}. Received: "
+                f"{type(tf.distribute.get_strategy()).__name__}"
+            )
+        if jit_compile is True and self._strategy.num_replicas_in_sync > 1:
+            raise ValueError(
+                "Expected `jit_compile` to be 'auto' or False on several replicas, "
+                "whose sums XLA does not compile. Received: True"
+            )
         if not _is_int(discriminator_steps) or discriminator_steps < 1:
             raise ValueError(
                 "Expected `discriminator_steps` (k of Algorithm 1) to be an int >= 1. "
@@ -136,6 +168,9 @@ class GAN(keras.Model):
                 "Expected two optimizers, one for each network: an optimizer keeps "
                 "the state of its own weights. Received the same object twice."
             )
+        if "float16" in _compute_dtypes(self.generator, self.discriminator):
+            generator_optimizer = _loss_scaled(generator_optimizer)
+            discriminator_optimizer = _loss_scaled(discriminator_optimizer)
         averaged_generator = self._average(ema_decay)
         super().compile(
             optimizer=None,
@@ -152,6 +187,14 @@ class GAN(keras.Model):
         # Built now, so that a saved model finds the slots when it is loaded.
         generator_optimizer.build(self.generator.trainable_variables)
         discriminator_optimizer.build(self.discriminator.trainable_variables)
+        self._skipped_steps = {
+            player: _Sum(name=f"{player}_skipped_steps")
+            for player, optimizer in (
+                ("discriminator", discriminator_optimizer),
+                ("generator", generator_optimizer),
+            )
+            if isinstance(optimizer, LossScaleOptimizer)
+        }
         self._compile_arguments = {
             "generator_optimizer": generator_optimizer,
             "discriminator_optimizer": discriminator_optimizer,
@@ -196,27 +239,24 @@ class GAN(keras.Model):
 
         Raises:
             ValueError: while tracing, data of another shape or dtype, or batches that
-                are known to have fewer than k rows.
+                are known to have fewer than k rows (on a replica, where there are
+                several).
         """
         minibatches = self._deal(self._examples(data))
         for real, size in minibatches:
             latents = self._latents(self._training_seeds, size)
             with tf.GradientTape() as tape:
                 loss, terms = self.discriminator_objective(real, latents, training=True)
-            weights = self.discriminator.trainable_variables
-            gradients = _unless_empty(tape.gradient(loss, weights), size)
-            self.discriminator_optimizer.apply(gradients, weights)
-            self._log(terms, size)
+            self._log(terms, self._descend("discriminator", tape, loss, size))
 
         _, size = minibatches[0]
         latents = self._latents(self._training_seeds, size)
         with tf.GradientTape() as tape:
             loss, terms = self.generator_objective(latents, training=True)
-        weights = self.generator.trainable_variables
-        self.generator_optimizer.apply(tape.gradient(loss, weights), weights)
-        self._update_average()
+        size = self._descend("generator", tape, loss, size)
+        self._update_average(size)
         self._log(terms, size)
-        return self.get_metrics_result()
+        return self._logs()
 
     def discriminator_objective(self, real, latents, training):
         """What D descends on one minibatch, and the terms to log.
@@ -232,8 +272,8 @@ class GAN(keras.Model):
             V(D, G) whatever the loss is.
         """
         fake = self.call(latents, training=training)
-        real_logits = self.discriminator(real, training=training)
-        fake_logits = self.discriminator(fake, training=training)
+        real_logits = _at_least_float32(self.discriminator(real, training=training))
+        fake_logits = _at_least_float32(self.discriminator(fake, training=training))
         loss = self.adversarial_loss.discriminator_loss(real_logits, fake_logits)
         loss += _weight_penalty(self.discriminator)
         return loss, {
@@ -251,7 +291,7 @@ class GAN(keras.Model):
             regularisers.
         """
         fake = self.call(latents, training=training)
-        fake_logits = self.discriminator(fake, training=training)
+        fake_logits = _at_least_float32(self.discriminator(fake, training=training))
         loss = self.adversarial_loss.generator_loss(fake_logits)
         loss += _weight_penalty(self.generator)
         return loss, {"generator_loss": loss}
@@ -265,16 +305,18 @@ class GAN(keras.Model):
         latents = self._latents(self._sampling_seeds, size)
         _, terms = self.generator_objective(latents, training=False)
         self._log(terms, size)
-        return self.get_metrics_result()
+        return self._logs()
 
     # === Samples ===
 
     def call(self, latents, training=False):
         """The generator: latents `(batch, L)` to samples, in `value_range`.
 
-        With `compile(ema_decay=...)` the averaged one, except in training.
+        With `compile(ema_decay=...)` the averaged one, except in training. float32 also
+        where it computes in 16 bits.
         """
-        return self._generator(averaged=not training)(latents, training=training)
+        generator = self._generator(averaged=not training)
+        return _at_least_float32(generator(latents, training=training))
 
     def generate(self, num_samples, seed=None, batch_size=256, averaged=True):
         """Samples G(z), z ~ p_z.
@@ -304,7 +346,15 @@ class GAN(keras.Model):
         latents = self.latent_prior.sample(int(num_samples), seed)
         # By `predict` of this model where it can be: a compiled function, kept.
         model = self if averaged else self.generator
-        return model.predict(latents, batch_size=batch_size, verbose=0)
+        if self._strategy.num_replicas_in_sync == 1:
+            samples = model.predict(latents, batch_size=batch_size, verbose=0)
+            return samples.astype(np.float32, copy=False)
+        # `predict` would wait for the other workers, if there are any, to predict too.
+        samples = [
+            np.asarray(model(latents[start : start + batch_size]), np.float32)
+            for start in range(0, int(num_samples), int(batch_size))
+        ]
+        return np.concatenate(samples)
 
     def export(self, base, version=None, card=None, check=None):
         """Publishes the generator as a SavedModel that TensorFlow Serving loads.
@@ -324,8 +374,7 @@ class GAN(keras.Model):
         """
         about = {"seed": self.seed, "averaged": self.averaged_generator is not None}
         if self.compiled:
-            steps = keras.ops.convert_to_numpy(self.generator_optimizer.iterations)
-            about["step"] = int(steps)
+            about["step"] = self.generator_steps
         return export.export_generator(
             self._generator(averaged=True),
             self.latent_prior,
@@ -339,8 +388,14 @@ class GAN(keras.Model):
     # === What Keras asks for ===
 
     @property
+    def generator_steps(self):
+        """Steps of the generator so far, an int, without those that were skipped."""
+        # Not by `int`, which the variables of several replicas lack.
+        return int(self.generator_optimizer.iterations.numpy())
+
+    @property
     def metrics(self):
-        return list(self._trackers.values())
+        return [*self._trackers.values(), *self._skipped_steps.values()]
 
     def get_config(self):
         return {
@@ -376,6 +431,13 @@ class GAN(keras.Model):
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def _maybe_symbolic_build(self, *args, **kwargs):
+        """Nothing: both networks are built.
+
+        Keras would, under a strategy, draw a batch to build by, and a stream of batches
+        such as `Dataset.batches` would enter the first epoch where it ends.
+        """
 
     # === Details ===
 
@@ -414,15 +476,36 @@ class GAN(keras.Model):
             )
         if rows is None:
             rows = tf.shape(examples)[0]
+            examples = self._never_empty(examples, rows)
+            # What stands in for the rows of an empty replica makes none.
+            shown = tf.maximum(rows, 1)
+        else:
+            shown = rows
         if k == 1:
             return [(examples, rows)]
         return [
             (
-                examples[tf.minimum(j, rows - 1) :: k],
+                examples[tf.minimum(j, shown - 1) :: k],
                 tf.maximum(rows - j + k - 1, 0) // k,
             )
             for j in range(k)
         ]
+
+    def _never_empty(self, examples, rows):
+        """The examples, or one, the mean of the others' first, on an empty replica."""
+        if self._strategy.num_replicas_in_sync == 1:
+            return examples
+        first = tf.reduce_sum(examples[:1], axis=0, keepdims=True)
+        spare, count = self._sum([first, tf.cast(rows > 0, examples.dtype)])
+        spare /= tf.maximum(count, 1.0)
+        return tf.concat([examples, spare[: tf.cast(rows == 0, tf.int32)]], axis=0)
+
+    def _sum(self, values):
+        """The sums of a list of tensors over all replicas."""
+        if self._strategy.num_replicas_in_sync == 1:
+            return values
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
 
     def _generator(self, averaged):
         average = self.averaged_generator if averaged else None
@@ -453,15 +536,66 @@ class GAN(keras.Model):
         self._average_steps.assign(0)
         return average
 
-    def _update_average(self):
+    def _descend(self, player, tape, loss, size):
+        """One step of a network's optimizer down the loss of a minibatch.
+
+        Args:
+            player: "discriminator" or "generator".
+            tape: `tf.GradientTape` that recorded `loss`.
+            loss: float scalar.
+            size: int or int scalar, the minibatch's examples; at 0 the gradient is 0.
+
+        Returns:
+            `size`, or 0 where a loss scale had the step skipped.
+        """
+        weights = getattr(self, player).trainable_variables
+        optimizer = getattr(self, f"{player}_optimizer")
+        # Optimizers sum over replicas, so that each contributes its share of the mean.
+        share = tf.ones_like(loss)
+        if self._strategy.num_replicas_in_sync > 1:
+            (total,) = self._sum([tf.cast(size, loss.dtype)])
+            share *= tf.cast(size, loss.dtype) / tf.maximum(total, 1.0)
+        # The gradient of the scaled loss, without a second tape for the scale.
+        scale = optimizer.scale_loss(share)
+        gradients = _unless_empty(tape.gradient(loss, weights, scale), size)
+        if player not in self._skipped_steps:
+            optimizer.apply(gradients, weights)
+            return size
+        steps = tf.identity(optimizer.iterations)
+        optimizer.apply(self._finite_on_all(gradients), weights)
+        skipped = tf.equal(steps, optimizer.iterations)
+        self._skipped_steps[player].update_state(tf.cast(skipped, tf.float32))
+        return tf.where(skipped, 0, size)
+
+    def _finite_on_all(self, gradients):
+        """The gradients, one of them NaN where those of any replica are not finite.
+
+        Keras's loss scale asks one replica, and would apply the others' infinity.
+        """
+        if self._strategy.num_replicas_in_sync == 1:
+            return gradients
+        known = [gradient for gradient in gradients if gradient is not None]
+        finite = [tf.reduce_all(tf.math.is_finite(gradient)) for gradient in known]
+        (overflows,) = self._sum([tf.cast(~tf.reduce_all(finite), tf.float32)])
+        spoil = tf.where(overflows > 0, np.nan, 0.0)
+        least = min(known, key=lambda gradient: gradient.shape.num_elements())
+        return [
+            gradient + tf.cast(spoil, gradient.dtype) if gradient is least else gradient
+            for gradient in gradients
+        ]
+
+    def _update_average(self, size):
+        """Takes G into its average, unless its step was skipped (size 0)."""
         if self.averaged_generator is None:
             return
-        self._average_steps.assign_add(1)
+        made = size > 0 if "generator" in self._skipped_steps else True
+        self._average_steps.assign_add(tf.cast(made, tf.int64))
         steps = tf.cast(self._average_steps, tf.float32)
         # (1 - d) / (1 - d^t), from 1 down to 1 - d, without cancellation.
         share = (1.0 - self.ema_decay) / -tf.math.expm1(
             steps * math.log(self.ema_decay)
         )
+        share = tf.where(made, share, 0.0)
         pairs = zip(
             self.averaged_generator.weights, self.generator.weights, strict=True
         )
@@ -469,15 +603,80 @@ class GAN(keras.Model):
             if weight.trainable:
                 average.assign_add(tf.cast(share, average.dtype) * (weight - average))
             else:
-                average.assign(weight)
+                average.assign(tf.where(made, weight, average))
 
     def _latents(self, seed_generator, size):
-        return self.latent_prior.sample(tf.maximum(size, 1), seed_generator.next())
+        seed = seed_generator.next()
+        if self._strategy.num_replicas_in_sync > 1:
+            # Keras gives every replica the same seed.
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            seed = tf.random.experimental.stateless_fold_in(
+                tf.cast(seed, tf.int32), replica
+            )
+        return self.latent_prior.sample(tf.maximum(size, 1), seed)
 
     def _log(self, terms, size):
+        """Takes the terms of a minibatch's `size` examples into the running means."""
+        terms = {  # 0 * NaN is NaN
+            name: tf.where(size > 0, term, 0.0) for name, term in terms.items()
+        }
+        if self._strategy.num_replicas_in_sync > 1:
+            size = tf.cast(size, tf.float32)
+            sums = self._sum([size, *(size * term for term in terms.values())])
+            size = sums[0]
+            means = [total / tf.maximum(size, 1.0) for total in sums[1:]]
+            terms = dict(zip(terms, means, strict=True))
         for name, term in terms.items():
-            term = tf.where(size > 0, term, 0.0)  # 0 * NaN is NaN
             self._trackers[name].update_state(term, sample_weight=size)
+
+    def _logs(self):
+        """The running means, in the shape that Keras's reduction takes."""
+        logs = self.get_metrics_result()
+        if isinstance(self._strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            # Keras takes the mean over an axis 0, which a scalar lacks.
+            return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
+        return logs
+
+
+class _Agreed:
+    """A metric that every replica is told the same, so that one has all of it.
+
+    Keras's own would sum over the replicas, and to read them, to save the model say,
+    all workers would have to read at once.
+    """
+
+    def add_variable(self, *args, **kwargs):
+        return super().add_variable(
+            *args, **{**kwargs, "aggregation": "only_first_replica"}
+        )
+
+
+class _Mean(_Agreed, keras.metrics.Mean):
+    pass
+
+
+class _Sum(_Agreed, keras.metrics.Sum):
+    pass
+
+
+def _compute_dtypes(*networks):
+    """The dtypes that the layers of networks compute in, a set of names."""
+    return {
+        layer.compute_dtype
+        for network in networks
+        for layer in network._flatten_layers()
+    }
+
+
+def _loss_scaled(optimizer):
+    if isinstance(optimizer, LossScaleOptimizer):
+        return optimizer
+    return LossScaleOptimizer(optimizer)
+
+
+def _at_least_float32(tensor):
+    """float16 and bfloat16 as float32: what a loss, a log or a pixel needs."""
+    return tf.cast(tensor, tf.float32) if tensor.dtype.size < 4 else tensor
 
 
 def _unless_empty(gradients, size):

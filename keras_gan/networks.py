@@ -12,6 +12,9 @@ several builders share:
         dropped out in training.
     seed: int or None, of initial weights, noise and dropout masks.
 
+The layers that make samples and logits compute in float32 under every dtype policy
+(`keras.mixed_precision.set_dtype_policy`).
+
 By default noise enters the generator at the bottom layer only, as in the paper's
 experiments, though "our theoretical framework permits the use of dropout and other
 noise at intermediate layers of the generator".
@@ -84,6 +87,7 @@ def paper_mlp(
         activation="sigmoid",
         kernel_initializer=output_initializer,
         kernel_constraint=constraint,
+        dtype="float32",
     )
     disturbance = _disturbance(draw, generator_noise, generator_dropout)
     generator = _generator(latent_dim, hidden, disturbance, output, image_shape)
@@ -138,7 +142,9 @@ def paper_cifar_mlp(
     """
     draw = _Draw(seed)
     hidden = [_dense(draw, 8000, "relu"), _dense(draw, 8000, "sigmoid")]
-    output = layers.Dense(math.prod(image_shape), kernel_initializer=draw.uniform(0.5))
+    output = layers.Dense(
+        math.prod(image_shape), kernel_initializer=draw.uniform(0.5), dtype="float32"
+    )
     disturbance = _disturbance(draw, generator_noise, generator_dropout)
     generator = _generator(latent_dim, hidden, disturbance, output, image_shape)
     return generator, _maxout_discriminator(draw, image_shape, 1600)
@@ -178,15 +184,16 @@ def paper_cifar_conv(
     hidden = [_dense(draw, 8000, "relu"), _dense(draw, 8000, "sigmoid")]
     output = keras.Sequential(
         [
-            layers.Reshape((10, 10, 80)),
+            layers.Reshape((10, 10, 80), dtype="float32"),
             layers.Conv2DTranspose(
                 3,
                 kernel_size=5,
                 strides=3,
                 use_bias=False,
                 kernel_initializer=draw.uniform(0.05),
+                dtype="float32",
             ),
-            UntiedBias(),
+            UntiedBias(dtype="float32"),
         ],
         name="deconvolution",
     )
@@ -238,7 +245,10 @@ def digits_mlp(
         for units in (256, 512)
     ]
     output = layers.Dense(
-        math.prod(image_shape), activation="sigmoid", kernel_initializer=draw.glorot()
+        math.prod(image_shape),
+        activation="sigmoid",
+        kernel_initializer=draw.glorot(),
+        dtype="float32",
     )
     disturbance = _disturbance(draw, generator_noise, generator_dropout)
     generator = _generator(latent_dim, hidden, disturbance, output, image_shape)
@@ -268,13 +278,16 @@ def toy_mlp(sample_shape, latent_dim=2, seed=None):
             for _ in range(2)
         ]
 
-    output = layers.Dense(math.prod(sample_shape), kernel_initializer=draw.glorot())
+    output = layers.Dense(
+        math.prod(sample_shape), kernel_initializer=draw.glorot(), dtype="float32"
+    )
     generator = _generator(latent_dim, hidden(), lambda: [], output, sample_shape)
     samples = keras.Input(sample_shape, name="samples")
     x = layers.Flatten()(samples)
-    for layer in [*hidden(), layers.Dense(1, kernel_initializer=draw.glorot())]:
+    for layer in hidden():
         x = layer(x)
-    return generator, keras.Model(samples, x, name="discriminator")
+    logits = layers.Dense(1, kernel_initializer=draw.glorot(), dtype="float32")(x)
+    return generator, keras.Model(samples, logits, name="discriminator")
 
 
 class _Draw:
@@ -341,7 +354,7 @@ def _generator(latent_dim, hidden, disturbance, output, image_shape):
         x = layer(x)
         for disturbing in disturbance():
             x = disturbing(x)
-    x = layers.Reshape(image_shape, name="samples")(output(x))
+    x = layers.Reshape(image_shape, name="samples", dtype="float32")(output(x))
     return keras.Model(latents, x, name="generator")
 
 
@@ -374,6 +387,7 @@ def _logit(draw, x, constraint=None, initializer=None):
         kernel_initializer=initializer(),
         kernel_constraint=constraint,
         name="logits",
+        dtype="float32",
     )(x)
 
 

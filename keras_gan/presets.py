@@ -43,6 +43,12 @@ class Preset:
         evaluation_epochs: int, epochs between evaluations; 0 makes none.
         keep_best: str, the score of `evaluation.ValidationScores` that the best model
             is kept by, such as "validation_log_likelihood"; "" keeps none.
+        mixed_precision: "float32", "mixed_bfloat16", "mixed_float16" (the Keras policy
+            of the networks), or "auto": float32 without a GPU, see
+            `training.dtype_policy`.
+        jit_compile: "true", "false", or "auto": XLA where there is a GPU and one
+            replica.
+        distribute: "none", "mirrored" or "multi_worker", see `distribution.strategy`.
     """
 
     name: str
@@ -75,6 +81,9 @@ class Preset:
     sample_epochs: int = 1
     evaluation_epochs: int = 0
     keep_best: str = ""
+    mixed_precision: str = "auto"
+    jit_compile: str = "auto"
+    distribute: str = "none"
 
 
 _RECIPE = {"learning_rate_divisor": 1.000004, "min_learning_rate": 1e-6}

@@ -270,7 +270,7 @@ def export_run(model, base=None, version=None, verify=False):
             "git_commit": config.get("git_commit"),
             "training_versions": config.get("versions"),
         }
-    scores = _scores_of(workdir, int(gan.generator_optimizer.iterations))
+    scores = _scores_of(workdir, gan.generator_steps)
     if scores:
         card["scores"] = scores
     check = verify_export if verify else None

@@ -133,7 +133,7 @@ def _evaluate(model, num_samples, data_dir, seed, features, dataset, output, kno
         )
     report = {
         "model": str(model),
-        "step": None if gan is None else int(gan.generator_optimizer.iterations),
+        "step": None if gan is None else gan.generator_steps,
         "protocol": {},
         "protocol_hash": "",
         "rows": {},

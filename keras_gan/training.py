@@ -1,11 +1,13 @@
 """From a preset to a run: the only place that composes the rest."""
 
+import contextlib
 import dataclasses
 import datetime
 import difflib
 import functools
 import importlib.metadata
 import inspect
+import io
 import json
 import math
 import os
@@ -17,6 +19,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -25,6 +28,7 @@ import tensorflow as tf
 from keras_gan import (
     callbacks,
     datasets,
+    distribution,
     evaluation,
     figures,
     files,
@@ -50,6 +54,8 @@ NETWORKS = {
     "toy_mlp": networks.toy_mlp,
 }
 LATENT_PRIORS = {"uniform": priors.Uniform, "normal": priors.Normal}
+DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+_JIT_COMPILE = {"auto": "auto", "true": True, "false": False}
 
 # What the fields of a preset may be: a test and its words.
 _AT_LEAST_ONE = (lambda value: value >= 1, "at least 1")
@@ -69,6 +75,9 @@ _LIMITS = {
     "latent_prior": _one_of(LATENT_PRIORS),
     "loss": _one_of(losses.names()),
     "optimizer": _one_of(("adam", "sgd")),
+    "mixed_precision": _one_of(("auto", *DTYPE_POLICIES)),
+    "jit_compile": _one_of(_JIT_COMPILE),
+    "distribute": _one_of(distribution.NAMES),
     "epochs": _SIZE,
     "batch_size": _SIZE,
     "discriminator_steps": _SIZE,
@@ -193,6 +202,37 @@ def splits(preset, data_dir):
     return data, valid, test
 
 
+def dtype_policy(mixed_precision):
+    """The Keras policy of a preset's networks, one of `DTYPE_POLICIES`.
+
+    "auto" is float32 without a GPU. On GPUs it is what all of them multiply fast:
+    mixed_bfloat16 from compute capability 8.0 on (it has float32's range, and needs no
+    loss scale), mixed_float16 from 7.0 on, else float32.
+    """
+    if mixed_precision != "auto":
+        return mixed_precision
+    capabilities = [
+        tf.config.experimental.get_device_details(gpu).get("compute_capability")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    # Of what is no NVIDIA GPU, nothing is known.
+    least = min((capability or (0, 0) for capability in capabilities), default=(0, 0))
+    if least >= (8, 0):
+        return "mixed_bfloat16"
+    return "mixed_float16" if least >= (7, 0) else "float32"
+
+
+@contextlib.contextmanager
+def _global_policy(policy):
+    """Layers that are made here have the policy."""
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)
+
+
 def build(preset, data):
     """The compiled `GAN` of a preset, as it is before its first step.
 
@@ -219,7 +259,8 @@ def build(preset, data):
     if "pretrained_generator" in parameters:
         options["pretrained_generator"] = runs.load_gan(preset.pretrained).generator
     shape = "sample_shape" if "sample_shape" in parameters else "image_shape"
-    generator, discriminator = builder(**{shape: data.image_shape}, **options)
+    with _global_policy(dtype_policy(preset.mixed_precision)):
+        generator, discriminator = builder(**{shape: data.image_shape}, **options)
     gan = GAN(
         generator,
         discriminator,
@@ -239,6 +280,7 @@ def build(preset, data):
         loss=preset.loss,
         discriminator_steps=k,
         ema_decay=preset.ema_decay or None,
+        jit_compile=_JIT_COMPILE[preset.jit_compile],
     )
     return gan
 
@@ -273,6 +315,9 @@ def train(preset, workdir=None, data_dir=None, overwrite=False):
     `samples/epoch_*.png` from fixed latents, `reals.png`, and `gan.keras`, which is
     replaced as a whole at each epoch's end and on Ctrl-C.
 
+    With `preset.distribute` on several replicas; of several workers the first alone
+    writes.
+
     Args:
         preset: `Preset`.
         workdir: str or path-like; `runs/<preset.name>` by default.
@@ -293,13 +338,29 @@ def train(preset, workdir=None, data_dir=None, overwrite=False):
         # The run's config.json must mean the same from any folder.
         pretrained = str(pathlib.Path(preset.pretrained).resolve())
         preset = dataclasses.replace(preset, pretrained=pretrained)
+    # First of all: it must find the devices as they are.
+    strategy = distribution.strategy(preset.distribute)
+    if distribution.is_chief(strategy):
+        return _train(preset, workdir, data_dir, overwrite, strategy)
+    # A worker does all that the chief does, who would wait in vain where a step of it
+    # needs every worker, keeps nothing, and tells nobody where it is.
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        _train(preset, pathlib.Path(scratch), data_dir, overwrite, strategy)
+    return workdir
+
+
+def _train(preset, workdir, data_dir, overwrite, strategy):
     _check_workdir(workdir, overwrite)
     data = load_data(preset, data_dir)
-    gan = build(preset, data)
+    with strategy.scope():
+        gan = build(preset, data)
     batches = data.batches(
         preset.discriminator_steps * preset.batch_size, seed=preset.seed
     )
-    summary_writer = _start_run(workdir, preset, data, data_dir)
+    summary_writer = _start_run(workdir, preset, data, data_dir, gan)
     save_model = callbacks.SaveModel(workdir / runs.MODEL)
     save_model.set_model(gan)
     print(
@@ -332,7 +393,7 @@ def train(preset, workdir=None, data_dir=None, overwrite=False):
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         save_model.save()
         signal.signal(signal.SIGINT, handler)
-        print(f"\nStopped at step {int(gan.generator_optimizer.iterations)}.")
+        print(f"\nStopped at step {gan.generator_steps}.")
         _print_ending(workdir)
         raise
     finally:
@@ -414,7 +475,7 @@ def _check_workdir(workdir, overwrite):
         )
 
 
-def _start_run(workdir, preset, data, data_dir):
+def _start_run(workdir, preset, data, data_dir, gan):
     """Clears and describes the run's directory; returns its summary writer."""
     workdir.mkdir(parents=True, exist_ok=True)
     for path in (workdir / name for name in runs.CONTENTS):
@@ -434,6 +495,12 @@ def _start_run(workdir, preset, data, data_dir):
             "examples": len(data),
             "image_shape": data.image_shape,
             "value_range": data.value_range,
+        },
+        # What "auto" came to.
+        "execution": {
+            "dtype_policy": dtype_policy(preset.mixed_precision),
+            "jit_compile": bool(gan.jit_compile),
+            "replicas": gan.distribute_strategy.num_replicas_in_sync,
         },
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **environment(),
@@ -479,7 +546,7 @@ def _git_commit():
 
 
 def dry_run(preset, data_dir=None, steps=10):
-    """What a training would take: a few steps on real data, nothing written.
+    """What a training on one device would take: a few steps, nothing written.
 
     Args:
         preset, data_dir: as for `train`.

@@ -30,7 +30,19 @@ flags.DEFINE_integer("seed", None, "Seed of everything random.")
 flags.DEFINE_integer("epochs", None, "Passes over the data.")
 flags.DEFINE_integer("batch_size", None, "m, examples in a minibatch.")
 flags.DEFINE_integer("discriminator_steps", None, "k, minibatches for each step of G.")
-FIELDS = ("dataset", "loss", "seed", "epochs", "batch_size", "discriminator_steps")
+flags.DEFINE_string(
+    "mixed_precision",
+    None,
+    "auto, float32, mixed_bfloat16 or mixed_float16; auto: 16 bits on a GPU.",
+)
+flags.DEFINE_string("jit_compile", None, "XLA: auto, true or false; auto: on a GPU.")
+flags.DEFINE_string(
+    "distribute", None, "Devices: none (one), mirrored or multi_worker (TF_CONFIG)."
+)
+FIELDS = (
+    "dataset", "loss", "seed", "epochs", "batch_size", "discriminator_steps",
+    "mixed_precision", "jit_compile", "distribute",
+)  # fmt: skip
 
 
 def main():

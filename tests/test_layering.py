@@ -9,6 +9,7 @@ PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "keras_gan"
 FLOORS = (
     {
         "version",
+        "distribution",
         "files",
         "losses",
         "layers",

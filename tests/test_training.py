@@ -11,11 +11,15 @@ import time
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import keras_gan
 from keras_gan import evaluation, runs, scoring, training
 from keras_gan.presets import PRESETS
+
+# Presets of small networks beside ring8.
+SMALL = ("digits", "gaussian1d", "grid25")
 
 
 def small(name="digits", **settings):
@@ -70,6 +74,8 @@ def test_the_papers_recipes():
         ({"generator_learning_rate": "nan"}, "generator_learning_rate.*above 0"),
         ({"discriminator_steps": "0"}, "discriminator_steps to be int, from 1"),
         ({"loss": "hinge"}, "loss to be str, one of minimax, non_saturating"),
+        ({"mixed_precision": "half"}, "mixed_precision to be str, one of auto, float"),
+        ({"jit_compile": "yes"}, "jit_compile to be str, one of auto, false, true"),
         ({"networks": "resnet"}, "networks to be str, one of .*paper_cifar_conv"),
         ({"contrast_normalization": "maybe"}, "contrast_normalization to be bool"),
         ({"beta_1": "1"}, r"beta_1 to be float, in \[0, 1\)"),
@@ -137,6 +143,51 @@ def test_options_that_a_builder_lacks_are_refused():
     preset = small("ring8", generator_noise=0.5)
     with pytest.raises(ValueError, match="generator_noise=0: toy_mlp has no such"):
         training.build(preset, training.load_data(preset))
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "policy"),
+    [
+        ([], "float32"),
+        ([(9, 0)], "mixed_bfloat16"),
+        ([(8, 0), (8, 6)], "mixed_bfloat16"),
+        ([(9, 0), (7, 5)], "mixed_float16"),
+        ([(6, 1)], "float32"),
+        ([None], "float32"),  # TensorFlow knows it of NVIDIA's alone
+    ],
+)
+def test_auto_takes_what_every_gpu_multiplies_fast(capabilities, policy, monkeypatch):
+    monkeypatch.setattr(
+        tf.config, "list_physical_devices", lambda kind: list(range(len(capabilities)))
+    )
+    monkeypatch.setattr(
+        tf.config.experimental,
+        "get_device_details",
+        lambda gpu: (
+            {} if capabilities[gpu] is None
+            else {"compute_capability": capabilities[gpu]}
+        ),
+    )  # fmt: skip
+    assert training.dtype_policy("auto") == policy
+    assert training.dtype_policy("mixed_float16") == "mixed_float16"
+
+
+@pytest.mark.parametrize(
+    "name", ["ring8", *(pytest.param(n, marks=pytest.mark.slow) for n in SMALL)]
+)
+def test_small_presets_step_in_float16_under_xla(name):
+    preset = small(name, mixed_precision="mixed_float16", jit_compile="true")
+    data = training.load_data(preset)
+    gan = training.build(preset, data)
+    assert gan.jit_compile is True
+    assert keras.mixed_precision.dtype_policy().name == "float32"
+    for network in (gan.generator, gan.discriminator):
+        assert network.compute_dtype == "float16"
+    logs = gan.train_on_batch(data.examples(slice(0, 8)), return_dict=True)
+    assert np.isfinite(list(logs.values())).all()
+    plain = training.build(small(name), data)  # auto, without a GPU
+    if not tf.config.list_physical_devices("GPU"):
+        assert plain.generator.compute_dtype == "float32" and not plain.jit_compile
 
 
 # === A run ===
@@ -259,6 +310,26 @@ def test_the_settings_of_a_preset_reach_the_run(tmp_path):
     )
     with Image.open(workdir / "samples" / "epoch_00001.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture), expected[:, :, 0])
+
+
+def test_a_run_in_float16_can_be_loaded_scored_and_exported(tmp_path):
+    preset = small(mixed_precision="mixed_float16", ema_decay=0.9)
+    workdir = training.train(preset, tmp_path / "run")
+    assert runs.load_config(workdir)["execution"] == {
+        "dtype_policy": "mixed_float16",
+        "jit_compile": False,
+    }
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    line = json.loads(lines[-1])
+    gan = runs.load_gan(workdir)
+    optimizer = gan.generator_optimizer
+    assert isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer)
+    skipped = sum(json.loads(line)["generator_skipped_steps"] for line in lines)
+    assert int(optimizer.iterations) == line["step"] == 2 * 11 - skipped
+    exported = keras_gan.export.ExportedGenerator(runs.export_run(workdir, verify=True))
+    np.testing.assert_allclose(
+        exported.generate(4, seed=1), gan.generate(4, seed=1), atol=0.01
+    )
 
 
 def test_files_of_another_kind_are_not_removed_unasked(tmp_path):

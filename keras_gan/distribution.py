@@ -1,0 +1,63 @@
+"""Strategies to train on several devices, by name."""
+
+import json
+import os
+
+import tensorflow as tf
+
+NAMES = ("none", "mirrored", "multi_worker")
+
+
+def strategy(name):
+    """The `tf.distribute` strategy of a name, for `with strategy.scope()`.
+
+    Make it before anything else touches a device.
+
+    Args:
+        name: "none" (TensorFlow's default, one replica), "mirrored" (a replica on each
+            GPU of this machine; without any, on each logical CPU), or "multi_worker"
+            (those of several machines, which TF_CONFIG names; each runs this).
+
+    Raises:
+        ValueError: another name; "multi_worker" without a TF_CONFIG that names a
+            cluster of workers and this one's place in it.
+    """
+    if name == "none":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy()
+    if name != "multi_worker":
+        raise ValueError(
+            f"Expected a strategy among {', '.join(NAMES)}. Received: {name!r}"
+        )
+    _check_cluster(os.environ.get("TF_CONFIG", ""))
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def is_chief(strategy):
+    """Whether this process is the one that writes files: the first of all workers."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    if "chief" in resolver.cluster_spec().jobs:
+        return resolver.task_type == "chief"
+    return resolver.task_type == "worker" and resolver.task_id == 0
+
+
+def _check_cluster(config):
+    """What TensorFlow would wait for, or fail on with a traceback."""
+    try:
+        config = json.loads(config)
+        workers = config["cluster"]
+        addresses = workers[config["task"]["type"]]
+        fits = set(workers) <= {"chief", "worker"} and (
+            0 <= config["task"]["index"] < len(addresses)
+        )
+    except (ValueError, KeyError, TypeError):
+        fits = False
+    if not fits:
+        raise ValueError(
+            'Expected the environment variable TF_CONFIG={"cluster": {"worker": '
+            '["host:port", ...]}, "task": {"type": "worker", "index": 0}}, each worker '
+            f"with its own index. Received: {config or 'none'}"
+        )
