@@ -557,7 +557,12 @@ class GAN(keras.Model):
             share *= tf.cast(size, loss.dtype) / tf.maximum(total, 1.0)
         # The gradient of the scaled loss, without a second tape for the scale.
         scale = optimizer.scale_loss(share)
-        gradients = _unless_empty(tape.gradient(loss, weights, scale), size)
+        gradients = tape.gradient(loss, weights, scale)
+        # With k = 1 on one device no minibatch is empty, nor is the generator's for any
+        # k: the choice, for which all gradients have to wait, is left out.
+        several = player == "discriminator" and self.discriminator_steps > 1
+        if several or self._strategy.num_replicas_in_sync > 1:
+            gradients = _unless_empty(gradients, size)
         if player not in self._skipped_steps:
             optimizer.apply(gradients, weights)
             return size
