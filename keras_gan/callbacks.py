@@ -289,6 +289,15 @@ class SaveModel(keras.callbacks.Callback):
         self._pending = False
 
 
+def check_intervals(every_minutes, every_steps):
+    """Raises ValueError unless `Checkpoints` takes these."""
+    if not (every_minutes >= 0 and every_steps >= 0):  # NaN is neither
+        raise ValueError(
+            "Expected intervals between checkpoints of at least 0 minutes and 0 steps. "
+            f"Received: {every_minutes} minutes and {every_steps} steps"
+        )
+
+
 class Checkpoints(keras.callbacks.Callback):
     """Writes checkpoints as a training goes, from which it can go on exactly.
 
@@ -323,11 +332,7 @@ class Checkpoints(keras.callbacks.Callback):
         summary_writer=None,
     ):
         super().__init__()
-        if not (every_minutes >= 0 and every_steps >= 0):
-            raise ValueError(
-                "Expected intervals of checkpoints of at least 0. Received: "
-                f"every_minutes={every_minutes}, every_steps={every_steps}"
-            )
+        check_intervals(every_minutes, every_steps)
         self.writer = writer
         self.about = about
         self.every_minutes = every_minutes

@@ -131,7 +131,7 @@ def load_metrics(workdir):
 
 
 def rewind(workdir, epochs, steps):
-    """Removes what a run wrote after its first `epochs` epochs, `steps` generator steps.
+    """Removes what a run wrote after `epochs` epochs and `steps` generator steps.
 
     Lines of metrics and evaluations, pictures of samples, TensorBoard's events, and
     what was only half written when the run was cut off. (`callbacks.FigureOne` cuts the
