@@ -7,6 +7,7 @@ its own.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -69,6 +70,7 @@ class Nursery:
         self._root, self._log = root, log
 
     def __enter__(self):
+        self._errors = open(self._log, "w")
         environment = {**os.environ, "PYTHONPATH": str(self._root)}
         self._process = subprocess.Popen(
             [sys.executable, "-c", _SERVER],
@@ -76,7 +78,7 @@ class Nursery:
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=open(self._log, "w"),
+            stderr=self._errors,
             text=True,
         )
         if self._process.stdout.readline() != "ready\n":
@@ -88,6 +90,7 @@ class Nursery:
         self._process.kill()
         self._process.wait()
         self._process.stdout.close()
+        self._errors.close()
 
     def ask(self, **job):
         self._process.stdin.write(json.dumps(job) + "\n")
@@ -109,7 +112,7 @@ def wait_until(condition, child, seconds=300):
     """Polls until `condition()` holds; raises where the child prints an error first."""
     end = time.monotonic() + seconds
     while not condition():
-        if "error:" in child.text() or "Traceback" in child.text():
+        if re.search("^(error:|Traceback)", child.text(), re.MULTILINE):
             raise RuntimeError(child.text())
         if time.monotonic() > end:
             raise TimeoutError(child.text())
