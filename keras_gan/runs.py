@@ -153,6 +153,9 @@ def rewind(workdir, epochs, steps):
         if number.isdecimal() and int(number) > epochs:
             path.unlink()
     for path in (workdir / EVENTS).glob("*.tfevents.*"):
+        if not steps:  # what is drawn of the start will be drawn again
+            path.unlink()
+            continue
         records, whole = _records(path)
         kept = [
             record
