@@ -3,9 +3,11 @@
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
+import textwrap
 import threading
 import time
 
@@ -204,6 +206,13 @@ KINDS = {
         "discriminator_optimizer": keras.optimizers.Adam(0.01, beta_1=0.5),
         "ema_decay": 0.9,
     },
+    # Scales that double every three steps: the raw gradients stand for scaled ones.
+    "loss scales": lambda: {
+        f"{network}_optimizer": keras.optimizers.LossScaleOptimizer(
+            keras.optimizers.SGD(4.0), initial_scale=2.0, dynamic_growth_steps=3
+        )
+        for network in ("generator", "discriminator")
+    },
     "three steps at once": lambda: {
         "generator_optimizer": sgd(), "discriminator_optimizer": sgd(),
         "steps_per_execution": 3,
@@ -345,6 +354,25 @@ def test_a_training_that_a_callback_ends_in_its_first_epoch_ends_once():
     start = checkpoint.snapshot(gan, 2)
     checkpoint.fit(gan, line_data(), start=start, callbacks=[diary], **options)
     assert diary.calls == ["begin", "end"] and list(diary.epochs) == [0]
+
+
+def test_the_guides_example_goes_on(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    guide = (root / "docs" / "guide.md").read_text()
+    (code,) = re.findall(
+        r"(    from keras_gan import callbacks, c.+?\n)\n\(", guide, re.S
+    )
+    names = {"gan": helpers.tiny_gan(dropout=0.3), "data": line_data(401)}
+    for epochs, start in ((3, None), (5, 9), (5, 15)):
+        exec(textwrap.dedent(code).replace("epochs=50", f"epochs={epochs}"), names)
+        found = names["start"]
+        assert (found.step if found else None) == start
+    assert checkpoint.newest("checkpoints").step == 15
+    whole = helpers.tiny_gan(dropout=0.3)
+    checkpoint.fit(whole, line_data(401), 200, seed=0, epochs=5, verbose=0)
+    assert_same_state(
+        checkpoint.snapshot(whole, 15).values, checkpoint.newest("checkpoints").values
+    )
 
 
 def test_another_model_is_refused_and_left_alone():
@@ -671,10 +699,36 @@ def test_what_can_not_be_gone_on_with_is_named(sgd_runs, tmp_path, capsys):
     )
     refused("Received: optimizer='adam'", optimizer="adam")
     refused("which holds config.json.*--resume=auto goes on with", resume="never")
+    # Gone on with as it is, it stays as it is.
+    preset = training.get_preset("digits", {**settings, "epochs": 10})
+    training.train(preset, run, resume="auto")
+    assert_same_runs(sgd_runs[0], run)
+    assert runs.load_config(run)["resumed"][0]["step"] == 60
     for path in checkpoint.paths(run / "checkpoints"):
         os.truncate(path, 1000)
     refused("which holds config.json.*no whole checkpoint to go on from.*--overwrite")
     assert capsys.readouterr().err.count("warning: Expected a whole checkpoint") == 2
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_again(tmp_path):
+    preset = training.get_preset("digits")
+
+    def start(resume, overwrite=False):
+        return training._find_start(tmp_path, preset, resume, overwrite)
+
+    (tmp_path / "samples").mkdir()
+    for resume in ("auto", "never"):  # no run that is known to be one
+        with pytest.raises(ValueError, match="holds samples; choose another|no whole"):
+            start(resume)
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "checkpoints").mkdir()
+    assert start("auto") is None
+    with pytest.raises(ValueError, match="holds config.json, samples, checkpoints;"):
+        start("never")
+    (tmp_path / "metrics.jsonl").write_text("")  # it has trained: worth keeping
+    with pytest.raises(ValueError, match="metrics.jsonl.*no whole checkpoint to go on"):
+        start("auto")
+    assert start("auto", overwrite=True) is start("never", overwrite=True) is None
 
 
 def test_other_data_under_the_same_name_are_refused(sgd_runs):
