@@ -283,8 +283,14 @@ class SaveModel(keras.callbacks.Callback):
 
     def save(self):
         _check_weights(self.model)
-        with files.replacing(self.path) as temporary:
-            self.model.save(temporary)
+        try:
+            with files.replacing(self.path) as temporary:
+                self.model.save(temporary)
+        except OSError as error:
+            raise OSError(
+                f"Expected room and the right to save the model in {self.path}. "
+                f"Received: {error.strerror or error}"
+            ) from error
         self._saved = time.monotonic()
         self._pending = False
 

@@ -1,6 +1,7 @@
 """Callbacks in a real `fit`."""
 
 import json
+import resource
 import shutil
 
 import keras
@@ -111,6 +112,24 @@ def test_spoilt_weights_never_replace_good_ones(tmp_path):
     with pytest.raises(callbacks.TrainingDiverged, match="the weights .*kernel"):
         save_model.save()
     assert (tmp_path / "gan.keras").read_bytes() == good
+
+
+def test_a_model_that_cannot_be_saved_is_named(tmp_path):
+    save_model = callbacks.SaveModel(tmp_path / "gan.keras")
+    save_model.set_model(helpers.tiny_gan())
+    save_model.save()
+    good = (tmp_path / "gan.keras").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(
+            OSError, match=r"in .*gan\.keras\. Received: File too large"
+        ):
+            save_model.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "gan.keras").read_bytes() == good
+    assert [path.name for path in tmp_path.iterdir()] == ["gan.keras"]
 
 
 def test_the_model_is_saved_no_more_often_than_asked(tmp_path, monkeypatch):
