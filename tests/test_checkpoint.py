@@ -295,6 +295,26 @@ def test_n_and_m_steps_are_n_plus_m_steps(kind, tmp_path):
     assert 0 < len(traces) <= traced + (together == 3)
 
 
+def test_the_end_of_an_epoch_is_saved_after_what_the_callbacks_do_there(tmp_path):
+    """A kill before they are done must go back to before the epoch's end."""
+    writer, seen = checkpoint.Writer(tmp_path, keep=9), []
+
+    def note(*_, **__):
+        writer.wait()
+        seen.append([checkpoint.read(p).step for p in checkpoint.paths(tmp_path)][0])
+
+    before = keras.callbacks.LambdaCallback(
+        on_train_batch_end=note, on_epoch_end=note, on_train_end=note
+    )
+    watch = [before, callbacks.Checkpoints(writer, every_steps=1)]
+    checkpoint.fit(
+        helpers.tiny_gan(), line_data(), 12, 0, epochs=2, callbacks=watch, verbose=0
+    )
+    # Two steps and the end of each epoch, then that of all.
+    assert seen == [0, 1, 1, 2, 3, 3, 3]
+    assert checkpoint.newest(tmp_path).step == 4
+
+
 def test_every_part_of_the_state_matters(tmp_path):
     """A variable that is left out of the restoring shows: the test above can fail."""
     gan = helpers.tiny_gan(dropout=0.3, **KINDS["adam with averages"]())
@@ -304,6 +324,16 @@ def test_every_part_of_the_state_matters(tmp_path):
     checkpoint.fit(gan, line_data(), epochs=2, start=middle, **options)
     final = checkpoint.snapshot(gan, 8)
     listed = checkpoint.variables(gan)
+    parts = [
+        *gan.generator.variables, *gan.discriminator.variables,
+        *gan.averaged_generator.variables, gan._average_steps,
+        gan._training_seeds.state, gan._sampling_seeds.state,
+        *gan.generator_optimizer.variables, *gan.discriminator_optimizer.variables,
+        *(variable for metric in gan.metrics for variable in metric.variables),
+    ]  # fmt: skip
+    assert len(listed) == len({id(v) for v in listed}) == len({id(v) for v in parts})
+    assert {id(v) for v in listed} == {id(v) for v in parts}
+    assert sum(v.name == "seed_generator_state" for v in listed) == 3
     logs = {id(v) for metric in gan.metrics for v in metric.variables}
     sampling = {id(gan._sampling_seeds.state)}
     unused = {
