@@ -2,14 +2,15 @@
 
     python benchmarks/resume.py --kills=20 --output=resume.json
 
-One training of `scripts/train.py` runs undisturbed; another is killed by SIGKILL after
-a random number of seconds, started again with --resume=auto, killed again, and so on,
-and then left alone. The table has a line for each kill: where the training stood by its
-metrics, where it went on, and so how many steps were lost. The end compares the final
+One training of `scripts/train.py` runs undisturbed; another is killed by SIGKILL a
+random time after a random checkpoint, started again with --resume=auto, killed again,
+and so on, and then left alone. The table has a line for each kill: where the training
+went on from before it, and the newest checkpoint after it. The end compares the final
 states, variable by variable, and the logs of all epochs.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -37,12 +38,13 @@ def main():
         if code != 0:
             sys.exit(f"error: Expected a training that ends. Received:\n{text}")
         seconds = time.perf_counter() - begun
+        steps = checkpoint.newest(whole / "checkpoints").step
         rows = []
         print(
             f"{'kill':>4}{'after s':>10}{'newest checkpoint':>19}{'went on from':>14}"
         )
         while len(rows) < arguments.kills:
-            row = killed(broken, arguments, rng, checkpoint)
+            row = killed(broken, arguments, steps, rng, checkpoint)
             rows.append(row)
             went_on = "start" if row["went_on_from"] is None else row["went_on_from"]
             print(
@@ -90,10 +92,10 @@ def parsed_arguments():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--epochs", type=int, default=400)
-    parser.add_argument("--checkpoint_steps", type=int, default=25)
+    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--checkpoint_steps", type=int, default=8)
     parser.add_argument(
-        "--longest", type=float, default=8.0, help="seconds of training before a kill"
+        "--longest", type=float, default=0.5, help="seconds from a checkpoint to a kill"
     )
     parser.add_argument(
         "--set", action="append", default=[], help="field=value of the digits preset"
@@ -130,17 +132,23 @@ def train(workdir, arguments):
     return output.read_text(), code
 
 
-def killed(workdir, arguments, rng, checkpoint):
-    """The line of one kill, a random time after the training itself has begun."""
+def killed(workdir, arguments, steps, rng, checkpoint):
+    """The line of one kill, three quarters of `steps` in all further on the average."""
+
+    def newest():
+        found = checkpoint.paths(workdir / "checkpoints")
+        return int(found[0].stem.removeprefix("step_")) if found else -1
+
+    target = max(newest(), 0) + rng.randrange(1 + 3 * steps // (2 * arguments.kills))
+    after = rng.uniform(0.0, arguments.longest)
     process, output = start(workdir, arguments)
     try:
-        while process.poll() is None and "Training " not in output.read_text():
+        while process.poll() is None and (
+            "Training " not in output.read_text() or newest() < target
+        ):
             time.sleep(0.01)
-        after = rng.uniform(0.0, arguments.longest)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=after)
-        except subprocess.TimeoutExpired:
-            pass
     finally:
         process.kill()
         code = process.wait()
@@ -148,11 +156,10 @@ def killed(workdir, arguments, rng, checkpoint):
     if code not in (0, -9):
         sys.exit(f"error: Expected a training that is killed. Received:\n{text}")
     match = re.search(r"Going on after step (\d+)", text)
-    found = checkpoint.paths(workdir / "checkpoints")
     return {
         "after_seconds": after,
         "went_on_from": int(match[1]) if match else None,
-        "newest_checkpoint": int(found[0].stem.split("_")[1]) if found else -1,
+        "newest_checkpoint": newest(),
         "ended": code == 0,
     }
 

@@ -178,7 +178,7 @@ def test_resume_compares_what_the_trainings_left(
 def test_resume_kills_and_finds_no_difference(root, monkeypatch, capsys, tmp_path):
     output = tmp_path / "resume.json"
     run(
-        root, monkeypatch, "resume", "--kills=2", "--epochs=60", "--longest=2",
+        root, monkeypatch, "resume", "--kills=2", "--epochs=60", "--longest=0.2",
         "--checkpoint_steps=7", f"--output={output}",
     )  # fmt: skip
     report = json.loads(output.read_text())
