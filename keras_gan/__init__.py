@@ -2,6 +2,7 @@
 
 # All of it, eagerly: `keras.saving.load_model` finds a class only if it is imported.
 from keras_gan import callbacks as callbacks
+from keras_gan import checkpoint as checkpoint
 from keras_gan import datasets as datasets
 from keras_gan import drawing as drawing
 from keras_gan import evaluation as evaluation

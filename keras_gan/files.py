@@ -1,6 +1,8 @@
 """Writing so that a reader, or a crash, never meets half a file."""
 
 import contextlib
+import errno
+import fcntl
 import os
 import pathlib
 
@@ -59,3 +61,57 @@ def check_output(path):
             f"Expected an output that can be written. Received: {path}; choose another "
             "--output"
         )
+
+
+@contextlib.contextmanager
+def locked(path, words="something"):
+    """Holds the lock of the file `path`, which exists as long as it is held.
+
+    One that a killed process has left does not block: the system lets go of a lock when
+    its process ends. File systems without locks get none.
+
+    Args:
+        path: str or path-like, in a folder that exists.
+        words: str, what the lock is for, for the message.
+
+    Raises:
+        ValueError: another process holds it, or this one, elsewhere.
+        OSError: the file cannot be written.
+    """
+    path = pathlib.Path(path)
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 20).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise ValueError(
+                f"Expected {words} that no other process is at work in. Received: "
+                f"{path.parent}, where process {holder or 'another'} is"
+            ) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                os.close(descriptor)
+                raise
+        # Who held it before may have removed it between our two calls.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                break
+        os.close(descriptor)
+    try:
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def clean(directory):
+    """Removes what a killed process has left half-written in `directory`.
+
+    For who knows that no other process writes there, see `locked`.
+    """
+    for path in pathlib.Path(directory).glob(".incoming-*"):
+        path.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import zipfile
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_gan import evaluation, export, figures, files, images
 from keras_gan.datasets.base import CONTRAST_NORMALIZED_RANGE
@@ -24,10 +25,12 @@ EVALUATIONS = "evaluations.jsonl"
 BEST = "best.keras"
 MOMENTS = "moments.npz"
 FIGURES = "figures"
+CHECKPOINTS = "checkpoints"
+LOCK = ".lock"
 # Everything of a run, which a run that takes its place removes.
 CONTENTS = (
     CONFIG, METRICS, MODEL, EVENTS, SAMPLES, REALS, SCORES, BEST_SCORES, EVALUATIONS,
-    BEST, MOMENTS, FIGURES,
+    BEST, MOMENTS, FIGURES, CHECKPOINTS,
 )  # fmt: skip
 
 
@@ -125,6 +128,66 @@ def load_metrics(workdir):
                 f"{number} is damaged"
             ) from error
     return metrics
+
+
+def rewind(workdir, epochs, steps):
+    """Removes what a run wrote after `epochs` epochs and `steps` generator steps.
+
+    Lines of metrics and evaluations, pictures of samples, TensorBoard's events, and
+    what was only half written when the run was cut off. (`callbacks.FigureOne` cuts the
+    moments by itself.) For who holds the run's lock.
+    """
+    workdir = pathlib.Path(workdir)
+    for directory in (workdir, workdir / SAMPLES, workdir / EVENTS):
+        files.clean(directory)
+    for name in (METRICS, EVALUATIONS):
+        path = workdir / name
+        if not path.exists():
+            continue
+        lines = path.read_text(errors="replace").splitlines(keepends=True)
+        kept = [line for line in lines if _epoch_of(line) <= epochs]
+        if kept != lines:
+            files.write(path, "".join(kept))
+    for path in (workdir / SAMPLES).glob("epoch_*.png"):
+        number = path.stem.removeprefix("epoch_")
+        if number.isdecimal() and int(number) > epochs:
+            path.unlink()
+    for path in (workdir / EVENTS).glob("*.tfevents.*"):
+        if not steps:  # what is drawn of the start will be drawn again
+            path.unlink()
+            continue
+        records, whole = _records(path)
+        kept = [
+            record
+            for record in records
+            if tf.compat.v1.Event.FromString(record).step <= steps
+        ]
+        if not whole or len(kept) < len(records):
+            with (
+                files.replacing(path) as temporary,
+                tf.io.TFRecordWriter(str(temporary)) as writer,
+            ):
+                for record in kept:
+                    writer.write(record)
+
+
+def _epoch_of(line):
+    """The epoch of a line of JSON; infinite, where it is damaged."""
+    try:
+        return int(json.loads(line)["epoch"]) if line.endswith("\n") else np.inf
+    except (ValueError, TypeError, KeyError):
+        return np.inf
+
+
+def _records(path):
+    """The records of a file of events up to the first damaged one; if that is all."""
+    records = []
+    try:
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            records.append(record)
+    except tf.errors.DataLossError:
+        return records, False
+    return records, True
 
 
 def load_sample_pictures(workdir, count=3):

@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import difflib
 import functools
+import hashlib
 import importlib.metadata
 import inspect
 import io
@@ -14,19 +15,21 @@ import os
 import pathlib
 import platform
 import resource
+import shlex
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_gan import (
     callbacks,
+    checkpoint,
     datasets,
     distribution,
     evaluation,
@@ -308,12 +311,22 @@ def _optimizer(preset, learning_rate, steps_per_epoch, updates):
     return optimizers.ScheduledSGD(learning_rate, momentum)
 
 
-def train(preset, workdir=None, data_dir=None, overwrite=False):
+def train(
+    preset,
+    workdir=None,
+    data_dir=None,
+    overwrite=False,
+    resume="never",
+    checkpoint_minutes=2.0,
+    checkpoint_steps=0,
+    keep_checkpoints=2,
+):
     """Trains a preset's GAN into a run's directory.
 
     The directory gets `config.json`, `metrics.jsonl`, TensorBoard's `events/`,
-    `samples/epoch_*.png` from fixed latents, `reals.png`, and `gan.keras`, which is
-    replaced as a whole at each epoch's end and on Ctrl-C.
+    `samples/epoch_*.png` from fixed latents, `reals.png`, `gan.keras`, which is
+    replaced as a whole at an epoch's end, at the training's end and on Ctrl-C, and
+    `checkpoints/`, from which a training that was cut off goes on exactly.
 
     With `preset.distribute` on several replicas; of several workers the first alone
     writes.
@@ -323,81 +336,144 @@ def train(preset, workdir=None, data_dir=None, overwrite=False):
         workdir: str or path-like; `runs/<preset.name>` by default.
         data_dir: where `datasets.load` looks.
         overwrite: bool, whether a run that is there already is replaced.
+        resume: "never", or "auto": go on from the newest whole checkpoint in `workdir`,
+            and start where there is none; with `overwrite`, only what cannot be gone on
+            with is replaced.
+        checkpoint_minutes, checkpoint_steps: what lies between two checkpoints at most;
+            0 for no such interval. See `callbacks.Checkpoints`.
+        keep_checkpoints: int >= 1, how many of the newest stay.
 
     Returns:
         The run's directory, a `pathlib.Path`.
 
     Raises:
-        ValueError: data or networks that do not fit, or a run that is there already.
+        ValueError: data or networks that do not fit, a run that is there already, one
+            to go on with that has other settings, or another process at work in it.
         OSError: a directory that cannot be written.
-        KeyboardInterrupt: Ctrl-C, once the model is saved.
+        KeyboardInterrupt: Ctrl-C, once the training is saved.
+        SystemExit: 143, after SIGTERM, once the training is saved.
         callbacks.TrainingDiverged: the training diverged; `gan.keras` is the last good.
     """
+    if resume not in ("never", "auto"):
+        raise ValueError(f"Expected resume 'auto' or 'never'. Received: {resume!r}")
+    callbacks.check_intervals(checkpoint_minutes, checkpoint_steps)
     workdir = pathlib.Path(workdir or pathlib.Path("runs", preset.name))
+    writer = checkpoint.Writer(
+        workdir / runs.CHECKPOINTS,
+        keep_checkpoints,
+        logs=[workdir / runs.METRICS, workdir / runs.EVALUATIONS],
+    )
     if preset.pretrained:
         # The run's config.json must mean the same from any folder.
         pretrained = str(pathlib.Path(preset.pretrained).resolve())
         preset = dataclasses.replace(preset, pretrained=pretrained)
     # First of all: it must find the devices as they are.
     strategy = distribution.strategy(preset.distribute)
+    intervals = checkpoint_minutes, checkpoint_steps
     if distribution.is_chief(strategy):
-        return _train(preset, workdir, data_dir, overwrite, strategy)
+        return _train(
+            preset, workdir, data_dir, strategy, writer, intervals, resume, overwrite
+        )
     # A worker does all that the chief does, who would wait in vain where a step of it
-    # needs every worker, keeps nothing, and tells nobody where it is.
+    # needs every worker, keeps nothing, and tells nobody where it is. It starts where
+    # the chief does, from the same file, which nobody replaces before all have built.
+    start = _checkpoint_of(workdir, preset) if resume == "auto" else None
     with (
         tempfile.TemporaryDirectory() as scratch,
         contextlib.redirect_stdout(io.StringIO()),
     ):
-        _train(preset, pathlib.Path(scratch), data_dir, overwrite, strategy)
+        scratch = pathlib.Path(scratch)
+        data, gan, about = _restored(preset, data_dir, strategy, start, workdir)
+        writer = checkpoint.Writer(scratch / runs.CHECKPOINTS, keep=1)
+        _run(scratch, preset, data, data_dir, gan, start, writer, about, intervals)
     return workdir
 
 
-def _train(preset, workdir, data_dir, overwrite, strategy):
-    _check_workdir(workdir, overwrite)
+def _train(preset, workdir, data_dir, strategy, writer, intervals, resume, overwrite):
+    """`train`, in the process that writes the run."""
+    _check_directory(workdir)
+    with contextlib.ExitStack() as stack:
+        existed = workdir.exists()
+        if existed:
+            stack.enter_context(files.locked(workdir / runs.LOCK, "a run"))
+        start = _find_start(workdir, preset, resume, overwrite)
+        data, gan, about = _restored(preset, data_dir, strategy, start, workdir)
+        if not existed:
+            workdir.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(files.locked(workdir / runs.LOCK, "a run"))
+            _find_start(workdir, preset, "never", overwrite)
+        return _run(
+            workdir, preset, data, data_dir, gan, start, writer, about, intervals
+        )
+
+
+def _restored(preset, data_dir, strategy, start, workdir):
+    """(data, the GAN as it is at the start or in the checkpoint, what both are)."""
     data = load_data(preset, data_dir)
     with strategy.scope():
         gan = build(preset, data)
-    batches = data.batches(
-        preset.discriminator_steps * preset.batch_size, seed=preset.seed
-    )
-    summary_writer = _start_run(workdir, preset, data, data_dir, gan)
-    save_model = callbacks.SaveModel(workdir / runs.MODEL)
+        about = {"preset": dataclasses.asdict(preset), "data": _describe(data)}
+        if start:
+            _check_data(start, about["data"], workdir)
+            checkpoint.restore(gan, start)
+    return data, gan, about
+
+
+def _run(workdir, preset, data, data_dir, gan, start, writer, about, intervals):
+    """The training itself, in a directory that this process alone writes to."""
+    summary_writer = _start_run(workdir, preset, data, data_dir, gan, start)
+    save_model = callbacks.SaveModel(workdir / runs.MODEL, min_seconds=10.0)
     save_model.set_model(gan)
+    watch = [
+        callbacks.NonFiniteGuard(),
+        *_evaluation(preset, data, data_dir, workdir, summary_writer),
+        callbacks.MetricsLog(workdir / runs.METRICS, summary_writer),
+        save_model,
+        callbacks.SampleGrid(
+            workdir / runs.SAMPLES,
+            every=preset.sample_epochs,
+            seed=preset.seed,
+            examples=None if data.value_range else data.some(2000),
+            summary_writer=summary_writer,
+        ),
+        *_figure_1_recorder(gan, data, workdir),
+    ]
     print(
         f"Training {preset.name} on {preset.dataset} ({len(data):,} examples of shape "
         f"{data.image_shape}), epochs: {preset.epochs}, into {workdir}"
     )
-    try:
-        gan.fit(
-            batches,
-            epochs=preset.epochs,
-            shuffle=False,  # the batches are shuffled already
-            verbose=1 if sys.stdout.isatty() else 2,
-            callbacks=[
-                callbacks.NonFiniteGuard(),
-                *_evaluation(preset, data, data_dir, workdir, summary_writer),
-                callbacks.MetricsLog(workdir / runs.METRICS, summary_writer),
-                save_model,
-                callbacks.SampleGrid(
-                    workdir / runs.SAMPLES,
-                    every=preset.sample_epochs,
-                    seed=preset.seed,
-                    examples=None if data.value_range else data.some(2000),
-                    summary_writer=summary_writer,
-                ),
-                *_figure_1_recorder(gan, data, workdir),
-            ],
+    if start:
+        print(f"Going on after step {start.step}, from {start.path}", flush=True)
+    with checkpoint.StopRequest() as request:
+        checkpoints = callbacks.Checkpoints(
+            writer,
+            about,
+            *intervals,
+            start=start,
+            request=request,
+            summary_writer=summary_writer,
         )
-    except KeyboardInterrupt:
-        # A second Ctrl-C must not cut the saving short.
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        save_model.save()
-        signal.signal(signal.SIGINT, handler)
-        print(f"\nStopped at step {gan.generator_steps}.")
-        _print_ending(workdir)
-        raise
-    finally:
-        summary_writer.close()
+        try:
+            checkpoint.fit(
+                gan,
+                data,
+                batch_size=preset.discriminator_steps * preset.batch_size,
+                seed=preset.seed,
+                epochs=preset.epochs,
+                start=start,
+                callbacks=[*watch, checkpoints],
+                verbose=1 if sys.stdout.isatty() else 2,
+            )
+        except (KeyboardInterrupt, SystemExit):
+            request.saving = True  # a second Ctrl-C must not cut it short
+            save_model.save()
+            print(f"\nStopped at step {gan.generator_steps}.")
+            _print_ending(workdir)
+            print(f"To go on: {_command(preset, workdir, data_dir)}", flush=True)
+            raise
+        finally:
+            writer.wait()
+            summary_writer.close()
     _print_ending(workdir)
     return workdir
 
@@ -452,17 +528,122 @@ def _python():
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _check_workdir(workdir, overwrite):
+def _command(preset, workdir, data_dir):
+    """What goes on with a run, as one would type it."""
+    words = [str(_python()), "scripts/train.py", f"--preset={preset.name}"]
+    words += [f"--workdir={workdir}", "--resume=auto"]
+    words += [f"--data_dir={data_dir}"] if data_dir else []
+    for field, value in dataclasses.asdict(preset).items():
+        if value != getattr(PRESETS[preset.name], field):
+            words.append(f"--set={field}={value}")
+    return shlex.join(words)
+
+
+def _find_start(workdir, preset, resume, overwrite):
+    """The checkpoint to go on from, or None where the run is to start.
+
+    Raises:
+        ValueError: what is there can neither be gone on with nor replaced.
+    """
+    if resume == "auto" and (start := _checkpoint_of(workdir, preset)):
+        return start
+    found = [name for name in runs.CONTENTS if (workdir / name).exists()]
+    # Killed before its first checkpoint, which is of the start: nothing is lost.
+    begun = {runs.CONFIG, runs.EVENTS, runs.SAMPLES, runs.REALS, runs.CHECKPOINTS}
+    fresh = (
+        runs.CONFIG in found
+        and set(found) <= begun
+        and not checkpoint.paths(workdir / runs.CHECKPOINTS)
+    )
+    if found and not overwrite and not (fresh and resume == "auto"):
+        hint = (
+            "and no whole checkpoint to go on from"
+            if resume == "auto"
+            else "which --resume=auto goes on with"
+            if checkpoint.paths(workdir / runs.CHECKPOINTS)
+            else ""
+        )
+        raise ValueError(
+            f"Expected a directory without a run. Received: {workdir}, which holds "
+            f"{', '.join(found)}{hint and ', '}{hint}; choose another --workdir, or "
+            "pass --overwrite to replace them"
+        )
+    return None
+
+
+def _checkpoint_of(workdir, preset):
+    """The newest whole checkpoint of a run with the settings of `preset`, or None.
+
+    Raises:
+        ValueError: the run has other settings.
+    """
+    start = checkpoint.newest(workdir / runs.CHECKPOINTS)
+    if start:
+        _check_settings(start, preset, workdir)
+    return start
+
+
+def _check_settings(start, preset, workdir):
+    """Raises unless `preset` is that of the checkpoint, or has more epochs."""
+    settings = dataclasses.asdict(preset)
+    # A field that is newer than the checkpoint had its default then.
+    theirs = {**settings, **_defaults(), **start.about.get("preset", {})}
+    changed = [
+        field
+        for field, value in settings.items()
+        # The source is words about the preset.
+        if theirs[field] != value and field not in ("source", "epochs")
+    ]
+    if settings["epochs"] < theirs["epochs"]:
+        changed.append("epochs")
+    if changed:
+        raise ValueError(
+            "Expected "
+            + ", ".join(f"{field}={theirs[field]!r}" for field in changed)
+            + f", as the run in {workdir} has it (epochs alone may grow). Received: "
+            + ", ".join(f"{field}={settings[field]!r}" for field in changed)
+            + "; choose another --workdir for other settings"
+        )
+
+
+def _defaults():
+    return {
+        field.name: field.default
+        for field in dataclasses.fields(Preset)
+        if field.default is not dataclasses.MISSING
+    }
+
+
+def _describe(data):
+    """What decides whether a run's data are still the same."""
+    some = hashlib.sha256(data.some(1000).tobytes())
+    return {
+        "name": data.name,
+        "split": data.split,
+        "examples": len(data),
+        "image_shape": list(data.image_shape),
+        "value_range": data.value_range and list(data.value_range),
+        "content": some.hexdigest()[:16],
+    }
+
+
+def _check_data(start, data, workdir):
+    theirs = {**data, **start.about.get("data", {})}
+    changed = [field for field in data if data[field] != theirs[field]]
+    if changed:
+        raise ValueError(
+            "Expected the data that the run in "
+            f"{workdir} began with: "
+            + ", ".join(f"{field} {theirs[field]!r}" for field in changed)
+            + ". Received: "
+            + ", ".join(f"{field} {data[field]!r}" for field in changed)
+        )
+
+
+def _check_directory(workdir):
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(
             f"Expected a directory for the run. Received a file: {workdir}"
-        )
-    found = [name for name in runs.CONTENTS if (workdir / name).exists()]
-    if found and not overwrite:
-        raise ValueError(
-            f"Expected a directory without a run. Received: {workdir}, which holds "
-            f"{', '.join(found)}; choose another --workdir, or pass --overwrite to "
-            "replace them"
         )
     # The nearest folder that exists decides, before minutes of loading data.
     nearest = next(
@@ -475,17 +656,28 @@ def _check_workdir(workdir, overwrite):
         )
 
 
-def _start_run(workdir, preset, data, data_dir, gan):
-    """Clears and describes the run's directory; returns its summary writer."""
-    workdir.mkdir(parents=True, exist_ok=True)
-    for path in (workdir / name for name in runs.CONTENTS):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    reals = data.some(100 if data.value_range else 2000)
-    picture = figures.sample_picture(reals, data.value_range, label="data")
-    files.write(workdir / runs.REALS, images.encode_png(picture))
+def _start_run(workdir, preset, data, data_dir, gan, start):
+    """Clears or rewinds the run's directory and describes it; its summary writer."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    began = {"started": now}
+    if start:
+        steps = data.steps_per_epoch(preset.discriminator_steps * preset.batch_size)
+        runs.rewind(workdir, start.step // steps, gan.generator_steps)
+        files.clean(workdir / runs.CHECKPOINTS)
+        for path in checkpoint.paths(workdir / runs.CHECKPOINTS):
+            if path == start.path:
+                break
+            path.unlink()  # damaged, and said so; it would outlive newer whole ones
+        with contextlib.suppress(ValueError):
+            past = runs.load_config(workdir)
+            resumed = [*past.get("resumed", []), {"step": start.step, "at": now}]
+            began = {"started": past.get("started"), "resumed": resumed}
+    else:
+        for path in (workdir / name for name in runs.CONTENTS):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
     config = {
         "preset": dataclasses.asdict(preset),
         "data_dir": None if data_dir is None else str(data_dir),
@@ -502,10 +694,13 @@ def _start_run(workdir, preset, data, data_dir, gan):
             "jit_compile": bool(gan.jit_compile),
             "replicas": gan.distribute_strategy.num_replicas_in_sync,
         },
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **began,
         **environment(),
     }
     files.write(workdir / runs.CONFIG, json.dumps(config, indent=2) + "\n")
+    reals = data.some(100 if data.value_range else 2000)
+    picture = figures.sample_picture(reals, data.value_range, label="data")
+    files.write(workdir / runs.REALS, images.encode_png(picture))
     return tf.summary.create_file_writer(str(workdir / runs.EVENTS))
 
 

@@ -13,11 +13,22 @@ PRESET = flags.DEFINE_string(
     "The experiment: digits, mnist, tfd, tfd_stage2, cifar10_mlp, cifar10_conv, "
     "gaussian1d, ring8 or grid25.",
 )
-WORKDIR = flags.DEFINE_string("workdir", None, "The run's directory; runs/<preset>.")
-DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the data are or are cached.")
-OVERWRITE = flags.DEFINE_bool(
-    "overwrite", False, "Replace a run that is there already."
+flags.DEFINE_string("workdir", None, "The run's directory; runs/<preset>.")
+flags.DEFINE_string("data_dir", None, "Where the data are or are cached.")
+flags.DEFINE_bool("overwrite", False, "Replace a run that is there already.")
+flags.DEFINE_enum(
+    "resume",
+    "never",
+    ["auto", "never"],
+    "auto goes on from the newest whole checkpoint in --workdir, if there is one.",
 )
+flags.DEFINE_float("checkpoint_minutes", 2.0, "Between checkpoints; 0: not by time.")
+flags.DEFINE_integer("checkpoint_steps", 0, "Between checkpoints; 0: not by steps.")
+flags.DEFINE_integer("keep_checkpoints", 2, "How many of the newest stay.")
+RUN = (
+    "workdir", "data_dir", "overwrite", "resume",
+    "checkpoint_minutes", "checkpoint_steps", "keep_checkpoints",
+)  # fmt: skip
 DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "Print parameters, time and memory of a step; write nothing."
 )
@@ -60,9 +71,10 @@ def main():
 
     preset = training.get_preset(PRESET.value, settings)
     if DRY_RUN.value:
-        print(training.format_dry_run(training.dry_run(preset, DATA_DIR.value)))
+        data_dir = flags.FLAGS.data_dir
+        print(training.format_dry_run(training.dry_run(preset, data_dir)))
     else:
-        training.train(preset, WORKDIR.value, DATA_DIR.value, OVERWRITE.value)
+        training.train(preset, **{name: flags.FLAGS[name].value for name in RUN})
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@ import json
 import math
 import subprocess
 import sys
+import time
 
 import keras
+import numpy as np
 import pytest
 
 
@@ -251,3 +253,66 @@ def test_profile_tells_the_kinds_of_operations(root, monkeypatch, capsys, tmp_pa
     updates = [name for name in names if "ResourceApply" in name]
     assert len(updates) == 12
     assert "products" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", [False, True])
+def test_resume_compares_what_the_trainings_left(
+    root, monkeypatch, capsys, tmp_path, damage
+):
+    """Trainings that end before they can be killed: it says so, and how they differ."""
+    from keras_gan import checkpoint
+
+    class Ended:
+        def poll(self):
+            return 0
+
+        def wait(self, timeout=None):
+            return 0
+
+        def kill(self):
+            pass
+
+    def start(workdir, arguments):
+        value = np.zeros(3, np.float32)
+        value[1] = 1e-45 if damage and workdir.name == "broken" else 0.0
+        step = checkpoint.Checkpoint(800, [value, np.array(7)], {})
+        checkpoint.write(workdir / "checkpoints" / "step_000000800.safetensors", step)
+        line = {"epoch": 1, "seconds": time.monotonic()}
+        (workdir / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+        output = workdir.with_suffix(".txt")
+        output.write_text("Training digits\nGoing on after step 5, from x\n")
+        return Ended(), output
+
+    path = root / "benchmarks" / "resume.py"
+    spec = importlib.util.spec_from_file_location("benchmark_resume", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "start", start)
+    output = tmp_path / "resume.json"
+    monkeypatch.setattr(sys, "argv", [str(path), f"--output={output}"])
+    if damage:
+        with pytest.raises(SystemExit, match="^error: Expected the same training"):
+            module.main()
+    else:
+        module.main()
+    report = json.loads(output.read_text())
+    assert report["variables_that_differ"] == int(damage)
+    assert report["same_logs"] and report["kills"] == 0 and report["steps"] == 800
+    assert report["rows"][0]["went_on_from"] == 5
+    assert f"variables that differ: {int(damage)} of 2" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_resume_kills_and_finds_no_difference(root, monkeypatch, capsys, tmp_path):
+    output = tmp_path / "resume.json"
+    run(
+        root, monkeypatch, "resume", "--kills=2", "--epochs=60", "--longest=0.2",
+        "--checkpoint_steps=7", f"--output={output}",
+    )  # fmt: skip
+    report = json.loads(output.read_text())
+    assert report["kills"] == 2 and report["steps"] == 360
+    assert report["variables_that_differ"] == 0 and report["same_logs"]
+    assert "variables that differ: 0 of" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        run(root, monkeypatch, "resume", "--kills=0")
+    assert "Expected --kills > 0. Received: 0" in capsys.readouterr().err

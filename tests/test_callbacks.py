@@ -1,6 +1,8 @@
 """Callbacks in a real `fit`."""
 
 import json
+import resource
+import shutil
 
 import keras
 import numpy as np
@@ -9,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_gan
-from keras_gan import callbacks
+from keras_gan import callbacks, checkpoint
 from tests import helpers
 
 
@@ -110,6 +112,52 @@ def test_spoilt_weights_never_replace_good_ones(tmp_path):
     with pytest.raises(callbacks.TrainingDiverged, match="the weights .*kernel"):
         save_model.save()
     assert (tmp_path / "gan.keras").read_bytes() == good
+
+
+def test_a_model_that_cannot_be_saved_is_named(tmp_path):
+    save_model = callbacks.SaveModel(tmp_path / "gan.keras")
+    save_model.set_model(helpers.tiny_gan())
+    save_model.save()
+    good = (tmp_path / "gan.keras").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(
+            OSError, match=r"in .*gan\.keras\. Received: File too large"
+        ):
+            save_model.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "gan.keras").read_bytes() == good
+    assert [path.name for path in tmp_path.iterdir()] == ["gan.keras"]
+
+
+def test_the_model_is_saved_no_more_often_than_asked(tmp_path, monkeypatch):
+    """A clock by hand: epochs end 4 s apart, saves lie 10 s apart, but for the last."""
+    gan, saved = helpers.tiny_gan(), []
+    clock = iter(range(0, 1000, 4))
+    now = [0]
+    tick = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: now.__setitem__(0, next(clock))
+    )
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+    save_model = callbacks.SaveModel(tmp_path / "gan.keras", min_seconds=10.0)
+    save = save_model.save
+    save_model.save = lambda: (saved.append(now[0]), save())
+    data = tf.data.Dataset.from_tensor_slices(helpers.examples(4)).batch(4)
+    gan.fit(data, epochs=8, verbose=0, callbacks=[tick, save_model])
+    assert saved == [0, 12, 24, 28]
+    for a, b in zip(
+        helpers.weights_of(gan),
+        helpers.weights_of(keras.saving.load_model(tmp_path / "gan.keras")),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+    # An epoch that is not saved is looked at all the same.
+    variable = gan.generator.trainable_variables[0]
+    variable.assign(np.full(variable.shape, np.nan, np.float32))
+    with pytest.raises(callbacks.TrainingDiverged, match="the weights .*kernel"):
+        save_model.on_epoch_end(9)
 
 
 def test_sample_grid_goes_on_without_drawing_the_start_again(tmp_path):
@@ -214,6 +262,41 @@ def test_figure_one_spaces_moments_by_a_twelfth(tmp_path, monkeypatch):
     steps = [moment.step for moment in recorder.moments]
     # By hand: single steps up to 12 + 1, twos up to 24 + 1, then three, cut by the end.
     assert steps == [*range(14), 15, 17, 19, 21, 23, 25, 27]
+
+
+def test_figure_one_records_the_same_moments_when_a_training_goes_on(
+    tmp_path, monkeypatch
+):
+    """Cut off in either epoch or between, with later moments on disk: as without."""
+
+    def few_samples(gan, distribution, moment=keras_gan.figures.moment):
+        return moment(gan, distribution, num_samples=100)
+
+    monkeypatch.setattr(keras_gan.figures, "moment", few_samples)
+    distribution = keras_gan.datasets.load("gaussian1d", "valid").distribution
+    points = np.random.default_rng(0).normal(2, 0.5, (27, 1)).astype(np.float32)
+    data = keras_gan.datasets.Dataset(points, value_range=None)
+    options = {"batch_size": 4, "seed": 0, "epochs": 2, "verbose": 0}
+    writer = checkpoint.Writer(tmp_path / "checkpoints", keep=99)
+    wait = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: writer.wait()
+    )
+    first = callbacks.FigureOne(tmp_path / "first.npz", distribution, every=3)
+    gan = line_gan()
+    watch = [first, wait, callbacks.Checkpoints(writer, every_steps=1)]
+    checkpoint.fit(gan, data, callbacks=watch, **options)
+    assert [moment.step for moment in first.moments] == [0, 3, 6, 9, 12, 14]
+    for step in (5, 7, 12):
+        shutil.copy(tmp_path / "first.npz", tmp_path / "again.npz")
+        again = callbacks.FigureOne(tmp_path / "again.npz", distribution, every=3)
+        start = checkpoint.read(writer.directory / f"step_{step:09}.safetensors")
+        checkpoint.restore(gan, start)
+        checkpoint.fit(gan, data, start=start, callbacks=[again], **options)
+        moments = keras_gan.figures.load_moments(tmp_path / "again.npz")
+        assert [m.step for m in moments] == [m.step for m in first.moments]
+        for a, b in zip(moments, first.moments, strict=True):
+            np.testing.assert_array_equal(a.samples, b.samples)
+            np.testing.assert_array_equal(a.discriminator, b.discriminator)
 
 
 def test_figure_one_refuses_what_it_cannot_record(tmp_path):

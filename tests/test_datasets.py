@@ -305,3 +305,14 @@ def test_examples_of_the_docstrings(module):
 
 def test_messages_are_one_line_whatever_they_quote():
     assert str(DatasetError("one\n  two")) == "one two"
+
+
+def test_a_function_as_start_step_is_asked_whenever_an_iteration_starts():
+    """What was consumed of the one before does not matter then."""
+    data, step = numbered(23), [7]
+    whole = data.batches(5, 0)
+    uninterrupted = sum((rows_of(whole) for _ in range(4)), [])
+    stream = data.batches(5, 0, start_step=lambda: step[0])
+    for begin, count in ((7, 2), (7, 5), (0, 1), (11, 5)):
+        step[0] = begin
+        assert rows_of(stream.take(count)) == uninterrupted[begin : begin + count]

@@ -20,7 +20,7 @@ FLOORS = (
     },
     {"datasets", "networks", "metrics", "export"},
     {"gan"},
-    {"evaluation", "figures", "theory_figures"},
+    {"checkpoint", "evaluation", "figures", "theory_figures"},
     {"callbacks", "presets", "runs"},
     {"training"},
     {"scoring", "drawing"},

@@ -197,7 +197,8 @@ def test_a_run_leaves_what_it_promises_and_can_be_drawn_from(tmp_path):
     preset = small()
     workdir = training.train(preset, tmp_path / "run")
     assert sorted(path.name for path in workdir.iterdir()) == [
-        "config.json", "events", "gan.keras", "metrics.jsonl", "reals.png", "samples",
+        "checkpoints", "config.json", "events", "gan.keras", "metrics.jsonl",
+        "reals.png", "samples",
     ]  # fmt: skip
     config = runs.load_config(workdir)
     assert config["preset"] == dataclasses.asdict(preset)

@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import functools
 import itertools
 import math
 
@@ -152,7 +153,8 @@ class Dataset:
         Args:
             batch_size: positive int.
             seed: int of 64 bits, signed.
-            start_step: int >= 0, the step of the first batch.
+            start_step: int >= 0, the step of the first batch; or a function without
+                arguments that gives it, which is asked whenever an iteration starts.
 
         Returns:
             `tf.data.Dataset` of float32 tensors (batch, *image_shape), prefetched, with
@@ -163,14 +165,15 @@ class Dataset:
         """
         steps = self.steps_per_epoch(batch_size)
         seed = _check_int("seed", seed, low=-(2**63), high=2**63 - 1)
-        start_step = _check_int("start_step", start_step, low=0)
+        if not callable(start_step):
+            start_step = _check_int("start_step", start_step, low=0)
+            start_step = functools.partial(next, itertools.count(start_step, steps))
         num_examples = len(self)
         gather = self._gather_function()
-        first_steps = itertools.count(start_step, steps)
 
         def iteration(_):
             # Not a tf.Variable: a strategy's scope would mirror it.
-            first = tf.numpy_function(lambda: np.int64(next(first_steps)), [], tf.int64)
+            first = tf.numpy_function(lambda: np.int64(start_step()), [], tf.int64)
             first = tf.ensure_shape(first, ())
             return tf.data.Dataset.range(first, first + steps)
 
