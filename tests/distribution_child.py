@@ -121,6 +121,9 @@ def mirrored(folder):
         "epochs": [sorted(seen[:11]), sorted(seen[11:])],
     }
 
+    # --- the rest of a training from a checkpoint of its middle
+    report["resumed"] = resumed(strategy, pathlib.Path(folder))
+
     # --- overflows, planted on either replica, of either player
     report["overflows"] = [
         *overflows(strategy, "discriminator", k=2),
@@ -303,6 +306,68 @@ def overflows(strategy, player, k):
             }
         )
     return found
+
+
+def resumed(strategy, folder):
+    """The state at the end of a training, and of one that goes on from a file."""
+    import keras
+    import numpy as np
+
+    import keras_gan
+    from keras_gan import checkpoint, optimizers
+    from tests import helpers
+
+    data = keras_gan.datasets.Dataset(helpers.examples(23, seed=3), value_range=None)
+    options = {"batch_size": 5, "seed": 1, "epochs": 2, "verbose": 0}
+    path = folder / "middle.safetensors"
+
+    def built():
+        samples = keras.Input((FEATURES,))
+        hidden = keras.layers.Dense(5, activation="relu")(samples)
+        hidden = keras.layers.Dropout(0.4, seed=5)(hidden)
+        generator, _ = helpers.tiny_networks()
+        discriminator = keras.Model(samples, keras.layers.Dense(1)(hidden))
+        for number, weight in enumerate(discriminator.weights):
+            if weight.dtype == "float32":
+                random = np.random.default_rng(number).normal(size=weight.shape)
+                weight.assign(random)
+        gan = keras_gan.GAN(
+            generator, discriminator, keras_gan.priors.Normal(3), None, seed=0
+        )
+        rate = optimizers.InverseExponentialDecay(0.05, 1.1)
+        gan.compile(
+            optimizers.ScheduledSGD(rate, optimizers.LinearRamp(0.1, 0.9, 2, 9)),
+            optimizers.Adam(rate),
+            discriminator_steps=2,
+            ema_decay=0.9,
+        )
+        return gan
+
+    class Middle(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if self.model.generator_steps == 7:
+                checkpoint.write(path, checkpoint.snapshot(self.model, 7))
+
+    ends = []
+    for start in (None, 7):
+        with strategy.scope():
+            gan = built()
+            if start:
+                start = checkpoint.read(path)
+                checkpoint.restore(gan, start)
+        callbacks = [] if start else [Middle()]
+        history = checkpoint.fit(
+            gan, data, start=start, callbacks=callbacks, **options
+        ).history
+        values = checkpoint.snapshot(gan, 10).values
+        ends.append(
+            {
+                "state": [value.tobytes().hex() for value in values],
+                "logs": {name: each[-1] for name, each in history.items()},
+                "steps": gan.generator_steps,
+            }
+        )
+    return ends
 
 
 def main():

@@ -6,13 +6,14 @@ import pathlib
 import socket
 import subprocess
 import sys
+import time
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_gan import distribution, training
+from keras_gan import checkpoint, distribution, training
 from tests import distribution_child
 
 PLAYERS = ("discriminator", "generator")
@@ -105,6 +106,15 @@ def test_shards_do_not_overlap_and_the_first_epoch_is_the_first(mirrored):
     assert seen["rows"] == seen["expected"]
 
 
+def test_two_replicas_go_on_to_the_last_bit(mirrored):
+    """With dropout, k = 2, schedules, Adam, an average; from the middle of an epoch."""
+    whole, resumed = mirrored[0]["resumed"]
+    assert whole["steps"] == resumed["steps"] == 10
+    assert len(whole["state"]) > 30
+    assert whole["state"] == resumed["state"]
+    assert whole["logs"] == pytest.approx(resumed["logs"], rel=1e-6)
+
+
 def test_an_overflow_on_any_replica_skips_one_networks_step_on_all(mirrored):
     for found in mirrored[0]["overflows"]:
         player, k = found["player"], found["k"]
@@ -194,6 +204,48 @@ def test_two_workers_make_one_run(tmp_path):
     lines = (run / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[-1])["step"] == 200
     assert {"gan.keras", "best.keras", "samples"} <= {p.name for p in run.iterdir()}
+
+
+@pytest.mark.slow
+def test_workers_that_were_killed_go_on(tmp_path):
+    """kill -9 of both, then the same command again: the state of an unbroken run."""
+
+    def workers(workdir, *flags):
+        return [
+            subprocess.Popen(
+                [
+                    sys.executable, ROOT / "scripts" / "train.py", "--preset=ring8",
+                    "--distribute=multi_worker", "--epochs=3", "--resume=auto",
+                    "--checkpoint_steps=20", f"--workdir={workdir}", *flags,
+                ],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                env={**os.environ, "TF_CONFIG": config, "PYTHONPATH": str(ROOT)},
+            )
+            for config in cluster(2)
+        ]  # fmt: skip
+
+    finish(*workers(tmp_path / "whole"))
+    killed = workers(tmp_path / "killed")
+    deadline = time.monotonic() + 300
+    while True:
+        reached = checkpoint.newest(tmp_path / "killed" / "checkpoints")
+        if reached and reached.step >= 120:
+            break
+        assert time.monotonic() < deadline and killed[0].poll() is None
+        time.sleep(0.05)
+    for process in killed:
+        process.kill()
+        process.communicate()
+    chief, other = finish(*workers(tmp_path / "killed"))
+    assert "Going on after step 1" in chief or "Going on after step 2" in chief
+    assert not other
+    whole, resumed = (
+        checkpoint.newest(tmp_path / name / "checkpoints")
+        for name in ("whole", "killed")
+    )
+    assert whole.step == resumed.step == 300
+    for one, two in zip(whole.values, resumed.values, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 # === Names ===
