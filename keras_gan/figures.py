@@ -377,7 +377,7 @@ def _draw_arrows(axes, moment, limits):
     middle = len(starts) // 2
     axes.set_xticks(
         starts[[0, middle, -1]],
-        [f"{moment.latents[row]:.1f}" for row in (0, middle, -1)],
+        [f"{moment.latents[row]:z.1f}" for row in (0, middle, -1)],
     )
     axes.set(xlim=(low, high), ylim=(-0.05, 1.05))
     axes.set_yticks((0, 1), ("z", "x"), fontsize=10, style="italic")
