@@ -207,6 +207,7 @@ def test_input_puts_fit_beside_the_bare_step(root, monkeypatch, capsys, tmp_path
         assert f"{way:20}{value:10.3f}" in printed
 
 
+@pytest.mark.slow
 def test_startup_times_its_stages_in_processes_of_their_own(root, tmp_path):
     report, printed = run_alone(root, tmp_path, "startup", "--rounds=1")
     assert sorted(report["rows"]) == ["XLA", "graph"]
@@ -216,6 +217,18 @@ def test_startup_times_its_stages_in_processes_of_their_own(root, tmp_path):
         assert stages["first step: trace, compile, run"] > 5 * stages["second step"]
     for stage in stages:
         assert stage in printed
+
+
+@pytest.mark.slow
+def test_memory_tells_peaks_and_growth(root, tmp_path):
+    report, printed = run_alone(
+        root, tmp_path, "memory", "--presets", "ring8", "mnist", "--steps=20"
+    )
+    small, large = report["rows"]
+    assert small["preset"] == "ring8" and small["parameters"] == 17_154 + 17_025
+    assert report["imports_mib"] < small["mib"] < large["mib"]
+    assert report["growth"]["preset"] == "ring8" and len(report["growth"]["mib"]) == 11
+    assert "3,735,425" in printed
 
 
 def test_scaling_varies_one_size_at_a_time(root, monkeypatch, capsys, tmp_path):
