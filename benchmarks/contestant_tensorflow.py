@@ -193,7 +193,8 @@ def network_products(network, size, kernels, inputs):
         kernel = getattr(layer, "kernel", None)
         if kernel is None:
             continue
-        calls += layer_products(layer, size, kernels, inputs or not first)
+        backward = inputs or (kernels and not first)
+        calls += layer_products(layer, size, kernels, backward)
         first = False
     return calls
 

@@ -15,7 +15,7 @@ class Maxout(nn.Module):
         self.pieces = pieces
 
     def forward(self, x):
-        return self.linear(x).unflatten(1, (-1, self.pieces)).amax(-1)
+        return self.linear(x).unflatten(1, (self.pieces, -1)).amax(1)
 
 
 class MaxoutConv2d(nn.Module):
@@ -25,7 +25,7 @@ class MaxoutConv2d(nn.Module):
         self.pool = nn.MaxPool2d(pool_size, 2, ceil_mode=True)
 
     def forward(self, x):
-        return self.pool(self.convolution(x).unflatten(1, (-1, 2)).amax(2))
+        return self.pool(self.convolution(x).unflatten(1, (2, -1)).amax(1))
 
 
 class UntiedBias(nn.Module):

@@ -276,7 +276,9 @@ class Writer:
                         os.fsync(file.fileno())
             write(path, checkpoint)
             self.step = checkpoint.step
-            for old in paths(self.directory)[self.keep :]:
+            # A later one is not this training's: it may be all that another has.
+            ours = [old for old in paths(self.directory) if old.name <= path.name]
+            for old in ours[self.keep :]:
                 old.unlink(missing_ok=True)
         except Exception as error:  # no reason to lose a training by
             reason = getattr(error, "strerror", None) or str(error) or repr(error)

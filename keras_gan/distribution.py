@@ -44,6 +44,23 @@ def is_chief(strategy):
     return resolver.task_type == "worker" and resolver.task_id == 0
 
 
+def agree(strategy, number):
+    """Whether an int is the same on all workers; every worker gets the same answer."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return True
+
+    def sums():
+        value = tf.constant(number, tf.int64)
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(
+            tf.distribute.ReduceOp.SUM, tf.stack([tf.ones_like(value), value, value**2])
+        )
+
+    total = strategy.run(tf.function(sums))
+    count, first, second = strategy.experimental_local_results(total)[0].numpy()
+    return bool(count * second == first**2)
+
+
 def _check_cluster(config):
     """What TensorFlow would wait for, or fail on with a traceback."""
     try:

@@ -15,6 +15,7 @@ import zlib
 import numpy as np
 
 from keras_gan import files, images
+from keras_gan.gan import predict_alone
 
 _DATA, _GENERATOR, _DISCRIMINATOR = "black", "tab:green", "tab:blue"
 _YELLOW = (255, 214, 0)
@@ -158,7 +159,7 @@ def moment(gan, distribution, num_samples=50_000, seed=0):
     x = (edges[1:] + edges[:-1]) / 2
     column = x[:, None].astype(np.float32)
     latents = np.asarray(gan.latent_prior.sample(num_samples, seed))
-    samples = gan.predict(latents, batch_size=10_000, verbose=0)[:, 0]
+    samples = predict_alone(gan, latents, batch_size=10_000)[:, 0]
     logits = np.asarray(gan.discriminator(column, training=False), np.float64)[:, 0]
     counts, _ = np.histogram(samples, edges)
     # The middle of each seventeenth of the latents.
@@ -498,7 +499,7 @@ def interpolation(gan, start, end, steps=9):
         )
     share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
     latents = (1 - share) * start[:, None] + share * end[:, None]
-    samples = gan.predict(latents.reshape(-1, width), verbose=0)
+    samples = predict_alone(gan, latents.reshape(-1, width))
     return samples.reshape(len(start), steps, *samples.shape[1:])
 
 

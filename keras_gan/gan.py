@@ -346,15 +346,7 @@ class GAN(keras.Model):
         latents = self.latent_prior.sample(int(num_samples), seed)
         # By `predict` of this model where it can be: a compiled function, kept.
         model = self if averaged else self.generator
-        if self._strategy.num_replicas_in_sync == 1:
-            samples = model.predict(latents, batch_size=batch_size, verbose=0)
-            return samples.astype(np.float32, copy=False)
-        # `predict` would wait for the other workers, if there are any, to predict too.
-        samples = [
-            np.asarray(model(latents[start : start + batch_size]), np.float32)
-            for start in range(0, int(num_samples), int(batch_size))
-        ]
-        return np.concatenate(samples)
+        return predict_alone(model, latents, int(batch_size))
 
     def export(self, base, version=None, card=None, check=None):
         """Publishes the generator as a SavedModel that TensorFlow Serving loads.
@@ -566,9 +558,11 @@ class GAN(keras.Model):
         if player not in self._skipped_steps:
             optimizer.apply(gradients, weights)
             return size
-        steps = tf.identity(optimizer.iterations)
+        # Counts every gradient that is taken, also one that is only accumulated.
+        counter = optimizer.inner_optimizer._iterations
+        steps = tf.identity(counter)
         optimizer.apply(self._finite_on_all(gradients), weights)
-        skipped = tf.equal(steps, optimizer.iterations)
+        skipped = tf.equal(steps, counter)
         self._skipped_steps[player].update_state(tf.cast(skipped, tf.float32))
         return tf.where(skipped, 0, size)
 
@@ -641,6 +635,26 @@ class GAN(keras.Model):
             # Keras takes the mean over an axis 0, which a scalar lacks.
             return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
         return logs
+
+
+def predict_alone(network, inputs, batch_size=256):
+    """`network(inputs)` as float32 `(N, ...)`, by this process alone.
+
+    With several workers `predict` waits for all of them to predict too.
+
+    Args:
+        network: Keras model.
+        inputs: array or tensor `(N, ...)`.
+        batch_size: int, rows at a time.
+    """
+    if network.distribute_strategy.num_replicas_in_sync == 1:
+        outputs = network.predict(inputs, batch_size=batch_size, verbose=0)
+        return outputs.astype(np.float32, copy=False)
+    outputs = [
+        np.asarray(network(inputs[start : start + batch_size]), np.float32)
+        for start in range(0, len(inputs), batch_size)
+    ]
+    return np.concatenate(outputs)
 
 
 class _Agreed:

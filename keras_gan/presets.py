@@ -46,8 +46,8 @@ class Preset:
         mixed_precision: "float32", "mixed_bfloat16", "mixed_float16" (the Keras policy
             of the networks), or "auto": float32 without a GPU, see
             `training.dtype_policy`.
-        jit_compile: "true", "false", or "auto": XLA where there is a GPU and one
-            replica.
+        jit_compile: "true", "false", or "auto": XLA where there is a GPU and
+            nothing is distributed.
         distribute: "none", "mirrored" or "multi_worker", see `distribution.strategy`.
     """
 

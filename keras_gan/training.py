@@ -260,7 +260,9 @@ def build(preset, data):
     if "pixel_means" in parameters:
         options["pixel_means"] = data.pixel_means()
     if "pretrained_generator" in parameters:
-        options["pretrained_generator"] = runs.load_gan(preset.pretrained).generator
+        options["pretrained_generator"] = runs.load_gan(
+            preset.pretrained, compile=False
+        ).generator
     shape = "sample_shape" if "sample_shape" in parameters else "image_shape"
     with _global_policy(dtype_policy(preset.mixed_precision)):
         generator, discriminator = builder(**{shape: data.image_shape}, **options)
@@ -337,8 +339,8 @@ def train(
         data_dir: where `datasets.load` looks.
         overwrite: bool, whether a run that is there already is replaced.
         resume: "never", or "auto": go on from the newest whole checkpoint in `workdir`,
-            and start where there is none; with `overwrite`, only what cannot be gone on
-            with is replaced.
+            and start where there is none; with `overwrite`, only a run without one is
+            replaced.
         checkpoint_minutes, checkpoint_steps: what lies between two checkpoints at most;
             0 for no such interval. See `callbacks.Checkpoints`.
         keep_checkpoints: int >= 1, how many of the newest stay.
@@ -412,11 +414,32 @@ def _restored(preset, data_dir, strategy, start, workdir):
     data = load_data(preset, data_dir)
     with strategy.scope():
         gan = build(preset, data)
-        about = {"preset": dataclasses.asdict(preset), "data": _describe(data)}
+        about = {
+            "preset": dataclasses.asdict(preset),
+            "data": _describe(data),
+            "execution": _execution(preset, gan),
+        }
         if start:
-            _check_data(start, about["data"], workdir)
+            _check_same("data", start, about, workdir)
+            _check_same("execution", start, about, workdir)
             checkpoint.restore(gan, start)
+    steps = start.step if start else 0
+    if not distribution.agree(strategy, steps):
+        raise ValueError(
+            "Expected every worker to find the same checkpoint: --workdir has to be on "
+            f"storage that all share. Received: {workdir}, with step {steps} here and "
+            "another elsewhere"
+        )
     return data, gan, about
+
+
+def _execution(preset, gan):
+    """What "auto" came to."""
+    return {
+        "dtype_policy": dtype_policy(preset.mixed_precision),
+        "jit_compile": bool(gan.jit_compile),
+        "replicas": gan.distribute_strategy.num_replicas_in_sync,
+    }
 
 
 def _run(workdir, preset, data, data_dir, gan, start, writer, about, intervals):
@@ -602,7 +625,8 @@ def _check_settings(start, preset, workdir):
             + ", ".join(f"{field}={theirs[field]!r}" for field in changed)
             + f", as the run in {workdir} has it (epochs alone may grow). Received: "
             + ", ".join(f"{field}={settings[field]!r}" for field in changed)
-            + "; choose another --workdir for other settings"
+            + "; choose another --workdir for other settings, or pass --overwrite "
+            "without --resume to replace the run"
         )
 
 
@@ -627,16 +651,17 @@ def _describe(data):
     }
 
 
-def _check_data(start, data, workdir):
-    theirs = {**data, **start.about.get("data", {})}
-    changed = [field for field in data if data[field] != theirs[field]]
+def _check_same(part, start, about, workdir):
+    """Raises unless the run began with the same data, or execution, as it has now."""
+    ours = about[part]
+    theirs = {**ours, **start.about.get(part, {})}
+    changed = [field for field in ours if ours[field] != theirs[field]]
     if changed:
         raise ValueError(
-            "Expected the data that the run in "
-            f"{workdir} began with: "
+            f"Expected the {part} that the run in {workdir} began with: "
             + ", ".join(f"{field} {theirs[field]!r}" for field in changed)
             + ". Received: "
-            + ", ".join(f"{field} {data[field]!r}" for field in changed)
+            + ", ".join(f"{field} {ours[field]!r}" for field in changed)
         )
 
 
@@ -688,12 +713,7 @@ def _start_run(workdir, preset, data, data_dir, gan, start):
             "image_shape": data.image_shape,
             "value_range": data.value_range,
         },
-        # What "auto" came to.
-        "execution": {
-            "dtype_policy": dtype_policy(preset.mixed_precision),
-            "jit_compile": bool(gan.jit_compile),
-            "replicas": gan.distribute_strategy.num_replicas_in_sync,
-        },
+        "execution": _execution(preset, gan),
         **began,
         **environment(),
     }

@@ -34,10 +34,10 @@ def run(main):
             print("Interrupted.", file=sys.stderr)
             sys.exit(130)
         except Exception as mistake:
-            # TensorFlow's own name for a size that no memory holds.
-            too_large = type(mistake).__name__ == "ResourceExhaustedError"
+            # TensorFlow's own names: a size that no memory holds, a worker that is gone.
+            names = ("ResourceExhaustedError", "UnavailableError", "AbortedError")
             if flags.FLAGS.traceback or not (
-                isinstance(mistake, MISTAKES) or too_large
+                isinstance(mistake, MISTAKES) or type(mistake).__name__ in names
             ):
                 raise
             print(f"error: {' '.join(str(mistake).split())}", file=sys.stderr)

@@ -122,6 +122,12 @@ def test_the_writer_keeps_the_newest(tmp_path):
         "step_000000010.safetensors",
     ]
     assert len(list((tmp_path / "new").iterdir())) == 2 and writer.step == 15
+    # Not those of a training that came further, and what it has just written least.
+    writer.submit(checkpoint.Checkpoint(3, VALUES, {}))
+    writer.wait()
+    assert [checkpoint.read(path).step for path in checkpoint.paths(writer.directory)] == [
+        15, 10, 3,
+    ]  # fmt: skip
     for keep in (0, True, 1.5):
         with pytest.raises(ValueError, match="`keep` to be an int >= 1. Received"):
             checkpoint.Writer(tmp_path, keep=keep)
@@ -765,7 +771,7 @@ def test_other_data_under_the_same_name_are_refused(sgd_runs):
     found = checkpoint.newest(sgd_runs[0] / "checkpoints")
     data = keras_gan.datasets.load("digits", "train")
     described = training._describe(data)
-    training._check_data(found, described, sgd_runs[0])
+    training._check_same("data", found, {"data": described}, sgd_runs[0])
     other = training._describe(data.subset(np.arange(len(data))[::-1], "train"))
     with pytest.raises(ValueError, match=r"began with: content '\w+'\. Received: con"):
-        training._check_data(found, other, sgd_runs[0])
+        training._check_same("data", found, {"data": other}, sgd_runs[0])

@@ -206,46 +206,68 @@ def test_two_workers_make_one_run(tmp_path):
     assert {"gan.keras", "best.keras", "samples"} <= {p.name for p in run.iterdir()}
 
 
+def train_by_workers(workdirs, *flags):
+    """scripts/train.py --resume=auto, a worker for each directory."""
+    return [
+        subprocess.Popen(
+            [
+                sys.executable, ROOT / "scripts" / "train.py",
+                "--distribute=multi_worker", "--resume=auto", "--checkpoint_steps=20",
+                f"--workdir={workdir}", *flags,
+            ],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "TF_CONFIG": config, "PYTHONPATH": str(ROOT)},
+        )
+        for workdir, config in zip(workdirs, cluster(len(workdirs)), strict=True)
+    ]  # fmt: skip
+
+
 @pytest.mark.slow
 def test_workers_that_were_killed_go_on(tmp_path):
-    """kill -9 of both, then the same command again: the state of an unbroken run."""
+    """kill -9 of both, then the same command again: the state of an unbroken run.
 
-    def workers(workdir, *flags):
-        return [
-            subprocess.Popen(
-                [
-                    sys.executable, ROOT / "scripts" / "train.py", "--preset=ring8",
-                    "--distribute=multi_worker", "--epochs=3", "--resume=auto",
-                    "--checkpoint_steps=20", f"--workdir={workdir}", *flags,
-                ],
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                env={**os.environ, "TF_CONFIG": config, "PYTHONPATH": str(ROOT)},
-            )
-            for config in cluster(2)
-        ]  # fmt: skip
-
-    finish(*workers(tmp_path / "whole"))
-    killed = workers(tmp_path / "killed")
+    Of samples in one dimension, which callbacks draw too, on the chief and the other.
+    """
+    flags = ("--preset=gaussian1d", "--epochs=3")
+    finish(*train_by_workers([tmp_path / "whole"] * 2, *flags))
+    killed = train_by_workers([tmp_path / "killed"] * 2, *flags)
     deadline = time.monotonic() + 300
     while True:
         reached = checkpoint.newest(tmp_path / "killed" / "checkpoints")
-        if reached and reached.step >= 120:
+        if reached and reached.step >= 100:
             break
         assert time.monotonic() < deadline and killed[0].poll() is None
         time.sleep(0.05)
     for process in killed:
         process.kill()
         process.communicate()
-    chief, other = finish(*workers(tmp_path / "killed"))
-    assert "Going on after step 1" in chief or "Going on after step 2" in chief
-    assert not other
+    chief, other = finish(*train_by_workers([tmp_path / "killed"] * 2, *flags))
+    assert "Going on after step " in chief and not other
     whole, resumed = (
         checkpoint.newest(tmp_path / name / "checkpoints")
         for name in ("whole", "killed")
     )
-    assert whole.step == resumed.step == 300
+    assert whole.step == resumed.step == 3 * 84
     for one, two in zip(whole.values, resumed.values, strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.slow
+def test_workers_that_find_other_checkpoints_are_refused(tmp_path):
+    """A directory that is not shared: the chief would go on, and the other start."""
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    finish(*train_by_workers([shared] * 2, "--preset=ring8", "--epochs=1"))
+    processes = train_by_workers([shared, own], "--preset=ring8", "--epochs=2")
+    try:
+        errors = [process.communicate(timeout=300)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    for process, text, step in zip(processes, errors, (100, 0), strict=True):
+        assert process.returncode == 1
+        line = text.strip().splitlines()[-1]
+        assert line.startswith("error: Expected every worker to find the same check")
+        assert f"with step {step} here" in line
 
 
 # === Names ===

@@ -424,3 +424,18 @@ def test_a_training_is_traced_once_for_each_shape(jit_compile, loss_scale):
     batches = keras_gan.datasets.Dataset(data, value_range=None).batches(8, seed=0)
     gan.fit(batches, epochs=2, verbose=0, shuffle=False)
     assert gan.traces <= traced + 1
+
+
+def test_an_accumulated_gradient_is_no_skipped_step():
+    gan = helpers.tiny_gan(
+        **{
+            f"{player}_optimizer": keras.mixed_precision.LossScaleOptimizer(
+                keras.optimizers.Adam(gradient_accumulation_steps=2), initial_scale=2.0
+            )
+            for player in ("generator", "discriminator")
+        }
+    )
+    logs = [gan.train_on_batch(helpers.examples(5), return_dict=True) for _ in range(4)]
+    for player in ("generator", "discriminator"):
+        assert logs[-1][f"{player}_skipped_steps"] == 0
+    assert gan.generator_steps == 2
