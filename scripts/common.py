@@ -34,7 +34,7 @@ def run(main):
             print("Interrupted.", file=sys.stderr)
             sys.exit(130)
         except Exception as mistake:
-            # TensorFlow's own names: a size that no memory holds, a worker that is gone.
+            # TensorFlow's names: a size that no memory holds, a worker that is gone.
             names = ("ResourceExhaustedError", "UnavailableError", "AbortedError")
             if flags.FLAGS.traceback or not (
                 isinstance(mistake, MISTAKES) or type(mistake).__name__ in names

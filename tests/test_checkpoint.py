@@ -125,9 +125,8 @@ def test_the_writer_keeps_the_newest(tmp_path):
     # Not those of a training that came further, and what it has just written least.
     writer.submit(checkpoint.Checkpoint(3, VALUES, {}))
     writer.wait()
-    assert [checkpoint.read(path).step for path in checkpoint.paths(writer.directory)] == [
-        15, 10, 3,
-    ]  # fmt: skip
+    kept = checkpoint.paths(writer.directory)
+    assert [checkpoint.read(path).step for path in kept] == [15, 10, 3]
     for keep in (0, True, 1.5):
         with pytest.raises(ValueError, match="`keep` to be an int >= 1. Received"):
             checkpoint.Writer(tmp_path, keep=keep)
