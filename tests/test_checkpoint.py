@@ -429,6 +429,15 @@ def test_another_model_is_refused_and_left_alone():
 # === Signals, locks ===
 
 
+@pytest.fixture
+def interruptible():
+    """A shell starts what runs in its background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("number", "error"),
     [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)],
@@ -466,6 +475,7 @@ def test_a_signal_saves_and_a_second_does_not_cut_it_short(
     assert_same_state(saved.values, checkpoint.snapshot(gan, 3).values)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_impatient_second_interrupt_ends_what_hangs(monkeypatch):
     monkeypatch.setattr(checkpoint.StopRequest, "PATIENCE", 0.0)
     with checkpoint.StopRequest() as request:

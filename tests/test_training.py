@@ -251,6 +251,7 @@ def evaluations(workdir, name):
     return np.array([json.loads(line)[name] for line in lines])
 
 
+@pytest.mark.slow
 def test_gaussian1d_approaches_its_data(tmp_path):
     """A twentieth of the training. Untrained it is .67 nats away; log 2 is .69."""
     preset = small("gaussian1d", epochs=5, evaluation_epochs=5, sample_epochs=5)
