@@ -1,4 +1,4 @@
-"""What the benchmarks' worker processes share: cases, and the protocol with the parent.
+"""What benchmarks of networks share: cases, and the protocol with worker processes.
 
 A worker reads lines of JSON from its standard input and answers each with one line.
 `{"do": "build", "case": {...}, "variant": name}` builds what is to be timed and
@@ -36,6 +36,12 @@ ADAM = {"learning_rate": 2e-4, "beta_1": 0.5}
 OPTIMIZER = {"mnist_mlp": SGD, "cifar_conv": SGD, "conv64": ADAM}
 # Channels of the 64x64 pair: G 4x4x512 -> 8 -> 16 -> 32 -> 64, D the reverse.
 CONV64_CHANNELS = (512, 256, 128, 64)
+
+
+def leaves(model):
+    """The layers of a model and of the models in it."""
+    for layer in model.layers:
+        yield from leaves(layer) if hasattr(layer, "layers") else (layer,)
 
 
 def serve(build):

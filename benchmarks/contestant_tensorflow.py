@@ -189,7 +189,7 @@ def products(generator, discriminator, k, m):
 def network_products(network, size, kernels, inputs):
     calls = []
     first = True
-    for layer in leaves(network):
+    for layer in contestant.leaves(network):
         kernel = getattr(layer, "kernel", None)
         if kernel is None:
             continue
@@ -257,12 +257,6 @@ def linear_positions(layer):
         return layer.output.shape[1:3]
     margin = 2 * layer.padding + 1 - layer.kernel_size
     return tuple(size + margin for size in layer.input.shape[1:3])
-
-
-def leaves(model):
-    """The layers of a model and of the models in it."""
-    for layer in model.layers:
-        yield from leaves(layer) if hasattr(layer, "layers") else (layer,)
 
 
 if __name__ == "__main__":

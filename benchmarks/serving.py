@@ -25,6 +25,8 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import contestant  # noqa: E402
+
 
 def main():
     arguments = parsed_arguments()
@@ -217,7 +219,7 @@ def matrix_products(generator):
     import keras
 
     kernels, others = [], []
-    for layer in leaves(generator):
+    for layer in contestant.leaves(generator):
         if isinstance(layer, keras.layers.Dense):
             kernels.append(layer.kernel.numpy())
         elif any(len(weight.shape) > 1 for weight in layer.weights):
@@ -231,12 +233,6 @@ def matrix_products(generator):
         return latents
 
     return products
-
-
-def leaves(model):
-    """The layers of a model and of the models in it."""
-    for layer in model.layers:
-        yield from leaves(layer) if hasattr(layer, "layers") else (layer,)
 
 
 def check(calls, latents, value_range):

@@ -178,7 +178,7 @@ def test_train_step_counts_the_products_of_its_networks(root, networks, monkeypa
         strict=True,
     ):
         products = 0
-        for layer in contestant_tensorflow.leaves(network):
+        for layer in contestant_tensorflow.contestant.leaves(network):
             kernel = getattr(layer, "kernel", None)
             if kernel is None:
                 continue
