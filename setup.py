@@ -44,7 +44,7 @@ setup(
     extras_require={
         # PyYAML reads the manifests of serving/ in their tests.
         "benchmarks": ["torch>=2.6"],
-        "dev": ["pytest>=8.0", "pyyaml>=6.0", "ruff>=0.9"],
+        "dev": ["pytest>=8.0", "pytest-xdist>=3.6,<4", "pyyaml>=6.0", "ruff>=0.9"],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
     },
     classifiers=[

@@ -562,7 +562,9 @@ def test_the_best_model_is_kept(tmp_path):
         best_path=tmp_path / "best.keras",
     )
     fit = gan.fit(helpers.examples(8), epochs=5, verbose=0, callbacks=[callback])
-    lines = [json.loads(x) for x in (tmp_path / "evaluations.jsonl").open()]
+    lines = [
+        json.loads(x) for x in (tmp_path / "evaluations.jsonl").read_text().splitlines()
+    ]
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5]
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5]
     np.testing.assert_array_equal([line["quality"] for line in lines], history)
@@ -589,7 +591,9 @@ def test_every_n_epochs_and_the_last(tmp_path):
         lambda model: {"a": 1}, tmp_path / "e.jsonl", every=3
     )
     gan.fit(helpers.examples(8), epochs=7, verbose=0, callbacks=[callback])
-    lines = [json.loads(line) for line in (tmp_path / "e.jsonl").open()]
+    lines = [
+        json.loads(line) for line in (tmp_path / "e.jsonl").read_text().splitlines()
+    ]
     assert [line["epoch"] for line in lines] == [3, 6, 7]
     assert not list(tmp_path.glob("*.keras"))
 
@@ -623,7 +627,9 @@ def test_a_run_is_scored_as_it_goes(preset, names, tmp_path):
     keep = sorted(names)[0]
     settings = {"epochs": 2, "evaluation_epochs": 1, "keep_best": keep}
     workdir = training.train(training.get_preset(preset, settings), tmp_path / "run")
-    lines = [json.loads(x) for x in (workdir / runs.EVALUATIONS).open()]
+    lines = [
+        json.loads(x) for x in (workdir / runs.EVALUATIONS).read_text().splitlines()
+    ]
     assert len(lines) == 2 and set(lines[0]) == {"epoch", "step", *names}
     choose = max if evaluation.VALIDATION_SCORES[keep] else min
     best = choose(lines, key=lambda line: line[keep])
