@@ -10,6 +10,8 @@ import dataclasses
 import gc
 import json
 import os
+import pathlib
+import subprocess
 import sys
 import time
 
@@ -77,3 +79,44 @@ def serve(build):
             run(request["steps"])
             answer = {"seconds": time.perf_counter() - start}
         print(json.dumps(answer), file=answers, flush=True)
+
+
+class Worker:
+    """A process that times what it is asked to.
+
+    Args:
+        file: str, the script beside this one that runs `serve`.
+        arguments: list of str, for the script.
+        environment: dict of variables that it gets besides those of this process.
+    """
+
+    def __init__(self, file, arguments=(), environment=None):
+        self._process = subprocess.Popen(
+            [sys.executable, str(pathlib.Path(__file__).parent / file), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(environment or {})},
+        )
+
+    def ask(self, **request):
+        self.tell(**request)
+        return self.hear()
+
+    def tell(self, **request):
+        """Asks, and leaves it to `hear` to wait for the answer."""
+        self._request = request
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+
+    def hear(self):
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise SystemExit(
+                f"error: the process that was asked {self._request} has ended."
+            )
+        return json.loads(answer)
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait()

@@ -7,6 +7,9 @@ Fully connected networks as the paper's for MNIST: G 100 -> width ReLU -> width 
 width = 1200) one of the three varies. In each round every point runs once, in random
 order; minima over the rounds. The cost of k is fitted by a line: its slope is what one
 more discriminator update costs, to be compared with a whole step at k = 1.
+
+Then the paper's networks on one process and on several (`MultiWorkerMirroredStrategy`
+on 127.0.0.1), each bound to a core of its own, which share out the same batch.
 """
 
 import argparse
@@ -15,9 +18,12 @@ import json
 import math
 import os
 import pathlib
+import socket
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import contestant  # noqa: E402
 import timing  # noqa: E402
 
 
@@ -65,6 +71,7 @@ def main():
         f"One more discriminator update costs {slope:.2f} ms, "
         f"{slope / milliseconds[start]:.2f} of a whole step at k = 1."
     )
+    process_rows = measured_processes(arguments)
     if arguments.output:
         report = {
             "cores": os.cpu_count(),
@@ -75,6 +82,7 @@ def main():
             ],
             "milliseconds_of_one_more_k": slope,
             "slope_to_step": slope / milliseconds[start],
+            "process_rows": process_rows,
         }
         pathlib.Path(arguments.output).write_text(json.dumps(report, indent=2) + "\n")
 
@@ -86,14 +94,26 @@ def parsed_arguments():
         "--batch_sizes", type=int, nargs="+", default=[32, 200, 400, 1024]
     )
     parser.add_argument("--widths", type=int, nargs="+", default=[300, 600, 2400])
+    parser.add_argument(
+        "--processes", type=int, nargs="*", default=[1, 2], help="none to leave out"
+    )
+    parser.add_argument(
+        "--process_batch_sizes", type=int, nargs="+", default=[100, 400, 1600]
+    )
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=0.3, help="of a window")
     parser.add_argument("--output", help="a JSON file for the table")
     arguments = parser.parse_args()
     for name, value in vars(arguments).items():
-        least = min(value) if isinstance(value, list) else value
+        least = min(value, default=1) if isinstance(value, list) else value
         if name != "output" and not least > 0:
             parser.error(f"Expected --{name} > 0. Received: {value}")
+    cores = len(os.sched_getaffinity(0))
+    if max(arguments.processes, default=1) > cores:
+        parser.error(
+            f"Expected --processes up to the {cores} cores that there are, one for "
+            f"each. Received: {arguments.processes}"
+        )
     return arguments
 
 
@@ -153,6 +173,90 @@ def k_slope(milliseconds):
     above = sum((k - mean_k) * (value - mean) for k, value in costs.items())
     below = sum((k - mean_k) ** 2 for k in costs)
     return above / below if below else float("nan")
+
+
+# === Processes ===
+
+
+class Cluster:
+    """So many processes that train together, each on its own core."""
+
+    def __init__(self, size):
+        cores = sorted(os.sched_getaffinity(0))
+        environments = cluster_environments(size) if size > 1 else [{}]
+        self.workers = [
+            contestant.Worker("contestant_cluster.py", [str(core)], environment)
+            for core, environment in zip(cores, environments, strict=False)
+        ]
+
+    def ask(self, **request):
+        for worker in self.workers:
+            worker.tell(**request)
+        return [worker.hear() for worker in self.workers]
+
+    def close(self):
+        # The first coordinates the others, who would complain to find it gone.
+        for worker in reversed(self.workers):
+            worker.close()
+
+
+def cluster_environments(size):
+    """A TF_CONFIG for each of `size` workers on this machine."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(size)]
+    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    for each in sockets:
+        each.close()
+    cluster = {"worker": addresses}
+    return [
+        {
+            "TF_CONFIG": json.dumps(
+                {"cluster": cluster, "task": {"type": "worker", "index": index}}
+            )
+        }
+        for index in range(size)
+    ]
+
+
+def measured_processes(arguments):
+    """The rows of one process and of several, printed as well."""
+    if not arguments.processes:
+        return []
+    clusters = {size: Cluster(size) for size in arguments.processes}
+    rows = []
+    print(f"{'m':>6}{'processes':>11}{'ms':>9}{'to the first':>14}")
+    try:
+        for batch_size in arguments.process_batch_sizes:
+            case = dataclasses.asdict(contestant.Case("mnist_mlp", 1, batch_size))
+            ways = {
+                size: steps_of(cluster, case, arguments.seconds)
+                for size, cluster in clusters.items()
+            }
+            seconds = timing.windows(
+                {size: run for size, (run, _) in ways.items()}, arguments.rounds
+            )
+            for size, (_, steps) in ways.items():
+                value = 1e3 * min(seconds[size]) / steps
+                rows.append(
+                    {"processes": size, "batch_size": batch_size, "milliseconds": value}
+                )
+                first = rows[-1 - list(ways).index(size)]["milliseconds"]
+                print(f"{batch_size:6}{size:11}{value:9.2f}{value / first:14.2f}")
+                sys.stdout.flush()
+    finally:
+        for cluster in clusters.values():
+            cluster.close()
+    return rows
+
+
+def steps_of(cluster, case, seconds):
+    """(a function that runs one window of steps on a cluster, the steps in it)."""
+    cluster.ask(do="forget")
+    cluster.ask(do="build", case=case, variant="gan")
+    once = max(
+        answer["seconds"] for answer in cluster.ask(do="time", variant="gan", steps=1)
+    )
+    steps = max(1, math.ceil(seconds / once))
+    return lambda: cluster.ask(do="time", variant="gan", steps=steps), steps
 
 
 if __name__ == "__main__":

@@ -24,12 +24,10 @@ import os
 import pathlib
 import platform
 import random
-import subprocess
 import sys
 
 import contestant
 
-HERE = pathlib.Path(__file__).parent
 TENSORFLOW = ("graph", "XLA", "guide", "products")
 MIXED = ("mixed_bfloat16", "mixed_float16")
 TORCH = ("torch eager", "torch.compile")
@@ -95,30 +93,6 @@ def parsed_arguments():
 # === Workers ===
 
 
-class Worker:
-    """A process that times what it is asked to (see contestant.py)."""
-
-    def __init__(self, file):
-        self._process = subprocess.Popen(
-            [sys.executable, str(HERE / file)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def ask(self, **request):
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise SystemExit(f"error: the process that was asked {request} has ended.")
-        return json.loads(answer)
-
-    def close(self):
-        self._process.stdin.close()
-        self._process.wait()
-
-
 def start_workers(ways):
     """{way: its worker}."""
     gpu = pathlib.Path("/dev/nvidia0").exists()
@@ -131,7 +105,7 @@ def start_workers(ways):
     for file, names in there.items():
         names = [name for name in names if not ways or name in ways]
         if names:
-            worker = Worker(file)
+            worker = contestant.Worker(file)
             workers.update({name: worker for name in names})
     return workers
 

@@ -236,8 +236,10 @@ def test_scaling_varies_one_size_at_a_time(root, monkeypatch, capsys, tmp_path):
     module = run(
         root, monkeypatch, "scaling", "--discriminator_steps=3", "--batch_sizes=10",
         "--widths=50", "--rounds=2", "--seconds=0.001", f"--output={output}",
+        "--processes",
     )  # fmt: skip
     report = json.loads(output.read_text())
+    assert report["process_rows"] == []
     sizes = [(row["k"], row["batch_size"], row["width"]) for row in report["rows"]]
     assert sizes == [(3, 100, 1200), (1, 10, 1200), (1, 100, 50), (1, 100, 1200)]
     assert min(row["milliseconds"] for row in report["rows"]) > 0
@@ -245,6 +247,94 @@ def test_scaling_varies_one_size_at_a_time(root, monkeypatch, capsys, tmp_path):
     costs[module.Point(batch_size=7)] = 1000.0
     assert module.k_slope(costs) == pytest.approx(3.0)
     assert "One more discriminator update costs" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_scaling_times_one_process_and_two(root, monkeypatch, capsys, tmp_path):
+    output = tmp_path / "scaling.json"
+    run(
+        root, monkeypatch, "scaling", "--discriminator_steps=2", "--batch_sizes=10",
+        "--widths=50", "--rounds=1", "--seconds=0.001", "--processes", "1", "2",
+        "--process_batch_sizes", "4", "6", f"--output={output}",
+    )  # fmt: skip
+    rows = json.loads(output.read_text())["process_rows"]
+    assert [(row["batch_size"], row["processes"]) for row in rows] == [
+        (4, 1), (4, 2), (6, 1), (6, 2),
+    ]  # fmt: skip
+    assert min(row["milliseconds"] for row in rows) > 0
+
+
+def test_scaling_has_a_core_for_each_process(root, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run(root, monkeypatch, "scaling", "--processes", "100000")
+    assert "Expected --processes up to the" in capsys.readouterr().err
+
+
+def test_precision_compares_means_by_welchs_interval(
+    root, monkeypatch, capsys, tmp_path
+):
+    """Runs that are there are not trained again; the interval is SciPy's for means."""
+    from scipy import stats
+
+    rng = np.random.default_rng(0)
+    drawn = {}
+    for policy, mean in (("float32", 2.0), ("mixed_bfloat16", 2.01)):
+        drawn[policy] = rng.normal(mean, 0.02, 4)
+        for seed, value in enumerate(drawn[policy]):
+            row = {"precision": value, "recall": -10 * value, "coverage": None}
+            row["class_shares"] = [0.25, 0.75]
+            table = {"log_likelihood": -160.0 - seed, "top_probability": 0.9 + seed}
+            table["within_class_distance"] = 36.0 + value
+            scores = {"rows": {"samples": row}, "digits": {"rows": {"samples": table}}}
+            folder = tmp_path / "runs" / f"{policy}_{seed}"
+            folder.mkdir(parents=True)
+            (folder / "scores.json").write_text(json.dumps(scores))
+    output = tmp_path / "precision.json"
+    run(
+        root, monkeypatch, "precision", f"--workdir={tmp_path / 'runs'}",
+        "--policies", *drawn, "--seeds", "0", "1", "2", "3", f"--output={output}",
+    )  # fmt: skip
+    found = json.loads(output.read_text())["differences"]["mixed_bfloat16"]
+    assert set(found) == {
+        "precision", "recall", "smallest_class_share", "digits/log_likelihood",
+        "digits/top_probability", "digits/within_class_distance",
+    }  # fmt: skip
+    one, other = drawn.values()
+    error = np.sqrt(one.var(ddof=1) / 4 + other.var(ddof=1) / 4)
+    freedom = error**4 / (
+        ((one.var(ddof=1) / 4) ** 2 + (other.var(ddof=1) / 4) ** 2) / 3
+    )
+    half = stats.t.ppf(0.975, freedom) * error
+    difference = other.mean() - one.mean()
+    expected = 100 * np.array([difference, difference - half, difference + half])
+    np.testing.assert_allclose(found["precision"]["percent"], expected / one.mean())
+    # Of a negative mean too, more is positive.
+    np.testing.assert_allclose(
+        found["recall"]["percent"], -expected[[0, 2, 1]] / one.mean()
+    )
+    printed = capsys.readouterr().out
+    assert "mixed_bfloat16 - float32, 4 seeds each" in printed
+    assert (
+        "  inside +-10" in printed
+        and "not inside +-10" not in printed.split("precision ")[1].splitlines()[0]
+    )
+
+
+@pytest.mark.slow
+def test_precision_trains_what_is_not_there(root, monkeypatch, tmp_path):
+    output = tmp_path / "precision.json"
+    run(
+        root, monkeypatch, "precision", f"--workdir={tmp_path / 'runs'}",
+        "--policies", "float32", "mixed_float16", "--seeds", "0", "1", "--epochs=2",
+        f"--output={output}",
+    )  # fmt: skip
+    found = json.loads(output.read_text())
+    assert [len(rows) for rows in found["scores"].values()] == [2, 2]
+    config = json.loads(
+        (tmp_path / "runs" / "mixed_float16_1" / "config.json").read_text()
+    )
+    assert config["execution"]["dtype_policy"] == "mixed_float16"
+    assert config["preset"]["seed"] == 1
 
 
 def test_profile_tells_the_kinds_of_operations(root, monkeypatch, capsys, tmp_path):
