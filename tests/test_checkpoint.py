@@ -1,12 +1,15 @@
 """Checkpoints: what is in them, what survives, and that nothing changes by them."""
 
+import contextlib
 import json
 import os
+import pathlib
 import random
 import re
 import resource
 import shutil
 import signal
+import tempfile
 import textwrap
 import threading
 import time
@@ -160,6 +163,55 @@ def test_a_write_that_fails_is_a_line_and_the_newest_stays(tmp_path, capfd):
     writer.wait()
     (line,) = capfd.readouterr().err.splitlines()
     assert "Not a directory" in line and "its last checkpoint is none" in line
+
+
+@contextlib.contextmanager
+def only_what_modes_allow():
+    """Root may write anywhere; as nobody, this process may not."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_a_folder_that_has_become_read_only_keeps_its_newest(capfd):
+    """The training goes on, says what happened, and is saved once it can be again."""
+    # pytest's own folders nobody but their owner can enter.
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        folder = pathlib.Path(folder, "checkpoints")
+        writer = checkpoint.Writer(folder, keep=1)
+        watch = [callbacks.Checkpoints(writer, every_steps=2)]
+        gan = helpers.tiny_gan()
+        options = {"batch_size": 6, "seed": 5, "verbose": 0}
+        checkpoint.fit(gan, line_data(), epochs=1, callbacks=watch, **options)
+        assert checkpoint.newest(folder).step == 4
+        before = checkpoint.paths(folder)[0].read_bytes()
+        os.chmod(folder, 0o555)
+        with only_what_modes_allow():
+            start = checkpoint.newest(folder)
+            watch = [callbacks.Checkpoints(writer, every_steps=2, start=start)]
+            checkpoint.fit(
+                gan, line_data(), epochs=2, start=start, callbacks=watch, **options
+            )
+            # TensorFlow may have had a word there too.
+            lines = [
+                line
+                for line in capfd.readouterr().err.splitlines()
+                if line.startswith("warning: ")
+            ]
+            assert gan.generator_steps == 8
+            for line, step in zip(lines, (6, 8), strict=True):
+                assert "Permission denied" in line
+                assert f"step_{step:09}" in line
+                assert "last checkpoint is that of step 4" in line
+        assert [path.read_bytes() for path in folder.iterdir()] == [before]
+        os.chmod(folder, 0o755)
+        watch[0].save()
+        assert checkpoint.newest(folder).step == 8
 
 
 def test_a_write_does_not_hold_up_the_training(tmp_path, monkeypatch):
