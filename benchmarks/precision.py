@@ -47,7 +47,7 @@ def main():
         "scores": scores,
         "differences": {},
     }
-    if REFERENCE in scores and len(arguments.seeds) > 1:
+    if REFERENCE in scores and len(scores) > 1 and len(arguments.seeds) > 1:
         report["differences"] = differences(scores)
         print_table(report["differences"], len(arguments.seeds), arguments.margin)
     if arguments.output:

@@ -16,11 +16,12 @@ class TrainingDiverged(ArithmeticError):
 
 
 def _diverged(gan, what):
-    step = gan.generator_steps
+    step, together = gan.generator_steps, gan.steps_per_execution
+    when = f"in steps {step - together + 1} to {step}" if together > 1 else ""
     return TrainingDiverged(
-        f"Expected finite losses and weights. Received NaN or infinity at step {step}, "
-        f"in {what}; the weights are spoilt: go back to the last saved model, and "
-        "lower the learning rates or check the data"
+        "Expected finite losses and weights. Received NaN or infinity "
+        f"{when or f'at step {step}'}, in {what}; the weights are spoilt: go back to "
+        "the last saved model, and lower the learning rates or check the data"
     )
 
 
@@ -38,8 +39,8 @@ class NonFiniteGuard(keras.callbacks.Callback):
     whatever the scale is: the guard stops where a scale falls below 2 ** -20.
 
     Raises:
-        TrainingDiverged: from `fit`, with the step's number, counted from 1. With
-            `steps_per_execution` above 1, the last step of the execution.
+        TrainingDiverged: from `fit`, with the step's number, counted from 1; with
+            `steps_per_execution` above 1, those of the first and last of an execution.
     """
 
     def on_train_batch_end(self, batch, logs=None):

@@ -314,20 +314,33 @@ def fit(gan, data, batch_size, seed, epochs, start=None, callbacks=(), verbose="
     """
     steps = data.steps_per_epoch(batch_size)
     training = _Training(gan, start, steps, epochs, callbacks, verbose)
-    batches = data.batches(batch_size, seed, start_step=lambda: training.step)
-    epoch, batch = divmod(training.step, steps)
     options = {"callbacks": training, "shuffle": False, "verbose": verbose}
+
+    def fit_epochs(first_batch, initial_epoch, epochs):
+        count = steps - first_batch
+        # An execution of several steps does not see an epoch's end in a stream without
+        # one: there it has to come out even.
+        endless = count % gan.steps_per_execution == 0
+        batches = data.batches(batch_size, seed, lambda: training.step, endless)
+        return gan.fit(
+            batches if endless else batches.take(count),
+            steps_per_epoch=count if endless else None,
+            initial_epoch=initial_epoch,
+            epochs=epochs,
+            **options,
+        )
+
+    epoch, batch = divmod(training.step, steps)
     if batch and epoch < epochs:
         # An epoch of its own: Keras takes all epochs of a call to be equally long.
         training.first_batch = batch
-        rest = batches.take(steps - batch)
-        gan.fit(rest, initial_epoch=epoch, epochs=epoch + 1, **options)
+        fit_epochs(batch, epoch, epoch + 1)
         training.first_batch = 0
         epoch += 1
         if gan.stop_training:
             epoch = epochs
     training.last_call = True
-    return gan.fit(batches, initial_epoch=epoch, epochs=epochs, **options)
+    return fit_epochs(0, epoch, epochs)
 
 
 class _Training(keras.callbacks.CallbackList):

@@ -49,6 +49,8 @@ class Preset:
         jit_compile: "true", "false", or "auto": XLA where there is a GPU and
             nothing is distributed.
         distribute: "none", "mirrored" or "multi_worker", see `distribution.strategy`.
+        steps_per_execution: int, training steps between which Python has no say; 0
+            leaves it to `training.build`.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Preset:
     mixed_precision: str = "auto"
     jit_compile: str = "auto"
     distribute: str = "none"
+    steps_per_execution: int = 0
 
 
 _RECIPE = {"learning_rate_divisor": 1.000004, "min_learning_rate": 1e-6}

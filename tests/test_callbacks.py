@@ -79,6 +79,17 @@ def test_the_guard_stops_at_the_first_nan_with_its_step(
     assert not (tmp_path / "gan.keras").exists()
 
 
+def test_the_guard_names_the_steps_of_an_execution():
+    data = np.concatenate([helpers.examples(4, seed=i) for i in range(6)])
+    data[4 * 4, 1] = np.nan  # the fifth step's, of the second three
+    gan = helpers.tiny_gan(steps_per_execution=3)
+    batches = tf.data.Dataset.from_tensor_slices(data).batch(4)
+    with pytest.raises(
+        callbacks.TrainingDiverged, match="infinity in steps 4 to 6, in"
+    ):
+        gan.fit(batches, verbose=0, callbacks=[callbacks.NonFiniteGuard()])
+
+
 def test_the_last_good_model_stays(tmp_path):
     gan = helpers.tiny_gan()
     path = tmp_path / "gan.keras"

@@ -274,6 +274,10 @@ KINDS = {
         "generator_optimizer": sgd(), "discriminator_optimizer": sgd(),
         "steps_per_execution": 3,
     },
+    "two steps at once": lambda: {
+        "generator_optimizer": sgd(), "discriminator_optimizer": sgd(),
+        "steps_per_execution": 2,
+    },
 }  # fmt: skip
 
 
@@ -330,9 +334,9 @@ def test_n_and_m_steps_are_n_plus_m_steps(kind, tmp_path):
     final = checkpoint.snapshot(whole, 8)
     starts = [checkpoint.read(path) for path in checkpoint.paths(tmp_path)]
     together = KINDS[kind]().get("steps_per_execution", 1)
-    assert [start.step for start in starts] == (
-        [8, 7, 4, 3, 0] if together == 3 else list(range(8, -1, -1))
-    )
+    # Three do not divide the four of an epoch, whose last execution is of one.
+    saved = [8, 7, 4, 3, 0] if together == 3 else list(range(8, -1, -together))
+    assert [start.step for start in starts] == saved
 
     again, traces = gan(1), []
     step = again.train_step
@@ -347,7 +351,7 @@ def test_n_and_m_steps_are_n_plus_m_steps(kind, tmp_path):
         assert watch.epochs == {e: diary.epochs[e] for e in range(epoch, 2)}
         assert watch.steps == [x for x in diary.steps if x >= (epoch, batch)]
         assert watch.calls == ["begin", "end"]
-        if start.step == 7:  # the first that trains at all
+        if start.step == saved[1]:  # the first that trains at all
             traced = len(traces)
     assert 0 < len(traces) <= traced + (together == 3)
 

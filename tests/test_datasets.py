@@ -68,6 +68,20 @@ def test_a_resumed_stream_is_the_tail_of_the_uninterrupted_one(start_step):
     assert tail == uninterrupted[start_step : start_step + 10]
 
 
+@pytest.mark.parametrize("start_step", [0, 1, 5, 13])
+def test_an_endless_stream_is_all_epochs_in_one_iteration(start_step):
+    whole = numbered(23).batches(5, 0)
+    epochs = sum((rows_of(whole) for _ in range(5)), [])
+    endless = numbered(23).batches(5, 0, start_step, endless=True)
+    assert endless.cardinality() == tf.data.INFINITE_CARDINALITY
+    for _ in range(2):  # the second iteration starts again
+        assert rows_of(endless.take(12)) == epochs[start_step : start_step + 12]
+    asked = iter([3, 8])
+    stream = numbered(23).batches(5, 0, lambda: next(asked), endless=True)
+    assert rows_of(stream.take(9)) == epochs[3:12]
+    assert rows_of(stream.take(9)) == epochs[8:17]
+
+
 def test_to_end_the_epoch_that_was_begun():
     data = numbered(23)
     rest = rows_of(data.batches(5, 0, 7).take(5 - 7 % 5))

@@ -236,6 +236,46 @@ def test_a_run_is_repeatable_and_not_overwritten_unasked(tmp_path):
     assert (tmp_path / "a" / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    "settings, checkpoint_steps, expected",
+    [
+        # 11 steps an epoch, all at once; those between two checkpoints; one, if told.
+        ({}, 0, 11),
+        ({}, 22, 11),
+        ({}, 8, 1),
+        ({"steps_per_execution": 1}, 0, 1),
+        ({"steps_per_execution": 4}, 8, 4),
+        # 22 an epoch; half as much work, but no 22 divides it within 16.
+        ({"batch_size": 50}, 0, 11),
+        # 6 an epoch, of which two pass between checkpoints.
+        ({"discriminator_steps": 2}, 8, 2),
+        # 2 an epoch, but too long a step for two at once.
+        ({"batch_size": 1000}, 0, 1),
+    ],
+)
+def test_short_steps_are_made_several_at_once(settings, checkpoint_steps, expected):
+    preset = small(**settings)
+    gan = training.build(preset, training.load_data(preset), checkpoint_steps)
+    assert gan.steps_per_execution == expected
+
+
+def test_several_steps_at_once_are_the_same_training(tmp_path):
+    """To the last bit, losses too, with Adam, dropout, k = 2 and a short batch."""
+    ends = []
+    for together in (1, 3, 4, 6):  # of 6 an epoch: 4 does not divide it
+        preset = small(discriminator_steps=2, steps_per_execution=together)
+        workdir = training.train(preset, tmp_path / str(together))
+        gan = runs.load_gan(workdir)
+        lines = (workdir / "metrics.jsonl").read_text().splitlines()
+        logs = [json.loads(line) for line in lines]
+        for line in logs:
+            del line["seconds"]
+        state = [variable.numpy().tobytes() for variable in gan.variables]
+        ends.append((logs, state))
+    assert len(ends[0][0]) == 2 and ends[0][0][-1]["step"] == 12
+    assert all(end == ends[0] for end in ends[1:])
+
+
 @pytest.mark.parametrize("name", ["gaussian1d", "ring8", "grid25"])
 def test_toy_presets_run(name, tmp_path):
     workdir = training.train(small(name, epochs=1), tmp_path / name)
@@ -279,7 +319,10 @@ def test_a_diverging_run_keeps_the_last_good_model(tmp_path):
     good = small("ring8", epochs=1)
     workdir = training.train(good, tmp_path / "run")
     before = (workdir / "gan.keras").read_bytes()
-    bad = small("ring8", epochs=3, optimizer="sgd", generator_learning_rate=1e9)
+    bad = small(
+        "ring8", epochs=3, optimizer="sgd", generator_learning_rate=1e9,
+        steps_per_execution=1,
+    )  # fmt: skip
     with pytest.raises(keras_gan.callbacks.TrainingDiverged, match=r"at step \d+, in"):
         training.train(bad, tmp_path / "bad")
     files = {path.name for path in (tmp_path / "bad").iterdir()}

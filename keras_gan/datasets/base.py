@@ -127,7 +127,7 @@ class Dataset:
         """
         return math.ceil(len(self) / _check_int("batch_size", batch_size, low=1))
 
-    def batches(self, batch_size, seed, start_step=0) -> tf.data.Dataset:
+    def batches(self, batch_size, seed, start_step=0, endless=False) -> tf.data.Dataset:
         """Shuffled float32 batches in `value_range`, a function of `seed` and the step.
 
         Step s, counted over all epochs from 0, belongs to epoch
@@ -155,10 +155,14 @@ class Dataset:
             seed: int of 64 bits, signed.
             start_step: int >= 0, the step of the first batch; or a function without
                 arguments that gives it, which is asked whenever an iteration starts.
+            endless: bool, whether an iteration goes on into all further epochs, for
+                `fit(..., steps_per_epoch=data.steps_per_epoch(batch_size))`: Keras
+                starts a finite pipeline anew, twice, for each epoch. An iteration after
+                the first starts at `start_step` again, where this is no function.
 
         Returns:
             `tf.data.Dataset` of float32 tensors (batch, *image_shape), prefetched, with
-            cardinality `steps_per_epoch`.
+            cardinality `steps_per_epoch`, or infinite.
 
         Raises:
             ValueError: an argument of another type, or outside these bounds.
@@ -167,7 +171,9 @@ class Dataset:
         seed = _check_int("seed", seed, low=-(2**63), high=2**63 - 1)
         if not callable(start_step):
             start_step = _check_int("start_step", start_step, low=0)
-            start_step = functools.partial(next, itertools.count(start_step, steps))
+            # Of an endless iteration nothing is left for the next to go on with.
+            step = 0 if endless else steps
+            start_step = functools.partial(next, itertools.count(start_step, step))
         num_examples = len(self)
         gather = self._gather_function()
 
@@ -175,7 +181,8 @@ class Dataset:
             # Not a tf.Variable: a strategy's scope would mirror it.
             first = tf.numpy_function(lambda: np.int64(start_step()), [], tf.int64)
             first = tf.ensure_shape(first, ())
-            return tf.data.Dataset.range(first, first + steps)
+            last = tf.int64.max if endless else first + steps
+            return tf.data.Dataset.range(first, last)
 
         def batch(step):
             epoch, index = step // steps, step % steps
@@ -193,7 +200,11 @@ class Dataset:
             .flat_map(iteration)
             .map(batch, num_parallel_calls=tf.data.AUTOTUNE)
             .prefetch(tf.data.AUTOTUNE)
-            .apply(tf.data.experimental.assert_cardinality(steps))
+            .apply(
+                tf.data.experimental.assert_cardinality(
+                    tf.data.INFINITE_CARDINALITY if endless else steps
+                )
+            )
         )
 
     def some(self, count) -> np.ndarray:
