@@ -4,9 +4,10 @@
 
 For each preset, in interleaved windows of the same number of steps: the input pipeline
 alone (`Dataset.batches`: an index shuffle, a gather, and scaling to floats), the
-compiled step on a batch that lies ready, the step fed by the pipeline, and `fit`, with
-its callbacks' calls and logs. The data are random bytes of the presets' shapes: what
-they show costs nothing. Minima over the rounds.
+compiled step on a batch that lies ready, the step fed by the pipeline, and whole epochs
+as `training.train` makes them: `checkpoint.fit` with its callbacks' calls and logs, and
+as many steps in one execution as the preset comes to. The data are random bytes of the
+presets' shapes: what they show costs nothing. Minima over the rounds.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import timing  # noqa: E402
 DATA = {
     "digits": ((8, 8, 1), 1_078),
     "mnist": ((28, 28, 1), 50_000),
+    "ring8": ((2,), 50_000),
     "cifar10_conv": ((32, 32, 3), 40_000),
 }
 
@@ -43,7 +45,7 @@ def main():
 def parsed_arguments():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--presets", nargs="+", choices=DATA, default=["digits", "mnist"]
+        "--presets", nargs="+", choices=DATA, default=["ring8", "digits", "mnist"]
     )
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--steps", type=int, default=100, help="in a window")
@@ -57,22 +59,31 @@ def parsed_arguments():
 
 def measured(name, arguments):
     """Milliseconds a step of each way, printed as well."""
+    import math
+
     import numpy as np
     import tensorflow as tf
 
-    from keras_gan import datasets, training
+    from keras_gan import checkpoint, datasets, training
 
-    preset = training.get_preset(name)
+    preset = training.get_preset(name, {"steps_per_execution": 1})
     shape, count = DATA[name]
-    pixels = np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
-    data = datasets.Dataset(pixels, value_range=(0.0, 1.0), name=name, split="train")
+    random = np.random.default_rng(0)
+    if len(shape) == 1:
+        values, value_range = random.normal(size=(count, *shape)), None
+    else:
+        values, value_range = random.integers(0, 256, (count, *shape)), (0.0, 1.0)
+    values = values.astype(np.float32 if value_range is None else np.uint8)
+    data = datasets.Dataset(values, value_range=value_range, name=name, split="train")
     if preset.contrast_normalization:
         data = data.contrast_normalized()
     gan = training.build(preset, data)
     gan.make_train_function()
-    batches = data.batches(preset.batch_size * preset.discriminator_steps, seed=0)
-    endless = batches.repeat()
+    fitted = training.build(training.get_preset(name), data)
+    batch_size = preset.batch_size * preset.discriminator_steps
+    endless = data.batches(batch_size, seed=0, endless=True)
     steps = arguments.steps
+    epochs = math.ceil(steps / data.steps_per_epoch(batch_size))
     fed = iter(endless)
     ready = iter(tf.data.Dataset.from_tensors(next(fed)).repeat())
     alone = iter(endless)
@@ -90,18 +101,21 @@ def measured(name, arguments):
         "pipeline alone": draw,
         "step, batch ready": lambda: run(ready),
         "step, fed": lambda: run(fed),
-        "fit": lambda: gan.fit(
-            endless, steps_per_epoch=steps, shuffle=False, verbose=0
+        "fit": lambda: checkpoint.fit(
+            fitted, data, batch_size, seed=0, epochs=epochs, verbose=0
         ),
     }
     for way in ways.values():
         way()
     seconds = timing.windows(ways, arguments.rounds)
-    milliseconds = {way: 1e3 * min(each) / steps for way, each in seconds.items()}
+    counts = dict.fromkeys(ways, steps)
+    counts["fit"] = epochs * data.steps_per_epoch(batch_size)
+    milliseconds = {way: 1e3 * min(each) / counts[way] for way, each in seconds.items()}
     bare = milliseconds["step, batch ready"]
     print(
         f"{name}, m = {preset.batch_size}: minima of {arguments.rounds} windows of "
-        f"{steps} steps; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+        f"{steps} steps, fit's of {epochs} epochs, {fitted.steps_per_execution} steps "
+        f"at once; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     )
     print(f"{'way':20}{'ms a step':>10}{'to the bare step':>18}")
     for way, value in milliseconds.items():
@@ -109,6 +123,7 @@ def measured(name, arguments):
     return {
         "preset": name,
         "batch_size": preset.batch_size,
+        "steps_per_execution_of_fit": fitted.steps_per_execution,
         "milliseconds": milliseconds,
         "fit_to_bare_step": milliseconds["fit"] / bare,
     }
