@@ -5,9 +5,9 @@
 For each preset, in interleaved windows of the same number of steps: the input pipeline
 alone (`Dataset.batches`: an index shuffle, a gather, and scaling to floats), the
 compiled step on a batch that lies ready, the step fed by the pipeline, and whole epochs
-as `training.train` makes them: `checkpoint.fit` with its callbacks' calls and logs, and
-as many steps in one execution as the preset comes to. The data are random bytes of the
-presets' shapes: what they show costs nothing. Minima over the rounds.
+as `training.train` makes them, but for its callbacks: `checkpoint.fit` with its logs,
+and as many steps in one execution as the preset comes to. The data are random bytes of
+the presets' shapes: what they show costs nothing. Minima over the rounds.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def measured(name, arguments):
 
     from keras_gan import checkpoint, datasets, training
 
-    preset = training.get_preset(name, {"steps_per_execution": 1})
+    preset = training.get_preset(name)
     shape, count = DATA[name]
     random = np.random.default_rng(0)
     if len(shape) == 1:
@@ -79,7 +79,8 @@ def measured(name, arguments):
         data = data.contrast_normalized()
     gan = training.build(preset, data)
     gan.make_train_function()
-    fitted = training.build(training.get_preset(name), data)
+    fitted = training.build(preset, data)
+    fitted.steps_per_execution = training.steps_per_execution(preset, fitted, data)
     batch_size = preset.batch_size * preset.discriminator_steps
     endless = data.batches(batch_size, seed=0, endless=True)
     steps = arguments.steps

@@ -105,7 +105,8 @@ def growth(name, steps):
             logs = gan.train_function(batches)
         float(logs["value"])
         sizes.append(resident_mib())
-    return {"preset": name, "steps": steps, "mib": sizes}
+    made = gan.generator_steps
+    return {"preset": name, "steps": steps, "steps_made": made, "mib": sizes}
 
 
 def training_of(name):

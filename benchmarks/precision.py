@@ -88,6 +88,7 @@ def scored(workdir, policy, seed, arguments):
             *epochs,
         )  # fmt: skip
         script("evaluate.py", f"--model={workdir}")
+    check_settings(workdir, policy, seed, arguments)
     found = json.loads(path.read_text())
     row = found["rows"]["samples"]
     scores = {name: row[name] for name in SCORES if row.get(name) is not None}
@@ -97,6 +98,25 @@ def scored(workdir, policy, seed, arguments):
         scores[f"digits/{name}"] = found["digits"]["rows"]["samples"][name]
     print(f"{workdir.name}: " + ", ".join(f"{k} {v:.4g}" for k, v in scores.items()))
     return scores
+
+
+def check_settings(workdir, policy, seed, arguments):
+    """Ends where the run that is there is another than is asked for."""
+    from keras_gan import presets
+
+    asked = {
+        "name": arguments.preset,
+        "seed": seed,
+        "mixed_precision": policy,
+        "epochs": arguments.epochs or presets.PRESETS[arguments.preset].epochs,
+    }
+    preset = json.loads((workdir / "config.json").read_text())["preset"]
+    there = {field: preset[field] for field in asked}
+    if there != asked:
+        sys.exit(
+            f"error: Expected in {workdir} a run of {asked}. Received: {there}; choose "
+            "another --workdir"
+        )
 
 
 def script(name, *flags):

@@ -97,7 +97,7 @@ def parsed_arguments():
 def start_workers(ways):
     """{way: its worker}."""
     gpu = pathlib.Path("/dev/nvidia0").exists()
-    # CPUs emulate 16 bits: there it is timed only if asked for.
+    # Most CPUs emulate 16 bits: there it is timed only if asked for.
     mixed = MIXED if gpu or ways else ()
     there = {"contestant_tensorflow.py": TENSORFLOW + mixed}
     if importlib.util.find_spec("torch"):

@@ -15,13 +15,16 @@ class TrainingDiverged(ArithmeticError):
     """A loss or a weight became NaN or infinite."""
 
 
-def _diverged(gan, what):
-    step, together = gan.generator_steps, gan.steps_per_execution
-    when = f"in steps {step - together + 1} to {step}" if together > 1 else ""
+def _diverged(gan, what, first_step=None):
+    """The error for NaN or infinity now, or at the earliest in `first_step`."""
+    step = gan.generator_steps
+    when = f"at step {step}"
+    if first_step is not None and first_step < step:
+        when = f"in steps {first_step} to {step}"
     return TrainingDiverged(
-        "Expected finite losses and weights. Received NaN or infinity "
-        f"{when or f'at step {step}'}, in {what}; the weights are spoilt: go back to "
-        "the last saved model, and lower the learning rates or check the data"
+        f"Expected finite losses and weights. Received NaN or infinity {when}, "
+        f"in {what}; the weights are spoilt: go back to the last saved model, and "
+        "lower the learning rates or check the data"
     )
 
 
@@ -39,15 +42,19 @@ class NonFiniteGuard(keras.callbacks.Callback):
     whatever the scale is: the guard stops where a scale falls below 2 ** -20.
 
     Raises:
-        TrainingDiverged: from `fit`, with the step's number, counted from 1; with
-            `steps_per_execution` above 1, those of the first and last of an execution.
+        TrainingDiverged: from `fit`, with the step's number, counted from 1; where
+            several steps make one execution, with those of its first and last.
     """
+
+    def on_train_begin(self, logs=None):
+        self._seen = self.model.generator_steps
 
     def on_train_batch_end(self, batch, logs=None):
         # The logs are running means, in which NaN and infinity stay.
         spoilt = [name for name, value in logs.items() if not np.isfinite(value)]
         if spoilt:
-            raise _diverged(self.model, ", ".join(sorted(spoilt)))
+            raise _diverged(self.model, ", ".join(sorted(spoilt)), self._seen + 1)
+        self._seen = self.model.generator_steps
         for player in ("discriminator", "generator"):
             optimizer = getattr(self.model, f"{player}_optimizer")
             if not isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
@@ -313,9 +320,11 @@ class SaveModel(keras.callbacks.Callback):
 
 def check_intervals(every_minutes, every_steps):
     """Raises ValueError unless `Checkpoints` takes these."""
-    if not (every_minutes >= 0 and every_steps >= 0):  # NaN is neither
+    whole = isinstance(every_steps, int) and not isinstance(every_steps, bool)
+    if not (whole and every_minutes >= 0 and every_steps >= 0):  # NaN is neither
         raise ValueError(
-            "Expected intervals between checkpoints of at least 0 minutes and 0 steps. "
+            "Expected intervals between checkpoints of at least 0 minutes and 0 steps "
+            "(an int). "
             f"Received: {every_minutes} minutes and {every_steps} steps"
         )
 

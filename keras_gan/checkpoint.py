@@ -12,6 +12,7 @@ so that nothing in it can run, and any reader of that format opens it. Its heade
 a SHA-256 of all the rest.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -292,7 +293,17 @@ class Writer:
 # === Training from a checkpoint ===
 
 
-def fit(gan, data, batch_size, seed, epochs, start=None, callbacks=(), verbose="auto"):
+def fit(
+    gan,
+    data,
+    batch_size,
+    seed,
+    epochs,
+    start=None,
+    callbacks=(),
+    verbose="auto",
+    steps_per_execution=None,
+):
     """`gan.fit` on `data` from any step on, as if it had never been interrupted.
 
     Every batch is that of its step, epochs end where they would have ended, and the
@@ -308,6 +319,8 @@ def fit(gan, data, batch_size, seed, epochs, start=None, callbacks=(), verbose="
         start: `Checkpoint` to go on from; None for the start.
         callbacks: list of Keras callbacks.
         verbose: as in `keras.Model.fit`.
+        steps_per_execution: int, as in `keras.Model.compile` but for this training
+            only; None leaves it as the GAN was compiled.
 
     Returns:
         Keras's `History`, of the epochs that ended here.
@@ -331,16 +344,32 @@ def fit(gan, data, batch_size, seed, epochs, start=None, callbacks=(), verbose="
         )
 
     epoch, batch = divmod(training.step, steps)
-    if batch and epoch < epochs:
-        # An epoch of its own: Keras takes all epochs of a call to be equally long.
-        training.first_batch = batch
-        fit_epochs(batch, epoch, epoch + 1)
-        training.first_batch = 0
-        epoch += 1
-        if gan.stop_training:
-            epoch = epochs
-    training.last_call = True
-    return fit_epochs(0, epoch, epochs)
+    with _executing(gan, steps_per_execution or gan.steps_per_execution):
+        if batch and epoch < epochs:
+            # An epoch of its own: Keras takes all epochs of a call to be equally long.
+            training.first_batch = batch
+            fit_epochs(batch, epoch, epoch + 1)
+            training.first_batch = 0
+            epoch += 1
+            if gan.stop_training:
+                epoch = epochs
+        training.last_call = True
+        return fit_epochs(0, epoch, epochs)
+
+
+@contextlib.contextmanager
+def _executing(gan, steps):
+    """`gan` makes so many steps at once; what is saved of it says what it did."""
+    before = gan.steps_per_execution
+    if steps == before:
+        yield
+        return
+    # The step that is traced for one number is not that for another.
+    gan.steps_per_execution, gan.train_function = steps, None
+    try:
+        yield
+    finally:
+        gan.steps_per_execution, gan.train_function = before, None
 
 
 class _Training(keras.callbacks.CallbackList):
@@ -348,7 +377,7 @@ class _Training(keras.callbacks.CallbackList):
 
     Attributes:
         step: int, batches done. The data ask for it whenever an iteration starts, which
-            under a strategy happens once more than there are epochs.
+            under a strategy happens once before the first epoch too.
         first_batch: int, batches that this epoch had before this call.
         last_call: bool, whether the training ends with this call.
     """
@@ -404,7 +433,9 @@ class _Training(keras.callbacks.CallbackList):
 
 
 class StopRequest:
-    """Notes SIGINT (Ctrl-C) and SIGTERM, for a training to act on between two steps.
+    """Notes SIGINT (Ctrl-C) and SIGTERM, for a training to act on when Python can.
+
+    That is between two steps, or two executions of several.
 
     As a context it takes their place; in another thread than the main one, where Python
     allows none of this, it does nothing. What comes after the first is ignored, so that

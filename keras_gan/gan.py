@@ -136,7 +136,8 @@ class GAN(keras.Model):
         Raises:
             ValueError: an unknown loss, k < 1, one optimizer for both networks, what
                 cannot be saved, or a decay outside (0, 1); a call in another strategy's
-                scope than the GAN was made in, or XLA on several replicas.
+                scope than the GAN was made in, or XLA or several steps in one execution
+                on several replicas.
         """
         if tf.distribute.get_strategy() is not self._strategy:
             raise ValueError(
@@ -148,6 +149,11 @@ class GAN(keras.Model):
             raise ValueError(
                 "Expected `jit_compile` to be 'auto' or False on several replicas, "
                 "whose sums XLA does not compile. Received: True"
+            )
+        if steps_per_execution != 1 and self._strategy.num_replicas_in_sync > 1:
+            raise ValueError(
+                "Expected `steps_per_execution` to be 1 on several replicas, which sum "
+                f"after each step. Received: {steps_per_execution!r}"
             )
         if not _is_int(discriminator_steps) or discriminator_steps < 1:
             raise ValueError(
@@ -648,7 +654,13 @@ def predict_alone(network, inputs, batch_size=256):
         batch_size: int, rows at a time.
     """
     if network.distribute_strategy.num_replicas_in_sync == 1:
-        outputs = network.predict(inputs, batch_size=batch_size, verbose=0)
+        # Several batches in one execution would be traced anew for each number of them,
+        # and be held in memory at once.
+        together, network.steps_per_execution = network.steps_per_execution, 1
+        try:
+            outputs = network.predict(inputs, batch_size=batch_size, verbose=0)
+        finally:
+            network.steps_per_execution = together
         return outputs.astype(np.float32, copy=False)
     outputs = [
         np.asarray(network(inputs[start : start + batch_size]), np.float32)

@@ -50,7 +50,7 @@ class Preset:
             nothing is distributed.
         distribute: "none", "mirrored" or "multi_worker", see `distribution.strategy`.
         steps_per_execution: int, training steps between which Python has no say; 0
-            leaves it to `training.build`.
+            leaves it to `training.steps_per_execution`.
     """
 
     name: str

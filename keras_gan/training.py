@@ -60,6 +60,8 @@ LATENT_PRIORS = {"uniform": priors.Uniform, "normal": priors.Normal}
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 # Beyond this, what Python takes between executions is nothing to them.
 _MOST_STEPS_PER_EXECUTION = 16
+# Between two moments of figure 1.
+_FIGURE_1_STEPS = 10
 _JIT_COMPILE = {"auto": "auto", "true": True, "false": False}
 
 # What the fields of a preset may be: a test and its words.
@@ -239,16 +241,12 @@ def _global_policy(policy):
         keras.mixed_precision.set_dtype_policy(before)
 
 
-def build(preset, data, checkpoint_steps=0):
+def build(preset, data):
     """The compiled `GAN` of a preset, as it is before its first step.
-
-    Where the preset leaves `steps_per_execution` open, small networks make several
-    steps at once: as many as end with an epoch, and take about a tenth of a second.
 
     Args:
         preset: `Preset`.
         data: `Dataset`; its image shape, pixel means and length enter.
-        checkpoint_steps: int, after how many steps Python is wanted again; 0 for never.
 
     Raises:
         ValueError: networks that cannot make the data's images or take no such option.
@@ -293,29 +291,49 @@ def build(preset, data, checkpoint_steps=0):
         discriminator_steps=k,
         ema_decay=preset.ema_decay or None,
         jit_compile=_JIT_COMPILE[preset.jit_compile],
-        steps_per_execution=preset.steps_per_execution
-        or _steps_per_execution(
-            k
-            * preset.batch_size
-            * (gan.generator.count_params() + gan.discriminator.count_params()),
-            math.gcd(steps_per_epoch, checkpoint_steps),
-        ),
     )
     return gan
 
 
-def _steps_per_execution(products, steps):
-    """The most steps that divide `steps` and make no execution long.
+def steps_per_execution(preset, gan, data, checkpoint_steps=0):
+    """How many steps `train` makes without Python between them.
 
-    Between two executions Python, Keras and the callbacks take a millisecond or two. On
-    the other hand nothing can be logged, saved or stopped within one.
+    What the preset says, or where it leaves that open as many as divide an epoch, with
+    a bound that keeps an execution well below a second: between two, Python, Keras and
+    the callbacks take a millisecond or so, and within one nothing can be logged, saved
+    or stopped.
 
     Args:
-        products: int, of a step, about: parameters times examples.
-        steps: int, between two points where Python is wanted.
+        preset: `Preset`.
+        gan: what `build` made of it.
+        data: `Dataset`.
+        checkpoint_steps: int, between two checkpoints; 0 for no such interval.
+
+    Returns:
+        int >= 1; 1 on several replicas, where Keras cannot do it.
+
+    Raises:
+        ValueError: the preset asks for several steps on several replicas.
     """
+    k = preset.discriminator_steps
+    if gan.distribute_strategy.num_replicas_in_sync > 1:
+        if preset.steps_per_execution > 1:
+            raise ValueError(
+                "Expected steps_per_execution=1 on several replicas. Received: "
+                f"{preset.steps_per_execution}"
+            )
+        return 1
+    if preset.steps_per_execution:
+        return preset.steps_per_execution
+    parameters = gan.generator.count_params() + gan.discriminator.count_params()
     budget = 10**11 if tf.config.list_physical_devices("GPU") else 10**9
-    most = min(_MOST_STEPS_PER_EXECUTION, max(1, budget // products))
+    most = budget // (k * preset.batch_size * parameters)
+    most = min(_MOST_STEPS_PER_EXECUTION, max(1, most))
+    steps = math.gcd(
+        data.steps_per_epoch(k * preset.batch_size),
+        checkpoint_steps,
+        _FIGURE_1_STEPS if _is_one_dimensional(gan, data) else 0,
+    )
     return max(n for n in range(1, most + 1) if steps % n == 0)
 
 
@@ -414,9 +432,7 @@ def train(
         contextlib.redirect_stdout(io.StringIO()),
     ):
         scratch = pathlib.Path(scratch)
-        data, gan, about = _restored(
-            preset, data_dir, strategy, start, workdir, checkpoint_steps
-        )
+        data, gan, about = _restored(preset, data_dir, strategy, start, workdir)
         writer = checkpoint.Writer(scratch / runs.CHECKPOINTS, keep=1)
         _run(scratch, preset, data, data_dir, gan, start, writer, about, intervals)
     return workdir
@@ -430,9 +446,7 @@ def _train(preset, workdir, data_dir, strategy, writer, intervals, resume, overw
         if existed:
             stack.enter_context(files.locked(workdir / runs.LOCK, "a run"))
         start = _find_start(workdir, preset, resume, overwrite)
-        data, gan, about = _restored(
-            preset, data_dir, strategy, start, workdir, intervals[1]
-        )
+        data, gan, about = _restored(preset, data_dir, strategy, start, workdir)
         if not existed:
             workdir.mkdir(parents=True, exist_ok=True)
             stack.enter_context(files.locked(workdir / runs.LOCK, "a run"))
@@ -442,11 +456,11 @@ def _train(preset, workdir, data_dir, strategy, writer, intervals, resume, overw
         )
 
 
-def _restored(preset, data_dir, strategy, start, workdir, checkpoint_steps):
+def _restored(preset, data_dir, strategy, start, workdir):
     """(data, the GAN as it is at the start or in the checkpoint, what both are)."""
     data = load_data(preset, data_dir)
     with strategy.scope():
-        gan = build(preset, data, checkpoint_steps)
+        gan = build(preset, data)
         about = {
             "preset": dataclasses.asdict(preset),
             "data": _describe(data),
@@ -477,6 +491,7 @@ def _execution(preset, gan):
 
 def _run(workdir, preset, data, data_dir, gan, start, writer, about, intervals):
     """The training itself, in a directory that this process alone writes to."""
+    together = steps_per_execution(preset, gan, data, intervals[1])
     summary_writer = _start_run(workdir, preset, data, data_dir, gan, start)
     save_model = callbacks.SaveModel(workdir / runs.MODEL, min_seconds=10.0)
     save_model.set_model(gan)
@@ -519,6 +534,7 @@ def _run(workdir, preset, data, data_dir, gan, start, writer, about, intervals):
                 start=start,
                 callbacks=[*watch, checkpoints],
                 verbose=1 if sys.stdout.isatty() else 2,
+                steps_per_execution=together,
             )
         except (KeyboardInterrupt, SystemExit):
             request.saving = True  # a second Ctrl-C must not cut it short
@@ -554,11 +570,18 @@ def _evaluation(preset, data, data_dir, workdir, summary_writer):
 
 def _figure_1_recorder(gan, data, workdir):
     """The callback that records figure 1, in a list; empty unless all is 1-D."""
-    if data.image_shape != (1,) or gan.latent_prior.latent_dim != 1:
+    if not _is_one_dimensional(gan, data):
         return []
-    if data.distribution is None:
-        return []
-    return [callbacks.FigureOne(workdir / runs.MOMENTS, data.distribution)]
+    path = workdir / runs.MOMENTS
+    return [callbacks.FigureOne(path, data.distribution, _FIGURE_1_STEPS)]
+
+
+def _is_one_dimensional(gan, data):
+    return (
+        data.image_shape == (1,)
+        and gan.latent_prior.latent_dim == 1
+        and data.distribution is not None
+    )
 
 
 def _print_ending(workdir):

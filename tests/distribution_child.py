@@ -5,6 +5,7 @@ own: `python -m tests.distribution_child mirrored FOLDER`, or `worker FOLDER` wi
 TF_CONFIG.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -73,7 +74,7 @@ def mirrored(folder):
     import numpy as np
 
     import keras_gan
-    from keras_gan import checkpoint
+    from keras_gan import checkpoint, training
     from tests import helpers
 
     strategy = two_cpus()
@@ -126,6 +127,24 @@ def mirrored(folder):
     checkpoint.fit(gan, numbers, 4, seed=0, epochs=2, verbose=0)
     report["seen"]["by checkpoint.fit"] = ends_of_batches(seen)
     report["seen"]["epochs"] = [sorted(seen[:11]), sorted(seen[11:])]
+
+    # --- several steps in one execution, which Keras cannot do on several replicas
+    preset = training.get_preset("digits", {"epochs": 1, "distribute": "mirrored"})
+    with strategy.scope():
+        data = training.load_data(preset)
+        gan = training.build(preset, data)
+        together = [training.steps_per_execution(preset, gan, data)]
+        for ask in (
+            lambda: gan.compile("sgd", "sgd", steps_per_execution=2),
+            lambda: training.steps_per_execution(
+                dataclasses.replace(preset, steps_per_execution=2), gan, data
+            ),
+        ):
+            try:
+                ask()
+            except ValueError as error:
+                together.append(str(error))
+    report["together"] = together
 
     # --- the rest of a training from a checkpoint of its middle
     report["resumed"] = resumed(strategy, pathlib.Path(folder))

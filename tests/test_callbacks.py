@@ -79,14 +79,17 @@ def test_the_guard_stops_at_the_first_nan_with_its_step(
     assert not (tmp_path / "gan.keras").exists()
 
 
-def test_the_guard_names_the_steps_of_an_execution():
-    data = np.concatenate([helpers.examples(4, seed=i) for i in range(6)])
-    data[4 * 4, 1] = np.nan  # the fifth step's, of the second three
+@pytest.mark.parametrize(
+    "bad_step, words",
+    [(5, "in steps 4 to 6"), (2, "in steps 1 to 3"), (7, "at step 7")],
+)
+def test_the_guard_names_the_steps_of_an_execution(bad_step, words):
+    """Of seven steps, three at once: the last makes an execution alone."""
+    data = np.concatenate([helpers.examples(4, seed=i) for i in range(7)])
+    data[4 * (bad_step - 1), 1] = np.nan
     gan = helpers.tiny_gan(steps_per_execution=3)
     batches = tf.data.Dataset.from_tensor_slices(data).batch(4)
-    with pytest.raises(
-        callbacks.TrainingDiverged, match="infinity in steps 4 to 6, in"
-    ):
+    with pytest.raises(callbacks.TrainingDiverged, match=f"infinity {words}, in d_"):
         gan.fit(batches, verbose=0, callbacks=[callbacks.NonFiniteGuard()])
 
 

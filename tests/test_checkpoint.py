@@ -356,6 +356,30 @@ def test_n_and_m_steps_are_n_plus_m_steps(kind, tmp_path):
     assert 0 < len(traces) <= traced + (together == 3)
 
 
+def test_several_steps_at_once_are_this_trainings_matter(tmp_path):
+    """The model, also as it is saved meanwhile, says what it was compiled with."""
+    ends = []
+    for together in (None, 2, 3):
+        gan, watch = helpers.tiny_gan(dropout=0.3), Diary()
+        save = callbacks.SaveModel(tmp_path / "gan.keras")
+        options = {"batch_size": 6, "seed": 5, "epochs": 2, "verbose": 0}
+        checkpoint.fit(
+            gan, line_data(), callbacks=[watch, save], steps_per_execution=together,
+            **options,
+        )  # fmt: skip
+        loaded = keras.saving.load_model(tmp_path / "gan.keras")
+        assert gan.steps_per_execution == loaded.steps_per_execution == 1
+        # A later fit is not held to it.
+        gan.fit(line_data().batches(6, seed=0, endless=True), steps_per_epoch=5)
+        assert gan.generator_steps == 13
+        ends.append((watch.epochs, checkpoint.snapshot(gan, 13).values))
+        calls = {None: 8, 2: 4, 3: 4}
+        assert len(watch.steps) == calls[together]
+    for epochs, values in ends[1:]:
+        assert epochs == ends[0][0]
+        assert_same_state(values, ends[0][1])
+
+
 def test_the_end_of_an_epoch_is_saved_after_what_the_callbacks_do_there(tmp_path):
     """A kill before they are done must go back to before the epoch's end."""
     writer, seen = checkpoint.Writer(tmp_path, keep=9), []
@@ -577,8 +601,8 @@ def test_a_spoilt_weight_is_not_saved(tmp_path):
 
 
 def test_intervals_are_checked(tmp_path):
-    for minutes, steps in ((-1, 0), (float("nan"), 0), (1, -1)):
-        with pytest.raises(ValueError, match="at least 0 minutes and 0 steps. Rec"):
+    for minutes, steps in ((-1, 0), (float("nan"), 0), (1, -1), (1, 2.0), (1, True)):
+        with pytest.raises(ValueError, match=r"at least 0 minutes and 0 steps .*Rec"):
             training.train(
                 training.get_preset("digits"), tmp_path / "run",
                 checkpoint_minutes=minutes, checkpoint_steps=steps,

@@ -106,6 +106,12 @@ def test_shards_do_not_overlap_and_the_first_epoch_is_the_first(mirrored):
     assert seen["by fit"] == seen["by checkpoint.fit"] == seen["expected"]
 
 
+def test_several_replicas_make_one_step_at_once(mirrored):
+    chosen, *refused = mirrored[0]["together"]
+    assert chosen == 1 and len(refused) == 2
+    assert all("to be 1 on several" in x or "=1 on several" in x for x in refused)
+
+
 def test_two_replicas_go_on_to_the_last_bit(mirrored):
     """With dropout, k = 2, schedules, Adam, an average; from the middle of an epoch."""
     whole, resumed = mirrored[0]["resumed"]

@@ -157,7 +157,8 @@ class Dataset:
                 arguments that gives it, which is asked whenever an iteration starts.
             endless: bool, whether an iteration goes on into all further epochs, for
                 `fit(..., steps_per_epoch=data.steps_per_epoch(batch_size))`: Keras
-                starts a finite pipeline anew, twice, for each epoch. An iteration after
+                starts a finite pipeline anew, twice, for each epoch. A
+                `steps_per_execution` has to divide that number. An iteration after
                 the first starts at `start_step` again, where this is no function.
 
         Returns:
