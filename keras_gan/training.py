@@ -406,6 +406,10 @@ def train(
     if resume not in ("never", "auto"):
         raise ValueError(f"Expected resume 'auto' or 'never'. Received: {resume!r}")
     callbacks.check_intervals(checkpoint_minutes, checkpoint_steps)
+    if keep_checkpoints < 1:
+        raise ValueError(
+            f"Expected keep_checkpoints of at least 1. Received: {keep_checkpoints!r}"
+        )
     workdir = pathlib.Path(workdir or pathlib.Path("runs", preset.name))
     writer = checkpoint.Writer(
         workdir / runs.CHECKPOINTS,
@@ -828,7 +832,15 @@ def dry_run(preset, data_dir=None, steps=10):
         `first_step_seconds` (with compilation), `step_seconds` (median),
         `epoch_seconds` (their product, without saving and pictures), and
         `peak_memory_gib`, of the process in main memory.
+
+    Raises:
+        ValueError: a preset that is to be distributed.
     """
+    if preset.distribute != "none":
+        raise ValueError(
+            "Expected distribute='none' for a dry run, which is of one device. "
+            f"Received: {preset.distribute!r}"
+        )
     data = load_data(preset, data_dir)
     gan = build(preset, data)
     batch_size = preset.discriminator_steps * preset.batch_size

@@ -55,6 +55,11 @@ def test_help_and_misspelt_flags_end_without_tensorflow(root, script, flag):
         (["--set=epoch=3"], "Did you mean 'epochs'?"),
         (["--dataset=digitz"], "Did you mean 'digits'?"),
         (["--preset=tfd"], "TFD_48x48.mat"),
+        (["--keep_checkpoints=0"], "Expected keep_checkpoints of at least 1"),
+        (
+            ["--dry_run", "--distribute=mirrored"],
+            "Expected distribute='none' for a dry run",
+        ),
         (["stray"], "Expected only flags"),
     ],
 )
