@@ -324,7 +324,16 @@ def fit(
 
     Returns:
         Keras's `History`, of the epochs that ended here.
+
+    Raises:
+        ValueError: several steps in one execution on several replicas.
     """
+    together = steps_per_execution or gan.steps_per_execution
+    if together > 1 and gan.distribute_strategy.num_replicas_in_sync > 1:
+        raise ValueError(
+            "Expected `steps_per_execution` to be 1 on several replicas, which sum "
+            f"after each step. Received: {together}"
+        )
     steps = data.steps_per_epoch(batch_size)
     training = _Training(gan, start, steps, epochs, callbacks, verbose)
     options = {"callbacks": training, "shuffle": False, "verbose": verbose}
@@ -344,7 +353,7 @@ def fit(
         )
 
     epoch, batch = divmod(training.step, steps)
-    with _executing(gan, steps_per_execution or gan.steps_per_execution):
+    with _executing(gan, together):
         if batch and epoch < epochs:
             # An epoch of its own: Keras takes all epochs of a call to be equally long.
             training.first_batch = batch

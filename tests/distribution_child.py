@@ -136,6 +136,7 @@ def mirrored(folder):
         together = [training.steps_per_execution(preset, gan, data)]
         for ask in (
             lambda: gan.compile("sgd", "sgd", steps_per_execution=2),
+            lambda: checkpoint.fit(gan, data, 100, 0, 1, steps_per_execution=2),
             lambda: training.steps_per_execution(
                 dataclasses.replace(preset, steps_per_execution=2), gan, data
             ),
