@@ -42,8 +42,9 @@ setup(
         "tf-keras>=2.21,<2.22",
     ],
     extras_require={
-        # PyYAML reads the manifests of serving/ in their tests.
         "benchmarks": ["torch>=2.6"],
+        # pytest-xdist: `make test` in two processes. PyYAML reads the manifests of
+        # serving/ in their tests.
         "dev": ["pytest>=8.0", "pytest-xdist>=3.6,<4", "pyyaml>=6.0", "ruff>=0.9"],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
     },

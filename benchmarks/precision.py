@@ -80,7 +80,6 @@ def scored(workdir, policy, seed, arguments):
     """The scores of one run, which is trained first where it is not there."""
     path = workdir / "scores.json"
     if not path.exists():
-        workdir.parent.mkdir(parents=True, exist_ok=True)
         epochs = [f"--epochs={arguments.epochs}"] if arguments.epochs else []
         script(
             "train.py", f"--preset={arguments.preset}", f"--seed={seed}",

@@ -61,6 +61,18 @@ def agree(strategy, number):
     return bool(count * second == first**2)
 
 
+def check_steps_per_execution(strategy, steps):
+    """Raises ValueError for several steps at once on several replicas.
+
+    Keras makes them in a loop of the graph, in which replicas cannot sum.
+    """
+    if steps != 1 and strategy.num_replicas_in_sync > 1:
+        raise ValueError(
+            "Expected `steps_per_execution` to be 1 on several replicas, which sum "
+            f"after each step. Received: {steps!r}"
+        )
+
+
 def _check_cluster(config):
     """What TensorFlow would wait for, or fail on with a traceback."""
     try:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import export, images, losses, priors
+from keras_gan import distribution, export, images, losses, priors
 
 LossScaleOptimizer = keras.mixed_precision.LossScaleOptimizer
 
@@ -150,11 +150,7 @@ class GAN(keras.Model):
                 "Expected `jit_compile` to be 'auto' or False on several replicas, "
                 "whose sums XLA does not compile. Received: True"
             )
-        if steps_per_execution != 1 and self._strategy.num_replicas_in_sync > 1:
-            raise ValueError(
-                "Expected `steps_per_execution` to be 1 on several replicas, which sum "
-                f"after each step. Received: {steps_per_execution!r}"
-            )
+        distribution.check_steps_per_execution(self._strategy, steps_per_execution)
         if not _is_int(discriminator_steps) or discriminator_steps < 1:
             raise ValueError(
                 "Expected `discriminator_steps` (k of Algorithm 1) to be an int >= 1. "

@@ -315,16 +315,13 @@ def steps_per_execution(preset, gan, data, checkpoint_steps=0):
     Raises:
         ValueError: the preset asks for several steps on several replicas.
     """
-    k = preset.discriminator_steps
-    if gan.distribute_strategy.num_replicas_in_sync > 1:
-        if preset.steps_per_execution > 1:
-            raise ValueError(
-                "Expected steps_per_execution=1 on several replicas. Received: "
-                f"{preset.steps_per_execution}"
-            )
-        return 1
+    strategy = gan.distribute_strategy
     if preset.steps_per_execution:
+        distribution.check_steps_per_execution(strategy, preset.steps_per_execution)
         return preset.steps_per_execution
+    if strategy.num_replicas_in_sync > 1:
+        return 1
+    k = preset.discriminator_steps
     parameters = gan.generator.count_params() + gan.discriminator.count_params()
     budget = 10**11 if tf.config.list_physical_devices("GPU") else 10**9
     most = budget // (k * preset.batch_size * parameters)
