@@ -22,14 +22,17 @@ class Preset:
         contrast_normalization: bool, global contrast normalisation of the images.
         networks: str, one of `training.NETWORKS`.
         pretrained: str, the run whose generator "paper_tfd_stage2" continues.
-        latent_prior: "uniform" on +-sqrt(3), or "normal".
+        latent_prior: "uniform" or "normal", both of mean 0.
         latent_dim: int, L.
+        latent_scale: float, the standard deviation of each latent; at 1, the uniform
+            prior is that on +-sqrt(3).
         generator_noise, generator_dropout: floats, see `networks`.
         loss: str, see `losses.get`.
         discriminator_steps: int, k of Algorithm 1.
         batch_size: int, m: examples in a minibatch. A batch holds k * m.
         epochs: int, passes over the data.
         optimizer: "sgd" (with scheduled momentum) or "adam".
+        discriminator_optimizer: D's, if not the "same".
         generator_learning_rate, discriminator_learning_rate: floats.
         learning_rate_divisor: float >= 1, divides the rates after every generator step.
         min_learning_rate: float, the rates' floor.
@@ -65,12 +68,14 @@ class Preset:
     pretrained: str = ""
     latent_prior: str = "uniform"
     latent_dim: int = 100
+    latent_scale: float = 1.0
     generator_noise: float = 0.0
     generator_dropout: float = 0.0
     loss: str = "non_saturating"
     discriminator_steps: int = 1
     batch_size: int = 100
     optimizer: str = "sgd"
+    discriminator_optimizer: str = "same"
     learning_rate_divisor: float = 1.0
     min_learning_rate: float = 0.0
     initial_momentum: float = 0.5

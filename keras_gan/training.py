@@ -56,7 +56,13 @@ NETWORKS = {
     "paper_cifar_conv": networks.paper_cifar_conv,
     "toy_mlp": networks.toy_mlp,
 }
-LATENT_PRIORS = {"uniform": priors.Uniform, "normal": priors.Normal}
+# Of mean 0, by their dimension and their standard deviation.
+LATENT_PRIORS = {
+    "uniform": lambda latent_dim, scale: priors.Uniform(
+        latent_dim, -math.sqrt(3) * scale, math.sqrt(3) * scale
+    ),
+    "normal": lambda latent_dim, scale: priors.Normal(latent_dim, scale=scale),
+}
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 # Beyond this, what Python takes between executions is nothing to them.
 _MOST_STEPS_PER_EXECUTION = 16
@@ -82,6 +88,7 @@ _LIMITS = {
     "latent_prior": _one_of(LATENT_PRIORS),
     "loss": _one_of(losses.names()),
     "optimizer": _one_of(("adam", "sgd")),
+    "discriminator_optimizer": _one_of(("same", "adam", "sgd")),
     "mixed_precision": _one_of(("auto", *DTYPE_POLICIES)),
     "jit_compile": _one_of(_JIT_COMPILE),
     "distribute": _one_of(distribution.NAMES),
@@ -89,6 +96,7 @@ _LIMITS = {
     "batch_size": _SIZE,
     "discriminator_steps": _SIZE,
     "latent_dim": _SIZE,
+    "latent_scale": _POSITIVE,
     "sample_epochs": _SIZE,
     "steps_per_execution": (lambda value: 0 <= value <= 10**7, "from 0 to 10,000,000"),
     "evaluation_epochs": _NOT_NEGATIVE,
@@ -274,18 +282,31 @@ def build(preset, data):
     gan = GAN(
         generator,
         discriminator,
-        latent_prior=LATENT_PRIORS[preset.latent_prior](preset.latent_dim),
+        latent_prior=LATENT_PRIORS[preset.latent_prior](
+            preset.latent_dim, preset.latent_scale
+        ),
         value_range=data.value_range,
         seed=preset.seed,
     )
     k = preset.discriminator_steps
     steps_per_epoch = data.steps_per_epoch(k * preset.batch_size)
+    of_discriminator = preset.discriminator_optimizer
+    if of_discriminator == "same":
+        of_discriminator = preset.optimizer
     gan.compile(
         generator_optimizer=_optimizer(
-            preset, preset.generator_learning_rate, steps_per_epoch, 1
+            preset.optimizer,
+            preset,
+            preset.generator_learning_rate,
+            steps_per_epoch,
+            1,
         ),
         discriminator_optimizer=_optimizer(
-            preset, preset.discriminator_learning_rate, steps_per_epoch, k
+            of_discriminator,
+            preset,
+            preset.discriminator_learning_rate,
+            steps_per_epoch,
+            k,
         ),
         loss=preset.loss,
         discriminator_steps=k,
@@ -334,8 +355,8 @@ def steps_per_execution(preset, gan, data, checkpoint_steps=0):
     return max(n for n in range(1, most + 1) if steps % n == 0)
 
 
-def _optimizer(preset, learning_rate, steps_per_epoch, updates):
-    """An optimizer that makes `updates` updates in each generator step.
+def _optimizer(name, preset, learning_rate, steps_per_epoch, updates):
+    """The optimizer `name`, which makes `updates` updates in each generator step.
 
     Presets state schedules in generator steps.
     """
@@ -345,7 +366,7 @@ def _optimizer(preset, learning_rate, steps_per_epoch, updates):
             divisor=preset.learning_rate_divisor ** (1 / updates),
             minimum=preset.min_learning_rate,
         )
-    if preset.optimizer == "adam":
+    if name == "adam":
         return optimizers.Adam(learning_rate, beta_1=preset.beta_1)
     steps_per_epoch *= updates
     momentum = optimizers.LinearRamp(

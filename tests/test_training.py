@@ -79,6 +79,8 @@ def test_the_papers_recipes():
         ({"networks": "resnet"}, "networks to be str, one of .*paper_cifar_conv"),
         ({"contrast_normalization": "maybe"}, "contrast_normalization to be bool"),
         ({"beta_1": "1"}, r"beta_1 to be float, in \[0, 1\)"),
+        ({"latent_scale": "0"}, "latent_scale to be float, above 0. Received: '0'"),
+        ({"discriminator_optimizer": "lion"}, "one of adam, same, sgd. Received: 'li"),
         ({"seed": "-1"}, "seed to be int"),
         ({"momentum_final_epoch": "1"}, "momentum_start_epoch < momentum_final_epoch"),
         ({"name": "x"}, "field of a preset"),
@@ -137,6 +139,40 @@ def test_schedules_count_generator_steps_for_both_networks():
     assert momenta[0] == momenta[1] == 0.5 and momenta[2] == pytest.approx(momenta[3])
     # ceil(1078 / 300) = 4 steps an epoch: the ramp goes from step 4 to step 12.
     assert momenta[2] == pytest.approx(0.5 + 0.2 * 5 / 8)
+
+
+def test_each_network_can_have_its_own_optimizer():
+    """With the schedules of its kind, and by default G's."""
+    data = keras_gan.datasets.load("digits", "train")
+    kinds = []
+    for settings in (
+        {"optimizer": "sgd"},
+        {"optimizer": "sgd", "discriminator_optimizer": "adam", "beta_1": 0.25},
+        {"optimizer": "adam", "discriminator_optimizer": "sgd"},
+    ):
+        gan = training.build(small(discriminator_learning_rate=7e-4, **settings), data)
+        kinds.append((type(gan.generator_optimizer), type(gan.discriminator_optimizer)))
+        assert float(gan.generator_optimizer.learning_rate) == pytest.approx(3e-3)
+        assert float(gan.discriminator_optimizer.learning_rate) == pytest.approx(7e-4)
+        if kinds[-1][1] is keras_gan.optimizers.Adam:
+            assert gan.discriminator_optimizer.beta_1 == 0.25
+    sgd, adam = keras_gan.optimizers.ScheduledSGD, keras_gan.optimizers.Adam
+    assert kinds == [(sgd, sgd), (sgd, adam), (adam, sgd)]
+
+
+@pytest.mark.parametrize("prior", ["normal", "uniform"])
+def test_the_scale_of_the_latents_is_their_standard_deviation(prior):
+    data = keras_gan.datasets.load("digits", "train")
+    latents = [
+        training.build(
+            small(latent_prior=prior, latent_dim=50, **settings), data
+        ).latent_prior.sample(400, 3)
+        for settings in ({}, {"latent_scale": 1.0}, {"latent_scale": 8.0})
+    ]
+    # 20,000 numbers: their deviation is within 3% of the prior's.
+    assert np.std(latents[0]) == pytest.approx(1, rel=0.03)
+    np.testing.assert_array_equal(latents[0], latents[1])
+    np.testing.assert_allclose(latents[2], 8 * latents[0], rtol=1e-5, atol=1e-6)
 
 
 def test_options_that_a_builder_lacks_are_refused():
@@ -351,6 +387,7 @@ def test_the_settings_of_a_preset_reach_the_run(tmp_path):
         loss="minimax",
         latent_prior="normal",
         latent_dim=7,
+        latent_scale=2.5,
         epochs=1,
         seed=5,
     )
@@ -358,7 +395,8 @@ def test_the_settings_of_a_preset_reach_the_run(tmp_path):
     gan = runs.load_gan(workdir)
     assert isinstance(gan.adversarial_loss, keras_gan.losses.Minimax)
     assert isinstance(gan.latent_prior, keras_gan.priors.Normal)
-    assert (gan.latent_prior.latent_dim, gan.seed, gan.discriminator_steps) == (7, 5, 2)
+    assert (gan.latent_prior.latent_dim, gan.latent_prior.scale) == (7, 2.5)
+    assert (gan.seed, gan.discriminator_steps) == (5, 2)
     # Batches of k * m = 120: ceil(1078 / 120) = 9.
     assert gan.generator_optimizer.iterations == 9
     assert gan.discriminator_optimizer.iterations == 18
