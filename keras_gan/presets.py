@@ -31,8 +31,8 @@ class Preset:
         discriminator_steps: int, k of Algorithm 1.
         batch_size: int, m: examples in a minibatch. A batch holds k * m.
         epochs: int, passes over the data.
-        optimizer: "sgd" (with scheduled momentum) or "adam".
-        discriminator_optimizer: D's, if not the "same".
+        optimizer: G's: "sgd" (with scheduled momentum) or "adam".
+        discriminator_optimizer: D's: "sgd", "adam", or the "same" as G's.
         generator_learning_rate, discriminator_learning_rate: floats.
         learning_rate_divisor: float >= 1, divides the rates after every generator step.
         min_learning_rate: float, the rates' floor.

@@ -56,13 +56,19 @@ NETWORKS = {
     "paper_cifar_conv": networks.paper_cifar_conv,
     "toy_mlp": networks.toy_mlp,
 }
+
+
+def _uniform(latent_dim, scale):
+    width = math.sqrt(3) * scale
+    return priors.Uniform(latent_dim, -width, width)
+
+
+def _normal(latent_dim, scale):
+    return priors.Normal(latent_dim, scale=scale)
+
+
 # Of mean 0, by their dimension and their standard deviation.
-LATENT_PRIORS = {
-    "uniform": lambda latent_dim, scale: priors.Uniform(
-        latent_dim, -math.sqrt(3) * scale, math.sqrt(3) * scale
-    ),
-    "normal": lambda latent_dim, scale: priors.Normal(latent_dim, scale=scale),
-}
+LATENT_PRIORS = {"uniform": _uniform, "normal": _normal}
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 # Beyond this, what Python takes between executions is nothing to them.
 _MOST_STEPS_PER_EXECUTION = 16
@@ -96,7 +102,8 @@ _LIMITS = {
     "batch_size": _SIZE,
     "discriminator_steps": _SIZE,
     "latent_dim": _SIZE,
-    "latent_scale": _POSITIVE,
+    # Far beyond what is of use; further out float32 ends.
+    "latent_scale": (lambda value: 1e-6 <= value <= 1e6, "from 1e-6 to 1e6"),
     "sample_epochs": _SIZE,
     "steps_per_execution": (lambda value: 0 <= value <= 10**7, "from 0 to 10,000,000"),
     "evaluation_epochs": _NOT_NEGATIVE,
@@ -290,9 +297,9 @@ def build(preset, data):
     )
     k = preset.discriminator_steps
     steps_per_epoch = data.steps_per_epoch(k * preset.batch_size)
-    of_discriminator = preset.discriminator_optimizer
-    if of_discriminator == "same":
-        of_discriminator = preset.optimizer
+    discriminator_optimizer = preset.discriminator_optimizer
+    if discriminator_optimizer == "same":
+        discriminator_optimizer = preset.optimizer
     gan.compile(
         generator_optimizer=_optimizer(
             preset.optimizer,
@@ -302,7 +309,7 @@ def build(preset, data):
             1,
         ),
         discriminator_optimizer=_optimizer(
-            of_discriminator,
+            discriminator_optimizer,
             preset,
             preset.discriminator_learning_rate,
             steps_per_epoch,

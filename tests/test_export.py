@@ -358,7 +358,9 @@ def preset_gan(preset, monkeypatch):
     monkeypatch.setattr(keras.layers.Dense, "__init__", narrow)
     shape = {"tfd": (48, 48, 1), "cifar10": (32, 32, 3), "mnist": (28, 28, 1)}
     networks = keras_gan.networks
-    prior = priors.Normal if preset.latent_prior == "normal" else priors.Uniform
+    prior = training.LATENT_PRIORS[preset.latent_prior](
+        preset.latent_dim, preset.latent_scale
+    )
     if preset.networks == "paper_mnist_mlp":
         generator, _ = networks.paper_mlp(shape["mnist"], seed=0)
     elif preset.networks in ("paper_tfd_mlp", "paper_tfd_stage2"):
@@ -371,8 +373,8 @@ def preset_gan(preset, monkeypatch):
         generator, _ = networks.paper_cifar_conv(seed=0)
     else:
         data = datasets.load(preset.dataset, preset.split)
-        return training.build(preset, data).generator, prior(preset.latent_dim)
-    return generator, prior(preset.latent_dim)
+        return training.build(preset, data).generator, prior
+    return generator, prior
 
 
 @pytest.mark.parametrize(
