@@ -302,11 +302,7 @@ def build(preset, data):
         discriminator_optimizer = preset.optimizer
     gan.compile(
         generator_optimizer=_optimizer(
-            preset.optimizer,
-            preset,
-            preset.generator_learning_rate,
-            steps_per_epoch,
-            1,
+            preset.optimizer, preset, preset.generator_learning_rate, steps_per_epoch, 1
         ),
         discriminator_optimizer=_optimizer(
             discriminator_optimizer,
