@@ -17,11 +17,9 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 import keras_gan  # noqa: E402
-from keras_gan import distribution  # noqa: E402
+from keras_gan import replicas  # noqa: E402
 
-strategy = distribution.strategy(
-    "multi_worker" if "TF_CONFIG" in os.environ else "none"
-)
+strategy = replicas.strategy("multi_worker" if "TF_CONFIG" in os.environ else "none")
 
 
 def build(case, variant):

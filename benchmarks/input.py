@@ -64,7 +64,8 @@ def measured(name, arguments):
     import numpy as np
     import tensorflow as tf
 
-    from keras_gan import checkpoint, datasets, training
+    from keras_gan import datasets
+    from keras_gan.runs import checkpoint, training
 
     preset = training.get_preset(name)
     shape, count = DATA[name]

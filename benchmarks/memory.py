@@ -82,7 +82,6 @@ def child(*arguments):
 
 
 def imported():
-    from keras_gan import training  # noqa: F401
 
     return {"mib": peak_mib()}
 
@@ -113,7 +112,8 @@ def training_of(name):
     """(the preset's GAN, ready to step, and an endless iterator of its batches)."""
     import numpy as np
 
-    from keras_gan import datasets, training
+    from keras_gan import datasets
+    from keras_gan.runs import training
 
     preset = training.get_preset(name)
     if SHAPES[name] is None:

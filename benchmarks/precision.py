@@ -101,7 +101,7 @@ def scored(workdir, policy, seed, arguments):
 
 def check_settings(workdir, policy, seed, arguments):
     """Ends where the run that is there is another than is asked for."""
-    from keras_gan import presets
+    from keras_gan.experiments import presets
 
     asked = {
         "name": arguments.preset,

@@ -28,7 +28,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 def main():
     arguments = parsed_arguments()
-    from keras_gan import checkpoint
+    from keras_gan.runs import checkpoint
 
     rng = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:

@@ -26,7 +26,8 @@ def main():
     import numpy as np
     import tensorflow as tf
 
-    from keras_gan import datasets, evaluation, metrics, training
+    from keras_gan import datasets, evaluation, metrics
+    from keras_gan.runs import training
 
     preset = training.get_preset("mnist")
     splits = training.splits(preset, arguments.data_dir)

@@ -128,7 +128,7 @@ def read_gan(arguments):
     import keras
 
     import keras_gan
-    from keras_gan import runs
+    from keras_gan.runs import run as runs
 
     keras.utils.set_random_seed(0)
     if arguments.model:

@@ -81,7 +81,7 @@ def stages(preset, jit_compile):
 
     mark("import tensorflow")
     import keras_gan  # noqa: F401
-    from keras_gan import training
+    from keras_gan.runs import training
 
     mark("import keras_gan, with TFP and the rest")
     preset = training.get_preset(preset)

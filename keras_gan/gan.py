@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import distribution, export, images, losses, priors
+from keras_gan import losses, priors, replicas
+from keras_gan.samples import SampleSpec
 
 LossScaleOptimizer = keras.mixed_precision.LossScaleOptimizer
 
@@ -80,7 +81,8 @@ class GAN(keras.Model):
         self.sample_shape = _check_fit(generator, discriminator, self.latent_prior)
 
         # === Config ===
-        self.value_range = images.check_value_range(value_range)
+        self.spec = SampleSpec.of(self.sample_shape, value_range)
+        self.value_range = self.spec.value_range
         self._strategy = tf.distribute.get_strategy()
         # === Randomness ===
         training_seed, sampling_seed = _spread_seed(seed, [generator, discriminator])
@@ -150,7 +152,7 @@ class GAN(keras.Model):
                 "Expected `jit_compile` to be 'auto' or False on several replicas, "
                 "whose sums XLA does not compile. Received: True"
             )
-        distribution.check_steps_per_execution(self._strategy, steps_per_execution)
+        replicas.check_steps_per_execution(self._strategy, steps_per_execution)
         if not _is_int(discriminator_steps) or discriminator_steps < 1:
             raise ValueError(
                 "Expected `discriminator_steps` (k of Algorithm 1) to be an int >= 1. "
@@ -348,7 +350,7 @@ class GAN(keras.Model):
         latents = self.latent_prior.sample(int(num_samples), seed)
         # By `predict` of this model where it can be: a compiled function, kept.
         model = self if averaged else self.generator
-        return predict_alone(model, latents, int(batch_size))
+        return replicas.predict_locally(model, latents, int(batch_size))
 
     def export(self, base, version=None, card=None, check=None):
         """Publishes the generator as a SavedModel that TensorFlow Serving loads.
@@ -369,6 +371,8 @@ class GAN(keras.Model):
         about = {"seed": self.seed, "averaged": self.averaged_generator is not None}
         if self.compiled:
             about["step"] = self.generator_steps
+        from keras_gan import export
+
         return export.export_generator(
             self._generator(averaged=True),
             self.latent_prior,
@@ -637,32 +641,6 @@ class GAN(keras.Model):
             # Keras takes the mean over an axis 0, which a scalar lacks.
             return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
         return logs
-
-
-def predict_alone(network, inputs, batch_size=256):
-    """`network(inputs)` as float32 `(N, ...)`, by this process alone.
-
-    With several workers `predict` waits for all of them to predict too.
-
-    Args:
-        network: Keras model.
-        inputs: array or tensor `(N, ...)`.
-        batch_size: int, rows at a time.
-    """
-    if network.distribute_strategy.num_replicas_in_sync == 1:
-        # Several batches in one execution would be traced anew for each number of them,
-        # and be held in memory at once.
-        together, network.steps_per_execution = network.steps_per_execution, 1
-        try:
-            outputs = network.predict(inputs, batch_size=batch_size, verbose=0)
-        finally:
-            network.steps_per_execution = together
-        return outputs.astype(np.float32, copy=False)
-    outputs = [
-        np.asarray(network(inputs[start : start + batch_size]), np.float32)
-        for start in range(0, len(inputs), batch_size)
-    ]
-    return np.concatenate(outputs)
 
 
 class _Agreed:

@@ -27,7 +27,7 @@ flags.mark_flag_as_required("model")
 
 
 def main():
-    from keras_gan import scoring
+    from keras_gan.runs import scoring
 
     scoring.evaluate_all(
         MODEL.value,

@@ -16,7 +16,7 @@ CHECK = flags.DEFINE_string(
 
 
 def main():
-    from keras_gan import runs
+    from keras_gan.runs import run as runs
 
     if (MODEL.value is None) == (CHECK.value is None):
         raise ValueError("Expected one of --model and --check. Received: both or none")

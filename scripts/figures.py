@@ -19,7 +19,7 @@ flags.mark_flag_as_required("model")
 
 
 def main():
-    from keras_gan import drawing
+    from keras_gan.runs import figures as drawing
 
     drawing.draw_figures(
         MODEL.value, FIGURE.value, OUTPUT.value, SEED.value, DATA_DIR.value

@@ -9,7 +9,7 @@ SEED = flags.DEFINE_integer("seed", 0, "Seed of all that is random.")
 
 
 def main():
-    from keras_gan import theory_figures
+    from keras_gan.theory import figures as theory_figures
 
     checks, paths = theory_figures.draw(OUTPUT.value, SEED.value)
     print(theory_figures.format_checks(checks))

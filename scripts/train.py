@@ -67,7 +67,7 @@ def main():
         if flags.FLAGS[field].value is not None:
             settings[field] = flags.FLAGS[field].value
 
-    from keras_gan import training
+    from keras_gan.runs import training
 
     preset = training.get_preset(PRESET.value, settings)
     if DRY_RUN.value:

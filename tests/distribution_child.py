@@ -74,7 +74,7 @@ def mirrored(folder):
     import numpy as np
 
     import keras_gan
-    from keras_gan import checkpoint, training
+    from keras_gan.runs import checkpoint, training
     from tests import helpers
 
     strategy = two_cpus()
@@ -340,7 +340,8 @@ def resumed(strategy, folder):
     import numpy as np
 
     import keras_gan
-    from keras_gan import checkpoint, optimizers
+    from keras_gan import optimizers
+    from keras_gan.runs import checkpoint
     from tests import helpers
 
     data = keras_gan.datasets.Dataset(helpers.examples(23, seed=3), value_range=None)

@@ -371,7 +371,7 @@ def test_resume_compares_what_the_trainings_left(
     root, monkeypatch, capsys, tmp_path, damage
 ):
     """Trainings that end before they can be killed: it says so, and how they differ."""
-    from keras_gan import checkpoint
+    from keras_gan.runs import checkpoint
 
     class Ended:
         def poll(self):

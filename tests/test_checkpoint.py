@@ -21,7 +21,9 @@ import pytest
 import tensorflow as tf
 
 import keras_gan
-from keras_gan import callbacks, checkpoint, files, optimizers, runs, training
+from keras_gan import files, optimizers
+from keras_gan.runs import callbacks, checkpoint, training
+from keras_gan.runs import run as runs
 from tests import helpers, nursery
 
 # === The file ===

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_gan import checkpoint, distribution, training
+from keras_gan import replicas
+from keras_gan.runs import checkpoint, training
 from tests import distribution_child
 
 PLAYERS = ("discriminator", "generator")
@@ -280,12 +281,12 @@ def test_workers_that_find_other_checkpoints_are_refused(tmp_path):
 
 def test_strategies_by_name(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    assert distribution.strategy("none") is tf.distribute.get_strategy()
-    assert distribution.is_chief(distribution.strategy("none"))
-    assert isinstance(distribution.strategy("mirrored"), tf.distribute.MirroredStrategy)
-    assert distribution.is_chief(distribution.strategy("mirrored"))
+    assert replicas.strategy("none") is tf.distribute.get_strategy()
+    assert replicas.is_chief(replicas.strategy("none"))
+    assert isinstance(replicas.strategy("mirrored"), tf.distribute.MirroredStrategy)
+    assert replicas.is_chief(replicas.strategy("mirrored"))
     with pytest.raises(ValueError, match="among none, mirrored, multi_worker"):
-        distribution.strategy("tpu")
+        replicas.strategy("tpu")
     with pytest.raises(ValueError, match="distribute to be str, one of mirrored"):
         training.get_preset("digits", {"distribute": "all"})
 
@@ -305,7 +306,7 @@ def test_strategies_by_name(monkeypatch):
 def test_a_cluster_that_tf_config_does_not_name_is_refused(config, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", config)
     with pytest.raises(ValueError, match="variable TF_CONFIG=.*Received: ") as error:
-        distribution.strategy("multi_worker")
+        replicas.strategy("multi_worker")
     assert "\n" not in str(error.value)
 
 
@@ -326,7 +327,7 @@ def test_one_worker_is_the_chief(jobs, task, chief):
             tf.train.ClusterSpec(spec), task_type=task[0], task_id=task[1]
         )
 
-    assert distribution.is_chief(Strategy()) is chief
+    assert replicas.is_chief(Strategy()) is chief
 
 
 # === Kubernetes ===
@@ -397,7 +398,7 @@ def test_the_jobs_command_makes_a_cluster_that_we_take(
         "cluster": {"worker": [f"{name}-{i}.{name}:{port['port']}" for i in range(2)]},
         "task": {"type": "worker", "index": index},
     }
-    distribution._check_cluster(config)  # raises for what `strategy` would refuse
+    replicas._check_cluster(config)  # raises for what `strategy` would refuse
     script, *flags = arguments.split()
     assert (ROOT / script).is_file()
     assert flags == ["--distribute=multi_worker", *container["args"]]

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import keras_gan
-from keras_gan import evaluation, metrics, runs, scoring, training
+from keras_gan import evaluation, metrics
+from keras_gan.runs import run as runs
+from keras_gan.runs import scoring, training
 from tests import helpers
 
 

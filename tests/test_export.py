@@ -10,8 +10,13 @@ import tensorflow_probability as tfp
 from scipy import stats
 
 import keras_gan
-from keras_gan import datasets, export, images, presets, priors, runs, scoring, training
+from keras_gan import datasets, export, priors
+from keras_gan.experiments import presets
 from keras_gan.export import publishing, verification
+from keras_gan.pictures import raster
+from keras_gan.runs import run as runs
+from keras_gan.runs import scoring, training
+from keras_gan.samples import to_uint8, to_unit
 from tests import helpers
 from tests.export_helpers import compiled, image_gan, loaded
 
@@ -42,13 +47,13 @@ def test_images_are_those_of_predict_mapped_and_clipped(tmp_path, value_range):
     assert predicted.min() < low and high < predicted.max()  # something to clip
     path = gan.export(tmp_path)
     found = loaded(path, "serving_default", latents=latents)["images"]
-    np.testing.assert_allclose(found, images.to_unit(predicted, value_range), atol=1e-6)
+    np.testing.assert_allclose(found, to_unit(predicted, value_range), atol=1e-6)
     assert (found.min(), found.max()) == (0.0, 1.0)
 
     pictures = loaded(path, "png", latents=latents[:9])["image_bytes"]
     for content, image in zip(pictures, found, strict=False):
-        pixels = images.decode_png(content)
-        np.testing.assert_array_equal(pixels, images.to_uint8(image, (0.0, 1.0)))
+        pixels = raster.decode_png(content)
+        np.testing.assert_array_equal(pixels, to_uint8(image, (0.0, 1.0)))
         assert len(content) > 22  # longer than what TensorFlow's strings hold inline
 
 
@@ -80,7 +85,7 @@ def test_channels_that_png_has(tmp_path, channels, has_png):
     if has_png:
         latents = float32([3, -1])
         (content,) = loaded(path, "png", latents=latents)["image_bytes"]
-        expected = images.to_uint8(generator(latents), (0.0, 1.0))[0]
+        expected = to_uint8(generator(latents), (0.0, 1.0))[0]
         np.testing.assert_array_equal(tf.io.decode_png(content), expected)
 
 
@@ -102,7 +107,7 @@ def test_a_row_is_a_function_of_its_seed_alone(gan, version):
     for row, seed in enumerate(SEEDS):
         latents = gan.latent_prior.sample(1, int(seed)).numpy()
         np.testing.assert_allclose(whole["latents"][row], latents[0], atol=1e-6)
-        image = images.to_unit(gan.predict(latents, verbose=0), (0.0, 1.0))
+        image = to_unit(gan.predict(latents, verbose=0), (0.0, 1.0))
         np.testing.assert_allclose(whole["images"][row], image[0], atol=1e-6)
     assert len(np.unique(whole["latents"], axis=0)) == len(SEEDS)
     order = np.random.default_rng(0).integers(0, len(SEEDS), 50)  # repeats, too
@@ -232,7 +237,7 @@ def check_equal(gan, path, atol=1e-6):
     latents = gan.latent_prior.sample(20, 0).numpy()
     samples = gan.predict(latents, verbose=0)
     if gan.value_range is not None:
-        samples = images.to_unit(samples, gan.value_range)
+        samples = to_unit(samples, gan.value_range)
     (found,) = loaded(path, "serving_default", latents=latents).values()
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, samples, atol=atol)
@@ -398,7 +403,7 @@ def test_networks_of_every_preset(tmp_path, monkeypatch, name):
     (found,) = loaded(path, "serving_default", latents=latents).values()
     expected = generator.predict(latents, verbose=0)
     if not toy:
-        expected = images.to_unit(expected, value_range)
+        expected = to_unit(expected, value_range)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     stored = sum(file.stat().st_size for file in (path / "variables").iterdir())
     assert stored < 1.05 * export.read_card(path)["weight_bytes"] + 4000

@@ -15,7 +15,11 @@ import tensorflow_probability as tfp
 from sklearn.neighbors import NearestNeighbors
 
 import keras_gan
-from keras_gan import drawing, figures, images, runs, training
+from keras_gan.pictures import figures, raster
+from keras_gan.runs import figures as drawing
+from keras_gan.runs import run as runs
+from keras_gan.runs import training
+from keras_gan.samples import to_uint8
 from tests import helpers
 
 tfd = tfp.distributions
@@ -123,7 +127,7 @@ def test_picture_of_images_is_their_enlarged_grid(channels):
     assert picture.shape == (19 * 22, 28 * 22, channels)
     assert picture.dtype == np.uint8
     tiles = picture[::22, ::22]
-    expected = images.to_uint8(samples, (-1.0, 1.0))
+    expected = to_uint8(samples, (-1.0, 1.0))
     np.testing.assert_array_equal(tiles[1:9, 10:18], expected[1])
     np.testing.assert_array_equal(tiles[10:18, 1:9], expected[3])
     changed = samples.copy()
@@ -292,7 +296,7 @@ def test_figure_1_draws_arrows_from_z_to_x():
 
 def test_the_gif_has_a_frame_for_each_moment():
     frames = figures.figure_1_animation(moments_at(0.0, 1.0, 1.5, 2.0, 2.5))
-    content = images.encode_gif(frames, [50] * 4 + [1000])
+    content = raster.encode_gif(frames, [50] * 4 + [1000])
     with PIL.Image.open(io.BytesIO(content)) as gif:
         assert gif.n_frames == 5 and gif.info["loop"] == 0
         for index, frame in enumerate(frames):
@@ -401,7 +405,7 @@ def test_figure_2_puts_the_nearest_beside_the_last_column(channels):
         cells = [slice(1 + 6 * column, 6 + 6 * column) for column in range(3)]
         tiles = [*samples[3 * row : 3 * row + 3], nearest[row]]
         for columns, tile in zip([*cells, slice(22, 27)], tiles, strict=True):
-            expected = images.to_uint8(tile, (-1.0, 1.0))
+            expected = to_uint8(tile, (-1.0, 1.0))
             np.testing.assert_array_equal(
                 pixels[rows, columns], np.broadcast_to(expected, (4, 5, 3))
             )
@@ -437,7 +441,7 @@ def test_figure_3_is_a_row_for_each_line():
     for row, column in ((0, 0), (0, 2), (1, 1)):
         np.testing.assert_array_equal(
             pixels[1 + 5 * row : 5 + 5 * row, 1 + 6 * column : 6 + 6 * column],
-            images.to_uint8(lines[row, column], (-1.0, 1.0)),
+            to_uint8(lines[row, column], (-1.0, 1.0)),
         )
 
 
@@ -554,7 +558,7 @@ def test_the_health_page_holds_words_curves_and_samples():
     diagnosis = figures.diagnose(lines)
     rng = np.random.default_rng(0)
     small = rng.integers(0, 256, (30, 40, 1)).astype(np.uint8)
-    grids = [(f"epoch {i}", images.enlarge(small)) for i in range(3)]
+    grids = [(f"epoch {i}", raster.enlarge(small)) for i in range(3)]
     page = figures.health_page(lines, diagnosis, grids)
     plain = figures.health_page(lines, diagnosis)
     assert page.shape[1:] == plain.shape[1:] == (1000, 3)
@@ -586,7 +590,7 @@ def gaussian1d_run(tmp_path_factory):
 
 
 def read(path):
-    return images.decode_png(path.read_bytes())
+    return raster.decode_png(path.read_bytes())
 
 
 def test_all_figures_of_a_run_of_images(digits_run, tmp_path, capsys):

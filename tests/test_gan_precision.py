@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_gan
-from keras_gan import callbacks
+from keras_gan.runs import callbacks
 from tests import helpers
 
 LossScaleOptimizer = keras.mixed_precision.LossScaleOptimizer

@@ -11,8 +11,9 @@ import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from keras_gan import theory, theory_figures
+from keras_gan import theory
 from keras_gan.datasets import toy
+from keras_gan.theory import figures as theory_figures
 
 tfd = tfp.distributions
 LOG_2, LOG_4 = math.log(2), math.log(4)

@@ -15,8 +15,10 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_gan
-from keras_gan import evaluation, runs, scoring, training
-from keras_gan.presets import PRESETS
+from keras_gan import evaluation
+from keras_gan.experiments.presets import PRESETS
+from keras_gan.runs import run as runs
+from keras_gan.runs import scoring, training
 
 # Presets of small networks beside ring8.
 SMALL = ("digits", "gaussian1d", "grid25")
@@ -433,7 +435,7 @@ def test_the_settings_of_a_preset_reach_the_run(tmp_path):
     # Batches of k * m = 120: ceil(1078 / 120) = 9.
     assert gan.generator_optimizer.iterations == 9
     assert gan.discriminator_optimizer.iterations == 18
-    expected = keras_gan.figures.sample_picture(
+    expected = keras_gan.pictures.figures.sample_picture(
         gan.generate(100, seed=5), gan.value_range
     )
     with Image.open(workdir / "samples" / "epoch_00001.png") as picture:

@@ -9,12 +9,15 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from keras_gan.images import check_value_range, from_uint8
+from keras_gan.samples import (
+    CONTRAST_NORMALIZED_RANGE,
+    SampleSpec,
+    check_value_range,
+    from_uint8,
+)
 
 # Passes over a whole dataset go in pieces of about this many bytes of float64.
 _CHUNK_BYTES = 64 * 1024**2
-# The range to show contrast-normalised images in; no other data are given it.
-CONTRAST_NORMALIZED_RANGE = (-3.0, 3.0)
 
 
 class DatasetError(ValueError):
@@ -87,7 +90,15 @@ class Dataset:
         self.images = _check_images(images, self.value_range)
         self.labels, self.num_classes = _check_labels(labels, len(self), num_classes)
         self.distribution = distribution
+        self.contrast_is_normalized = False
         self._tensor = None
+
+    @property
+    def spec(self) -> SampleSpec:
+        """The shape, kind and range of one example."""
+        return SampleSpec.of(
+            self.image_shape, self.value_range, self.contrast_is_normalized
+        )
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -273,6 +284,7 @@ class Dataset:
         result = copy.copy(self)
         result.images = normalized
         result.value_range = CONTRAST_NORMALIZED_RANGE
+        result.contrast_is_normalized = True
         result._tensor = None
         return result
 

@@ -5,8 +5,8 @@ import pathlib
 import keras
 import numpy as np
 
-from keras_gan import images
 from keras_gan.export import publishing
+from keras_gan.samples import check_value_range
 
 
 class ExportedGenerator:
@@ -38,7 +38,7 @@ class ExportedGenerator:
             self.latent_prior = keras.saving.deserialize_keras_object(
                 self.card["latent_prior"]
             )
-            self.value_range = images.check_value_range(self.card["value_range"])
+            self.value_range = check_value_range(self.card["value_range"])
             self.sample_shape = tuple(self.card["sample_shape"])
             self._model = tf.saved_model.load(str(path))
             self._serve = self._model.signatures["serving_default"]

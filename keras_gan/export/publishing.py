@@ -12,8 +12,9 @@ import uuid
 
 import numpy as np
 
-from keras_gan import images, priors
+from keras_gan import priors
 from keras_gan.export import graph, probe, signatures
+from keras_gan.samples import check_value_range
 from keras_gan.version import __version__
 
 CARD = "assets.extra/gan_card.json"
@@ -66,7 +67,7 @@ def export_generator(
     """
     base = pathlib.Path(base)
     latent_prior = priors.get(latent_prior)
-    value_range = images.check_value_range(value_range)
+    value_range = check_value_range(value_range)
     card = _as_json(card or {})
     _check_base(base)
     _check_version(base, version)

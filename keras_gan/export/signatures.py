@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import images
+from keras_gan.samples import to_unit
 
 # Batch sizes of the warmup requests: one request, and a batch of them.
 WARMUP_SIZES = (1, 8)
@@ -139,7 +139,7 @@ def expected_outputs(generator, latents, value_range):
     with tf.device("CPU:0"):
         samples = generator(tf.constant(latents), training=False)
     samples = np.asarray(keras.ops.convert_to_numpy(samples), np.float32)
-    return samples if value_range is None else images.to_unit(samples, value_range)
+    return samples if value_range is None else to_unit(samples, value_range)
 
 
 def tolerance(generator):

@@ -17,7 +17,8 @@ import warnings
 import keras
 import numpy as np
 
-from keras_gan import files, images
+from keras_gan import files
+from keras_gan.samples import check_value_range, to_unit
 
 # Part of every key: a change of what is computed must change it.
 _FORMAT = 1
@@ -60,7 +61,7 @@ class Classifier:
     def __init__(self, image_shape, num_classes, value_range, seed=0):
         self.image_shape = tuple(image_shape)
         self.num_classes = int(num_classes)
-        self.value_range = images.check_value_range(value_range)
+        self.value_range = check_value_range(value_range)
         self.test_accuracy = math.nan
         self._model = _classifier_model(self.image_shape, self.num_classes, seed)
         self._features = keras.Model(
@@ -228,7 +229,7 @@ class Inception:
     name = "inception"
 
     def __init__(self, value_range, weights="imagenet"):
-        self.value_range = images.check_value_range(value_range)
+        self.value_range = check_value_range(value_range)
         try:
             self._model = keras.applications.InceptionV3(
                 include_top=False, pooling="avg", weights=weights
@@ -251,9 +252,7 @@ class Inception:
             )
         result = np.empty((len(images_), 2048), np.float32)
         for start in range(0, len(images_), batch_size):
-            batch = images.to_unit(
-                images_[start : start + batch_size], self.value_range
-            )
+            batch = to_unit(images_[start : start + batch_size], self.value_range)
             if batch.shape[3] == 1:
                 batch = np.repeat(batch, 3, axis=3)
             batch = keras.ops.image.resize(2.0 * batch - 1.0, (299, 299))

@@ -14,8 +14,10 @@ import zlib
 
 import numpy as np
 
-from keras_gan import files, images
-from keras_gan.gan import predict_alone
+from keras_gan import files
+from keras_gan.pictures import raster
+from keras_gan.replicas import predict_locally
+from keras_gan.samples import to_uint8
 
 _DATA, _GENERATOR, _DISCRIMINATOR = "black", "tab:green", "tab:blue"
 _YELLOW = (255, 214, 0)
@@ -91,7 +93,7 @@ def sample_picture(samples, value_range, examples=None, label="samples"):
     """
     if value_range is None:
         return sample_plot(samples, examples, label=label)
-    return images.enlarge(images.grid(images.to_uint8(samples, value_range)))
+    return raster.enlarge(raster.grid(to_uint8(samples, value_range)))
 
 
 # === Figure 1 ===
@@ -159,7 +161,7 @@ def moment(gan, distribution, num_samples=50_000, seed=0):
     x = (edges[1:] + edges[:-1]) / 2
     column = x[:, None].astype(np.float32)
     latents = np.asarray(gan.latent_prior.sample(num_samples, seed))
-    samples = predict_alone(gan, latents, batch_size=10_000)[:, 0]
+    samples = predict_locally(gan, latents, batch_size=10_000)[:, 0]
     logits = np.asarray(gan.discriminator(column, training=False), np.float64)[:, 0]
     counts, _ = np.histogram(samples, edges)
     # The middle of each seventeenth of the latents.
@@ -277,7 +279,7 @@ def figure_1_animation(moments):
     """Figure 1 as it moves: one picture for each moment, on the same axes.
 
     Returns:
-        list of uint8 `(400, 400, 3)`, for `images.encode_gif`.
+        list of uint8 `(400, 400, 3)`, for `raster.encode_gif`.
 
     Raises:
         ValueError: no moment.
@@ -455,16 +457,16 @@ def figure_2(samples, nearest, value_range, columns=6):
             f"Expected {columns} samples for each nearest example, of the same shape. "
             f"Received: {samples.shape} and {nearest.shape}"
         )
-    left = images.grid(images.to_uint8(samples, value_range), columns=columns)
-    nearest = images.to_uint8(nearest, value_range)
+    left = raster.grid(to_uint8(samples, value_range), columns=columns)
+    nearest = to_uint8(nearest, value_range)
     framed = [
-        images.grid(nearest[..., channel : channel + 1], columns=1, fill=colour)
+        raster.grid(nearest[..., channel : channel + 1], columns=1, fill=colour)
         for channel, colour in zip(_channels(nearest), _YELLOW, strict=True)
     ]
     left = left[..., list(_channels(left))]
     gap = np.full((len(left), 2, 3), 255, np.uint8)
     picture = np.concatenate([left, gap, np.concatenate(framed, axis=2)], axis=1)
-    return images.enlarge(picture)
+    return raster.enlarge(picture)
 
 
 def _channels(pictures):
@@ -499,7 +501,7 @@ def interpolation(gan, start, end, steps=9):
         )
     share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
     latents = (1 - share) * start[:, None] + share * end[:, None]
-    samples = predict_alone(gan, latents.reshape(-1, width))
+    samples = predict_locally(gan, latents.reshape(-1, width))
     return samples.reshape(len(start), steps, *samples.shape[1:])
 
 
@@ -513,9 +515,9 @@ def figure_3(lines, value_range):
     Returns:
         uint8 `(height, width, 1 or 3)`, within 960 pixels where the images allow.
     """
-    lines = images.to_uint8(lines, value_range)
+    lines = to_uint8(lines, value_range)
     rows, steps, *shape = lines.shape
-    return images.enlarge(images.grid(lines.reshape(-1, *shape), columns=steps), 960)
+    return raster.enlarge(raster.grid(lines.reshape(-1, *shape), columns=steps), 960)
 
 
 # === The health of a training ===
@@ -780,7 +782,7 @@ def health_page(lines, diagnosis, grids=()):
     parts = [_pixels(figure), training_curves(lines)]
     if grids:
         share = width // len(grids)
-        fitted = [images.fit(picture, share - 13) for _, picture in grids]
+        fitted = [raster.fit(picture, share - 13) for _, picture in grids]
         row = np.full((max(map(len, fitted)) + 12, width, 3), 255, np.uint8)
         titles = _figure(width, 36)
         for index, ((title, _), picture) in enumerate(zip(grids, fitted, strict=True)):

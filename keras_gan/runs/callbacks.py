@@ -8,7 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import checkpoint, figures, files, images
+from keras_gan import files
+from keras_gan.runs import checkpoint
+from keras_gan.pictures import figures
+from keras_gan.pictures import raster
 
 
 class TrainingDiverged(ArithmeticError):
@@ -119,7 +122,7 @@ class SampleGrid(keras.callbacks.Callback):
         samples = self.model.generate(count, seed=self.seed)
         picture = figures.sample_picture(samples, value_range, self.examples)
         path = self.directory / f"epoch_{epoch:05}.png"
-        files.write(path, images.encode_png(picture))
+        files.write(path, raster.encode_png(picture))
         if self.summary_writer is not None:
             step = self.model.generator_steps
             with self.summary_writer.as_default(step=step):

@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from keras_gan import metrics, theory
-from keras_gan.gan import predict_alone
+from keras_gan.replicas import predict_locally
 
 # Widths, in grey levels of 0..16, among which the best is taken.
 DIGITS_PARZEN_WIDTHS = np.geomspace(0.75, 6.0, 13)
@@ -433,7 +433,7 @@ def largest_deviation_of_d(gan, interval, num_points=1001):
     D runs with `training=False`, on `num_points` points at equal distances.
     """
     x = np.linspace(*interval, num_points, dtype=np.float32)[:, None]
-    logits = predict_alone(gan.discriminator, x, batch_size=num_points)
+    logits = predict_locally(gan.discriminator, x, batch_size=num_points)
     return float(np.max(np.abs(1 / (1 + np.exp(-logits.astype(np.float64))) - 0.5)))
 
 
@@ -466,7 +466,7 @@ def discriminator_accuracy(gan, examples, samples, batch_size=256):
     """
 
     def share_judged_real(inputs):
-        logits = predict_alone(gan.discriminator, inputs, batch_size)
+        logits = predict_locally(gan.discriminator, inputs, batch_size)
         return float(np.mean(logits > 0))
 
     return (share_judged_real(examples) + 1 - share_judged_real(samples)) / 2

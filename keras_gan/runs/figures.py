@@ -5,7 +5,11 @@ import pathlib
 
 import numpy as np
 
-from keras_gan import figures, files, images, runs, training
+from keras_gan import files
+from keras_gan.pictures import figures
+from keras_gan.pictures import raster
+from keras_gan.runs import run as runs
+from keras_gan.runs import training
 
 # Of a run, by the name that `draw_figures` and --figure know them by.
 FIGURES = ("1", "2", "3", "curves", "health")
@@ -96,9 +100,9 @@ def _draw_figure_1(run):
     moments = figures.load_moments(path)
     frames = figures.figure_1_animation(moments)
     return {
-        "figure_1.png": images.encode_png(figures.figure_1(moments)),
+        "figure_1.png": raster.encode_png(figures.figure_1(moments)),
         # The last picture stands for two seconds before all begins anew.
-        "figure_1.gif": images.encode_gif(frames, [120] * (len(frames) - 1) + [2000]),
+        "figure_1.gif": raster.encode_gif(frames, [120] * (len(frames) - 1) + [2000]),
     }
 
 
@@ -109,7 +113,7 @@ def _draw_figure_2(run, rows=5, columns=6):
     picture = figures.figure_2(
         samples, run.data.examples(indices), run.gan.value_range, columns
     )
-    return {"figure_2.png": images.encode_png(picture)}
+    return {"figure_2.png": raster.encode_png(picture)}
 
 
 def _draw_figure_3(run, rows=5, steps=11):
@@ -117,12 +121,12 @@ def _draw_figure_3(run, rows=5, steps=11):
     latents = np.asarray(run.gan.latent_prior.sample(2 * rows, run.seed))
     lines = figures.interpolation(run.gan, latents[:rows], latents[rows:], steps)
     picture = figures.figure_3(lines, run.gan.value_range)
-    return {"figure_3.png": images.encode_png(picture)}
+    return {"figure_3.png": raster.encode_png(picture)}
 
 
 def _draw_curves(run):
     lines = runs.load_metrics(run.workdir)
-    return {"curves.png": images.encode_png(figures.training_curves(lines))}
+    return {"curves.png": raster.encode_png(figures.training_curves(lines))}
 
 
 def _draw_health(run, count=500):
@@ -137,7 +141,7 @@ def _draw_health(run, count=500):
         for epoch, picture in runs.load_sample_pictures(run.workdir)
     ]
     page = figures.health_page(lines, diagnosis, grids)
-    return {"health.png": images.encode_png(page)}
+    return {"health.png": raster.encode_png(page)}
 
 
 _DRAW = {

@@ -3,6 +3,7 @@
 import json
 import os
 
+import numpy as np
 import tensorflow as tf
 
 NAMES = ("none", "mirrored", "multi_worker")
@@ -71,6 +72,32 @@ def check_steps_per_execution(strategy, steps):
             "Expected `steps_per_execution` to be 1 on several replicas, which sum "
             f"after each step. Received: {steps!r}"
         )
+
+
+def predict_locally(network, inputs, batch_size=256):
+    """`network(inputs)` as float32 `(N, ...)`, by this process alone.
+
+    With several workers `predict` waits for all of them to predict too.
+
+    Args:
+        network: Keras model.
+        inputs: array or tensor `(N, ...)`.
+        batch_size: int, rows at a time.
+    """
+    if network.distribute_strategy.num_replicas_in_sync == 1:
+        # Several batches in one execution would be traced anew for each number of them,
+        # and be held in memory at once.
+        together, network.steps_per_execution = network.steps_per_execution, 1
+        try:
+            outputs = network.predict(inputs, batch_size=batch_size, verbose=0)
+        finally:
+            network.steps_per_execution = together
+        return outputs.astype(np.float32, copy=False)
+    outputs = [
+        np.asarray(network(inputs[start : start + batch_size]), np.float32)
+        for start in range(0, len(inputs), batch_size)
+    ]
+    return np.concatenate(outputs)
 
 
 def _check_cluster(config):

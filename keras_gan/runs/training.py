@@ -27,23 +27,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import (
-    callbacks,
-    checkpoint,
-    datasets,
-    distribution,
-    evaluation,
-    figures,
-    files,
-    images,
-    losses,
-    networks,
-    optimizers,
-    priors,
-    runs,
-)
+from keras_gan import datasets, evaluation, files, losses, networks, optimizers, priors
+from keras_gan.runs import callbacks
+from keras_gan.runs import checkpoint
+from keras_gan import replicas
+from keras_gan.pictures import figures
+from keras_gan.pictures import raster
+from keras_gan.runs import run as runs
 from keras_gan.gan import GAN
-from keras_gan.presets import PRESETS, Preset
+from keras_gan.experiments.presets import PRESETS, Preset
 from keras_gan.version import __version__
 
 # What a preset's `networks` may name: builders of (generator, discriminator).
@@ -97,7 +89,7 @@ _LIMITS = {
     "discriminator_optimizer": _one_of(("same", "adam", "sgd")),
     "mixed_precision": _one_of(("auto", *DTYPE_POLICIES)),
     "jit_compile": _one_of(_JIT_COMPILE),
-    "distribute": _one_of(distribution.NAMES),
+    "distribute": _one_of(replicas.NAMES),
     "epochs": _SIZE,
     "batch_size": _SIZE,
     "discriminator_steps": _SIZE,
@@ -341,7 +333,7 @@ def steps_per_execution(preset, gan, data, checkpoint_steps=0):
     """
     strategy = gan.distribute_strategy
     if preset.steps_per_execution:
-        distribution.check_steps_per_execution(strategy, preset.steps_per_execution)
+        replicas.check_steps_per_execution(strategy, preset.steps_per_execution)
         return preset.steps_per_execution
     if strategy.num_replicas_in_sync > 1:
         return 1
@@ -442,9 +434,9 @@ def train(
         pretrained = str(pathlib.Path(preset.pretrained).resolve())
         preset = dataclasses.replace(preset, pretrained=pretrained)
     # First of all: it must find the devices as they are.
-    strategy = distribution.strategy(preset.distribute)
+    strategy = replicas.strategy(preset.distribute)
     intervals = checkpoint_minutes, checkpoint_steps
-    if distribution.is_chief(strategy):
+    if replicas.is_chief(strategy):
         return _train(
             preset, workdir, data_dir, strategy, writer, intervals, resume, overwrite
         )
@@ -496,7 +488,7 @@ def _restored(preset, data_dir, strategy, start, workdir):
             _check_same("execution", start, about, workdir)
             checkpoint.restore(gan, start)
     steps = start.step if start else 0
-    if not distribution.agree(strategy, steps):
+    if not replicas.agree(strategy, steps):
         raise ValueError(
             "Expected every worker to find the same checkpoint: --workdir has to be on "
             f"storage that all share. Received: {workdir}, with step {steps} here and "
@@ -801,7 +793,7 @@ def _start_run(workdir, preset, data, data_dir, gan, start):
     files.write(workdir / runs.CONFIG, json.dumps(config, indent=2) + "\n")
     reals = data.some(100 if data.value_range else 2000)
     picture = figures.sample_picture(reals, data.value_range, label="data")
-    files.write(workdir / runs.REALS, images.encode_png(picture))
+    files.write(workdir / runs.REALS, raster.encode_png(picture))
     return tf.summary.create_file_writer(str(workdir / runs.EVENTS))
 
 

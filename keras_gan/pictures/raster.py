@@ -1,71 +1,9 @@
-"""Pixels: value ranges, uint8, grids, files. The only place where pixel scales live."""
+"""Pictures as arrays of pixels: grids, enlarging, PNG and GIF."""
 
 import io
 import math
 
 import numpy as np
-
-
-def check_value_range(value_range):
-    """`value_range` as a pair of floats, or None.
-
-    Raises:
-        ValueError: not None and not two finite numbers, low < high.
-    """
-    if value_range is None:
-        return None
-    try:
-        low, high = (float(bound) for bound in value_range)
-    except (TypeError, ValueError):
-        low, high = math.nan, math.nan
-    if not (low < high and math.isfinite(low) and math.isfinite(high)):
-        raise ValueError(
-            "Expected `value_range` to be (low, high), two finite numbers with low < "
-            f"high, or None where samples are no images. Received: {value_range!r}"
-        )
-    return low, high
-
-
-def to_unit(images, value_range):
-    """Maps `value_range` linearly to [0, 1] and clips.
-
-    Args:
-        images: array of any shape, in `value_range`.
-        value_range: (low, high).
-
-    Returns:
-        float32 array of the same shape, in [0, 1].
-    """
-    low, high = check_value_range(value_range)
-    images = np.asarray(images, np.float32)
-    return np.clip((images - low) / (high - low), 0.0, 1.0).astype(np.float32)
-
-
-def to_uint8(images, value_range):
-    """Maps `value_range` linearly to 0..255, rounds to the nearest and clips.
-
-    Args:
-        images: array of any shape, in `value_range`.
-        value_range: (low, high).
-
-    Returns:
-        uint8 array of the same shape.
-    """
-    return np.round(to_unit(images, value_range) * 255.0).astype(np.uint8)
-
-
-def from_uint8(pixels, value_range):
-    """Maps 0..255 linearly to `value_range`.
-
-    Args:
-        pixels: float array or tensor of any shape, in 0..255.
-        value_range: (low, high).
-
-    Returns:
-        what `pixels` is, in `value_range`.
-    """
-    low, high = value_range
-    return pixels / 255.0 * (high - low) + low
 
 
 def grid(images, columns=None, margin=1, fill=128):

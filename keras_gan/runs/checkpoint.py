@@ -29,7 +29,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import distribution, files
+from keras_gan import files
+from keras_gan import replicas
 
 _DTYPES = {
     "bool": "BOOL", "int8": "I8", "uint8": "U8", "int16": "I16", "uint16": "U16",
@@ -329,7 +330,7 @@ def fit(
         ValueError: several steps in one execution on several replicas.
     """
     together = steps_per_execution or gan.steps_per_execution
-    distribution.check_steps_per_execution(gan.distribute_strategy, together)
+    replicas.check_steps_per_execution(gan.distribute_strategy, together)
     steps = data.steps_per_epoch(batch_size)
     training = _Training(gan, start, steps, epochs, callbacks, verbose)
     options = {"callbacks": training, "shuffle": False, "verbose": verbose}

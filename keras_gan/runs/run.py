@@ -8,8 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import evaluation, export, figures, files, images
-from keras_gan.datasets.base import CONTRAST_NORMALIZED_RANGE
+from keras_gan import evaluation, export, files
+from keras_gan.pictures import figures
+from keras_gan.samples import CONTRAST_NORMALIZED_RANGE, check_value_range
+from keras_gan.pictures import raster
 from keras_gan.gan import GAN
 
 CONFIG = "config.json"
@@ -210,7 +212,7 @@ def load_sample_pictures(workdir, count=3):
     for path in (paths[row] for row in rows):
         try:
             epoch = int(path.stem.removeprefix("epoch_"))
-            pictures.append((epoch, images.decode_png(path.read_bytes())))
+            pictures.append((epoch, raster.decode_png(path.read_bytes())))
         except ValueError as error:
             raise ValueError(
                 f"Expected a picture of samples. Received: {path}, which is damaged"
@@ -243,7 +245,7 @@ def write_samples(model, output, num_samples, seed):
     samples = gan.generate(num_samples, seed=seed)
     if output.suffix == ".png":
         picture = figures.sample_picture(samples, gan.value_range)
-        files.write(output, images.encode_png(picture))
+        files.write(output, raster.encode_png(picture))
         return
     with files.replacing(output) as temporary:
         np.savez_compressed(
@@ -293,7 +295,7 @@ def load_samples(path, data):
         return samples
     if value_range in (None, []):
         raise refuse(", without the value_range of its images")
-    low, high = images.check_value_range(value_range)
+    low, high = check_value_range(value_range)
     if data.value_range != (low, high) == CONTRAST_NORMALIZED_RANGE:
         raise ValueError(
             f"Expected samples that stand for images in {data.value_range}. Received: "

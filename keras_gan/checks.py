@@ -1,0 +1,93 @@
+"""Checks of arguments at the border: one for each kind, with one-line errors.
+
+A public function checks its arguments by these once; what it calls does not check
+again. Each message says what was expected, what was received, and what to do.
+"""
+
+import difflib
+import math
+import numbers
+
+import numpy as np
+
+
+def is_int(value) -> bool:
+    """Whether `value` is a Python or NumPy int. `True` and `False` are none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def count(name: str, value, least: int = 1, most: int | None = None) -> int:
+    """Returns `value` as an int within bounds.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what was given; a bool or a float is no int.
+        least, most: the bounds, both included; `most=None` sets none.
+
+    Raises:
+        ValueError: another type, or outside the bounds.
+    """
+    if not is_int(value) or value < least or (most is not None and value > most):
+        bounds = f">= {least}" if most is None else f"in [{least}, {most}]"
+        raise ValueError(
+            f"Expected `{name}` to be an int {bounds}. Received: {value!r}"
+        )
+    return int(value)
+
+
+def seed(value, name: str = "seed") -> int | None:
+    """Returns a seed as an int in [0, 2**32), or None for a random one.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if value is None:
+        return None
+    if not is_int(value) or not 0 <= value < 2**32:
+        raise ValueError(
+            f"Expected `{name}` to be an int in [0, 2**32) or None. Received: {value!r}"
+        )
+    return int(value)
+
+
+def is_number(value) -> bool:
+    """Whether `value` is a finite real number. `True` and `False` are none."""
+    return (
+        isinstance(value, numbers.Real)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
+
+
+def one_of(name: str, value, choices, what: str = "") -> str:
+    """Returns `value`, which is one of `choices`.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what was given.
+        choices: the valid names, in the order in which the message lists them.
+        what: what else would be valid, for the message: "or a Keras optimizer".
+
+    Raises:
+        ValueError: it is none of them; the message proposes a similar one.
+    """
+    choices = list(choices)
+    if not isinstance(value, str) or value not in choices:
+        also = f" {what}" if what else ""
+        raise ValueError(
+            f"Expected `{name}` to be one of {', '.join(map(repr, choices))}{also}. "
+            f"Received: {value!r}.{did_you_mean(value, choices)}"
+        )
+    return value
+
+
+def did_you_mean(name, names) -> str:
+    """Returns " Did you mean 'x'?" where one of `names` is close to `name`, else ""."""
+    close = difflib.get_close_matches(str(name), list(names), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def one_line(error: BaseException) -> str:
+    """Returns the reason that an exception gives, as one line."""
+    reason = getattr(error, "strerror", None) or str(error).strip()
+    return (reason or type(error).__name__).splitlines()[0].strip()
