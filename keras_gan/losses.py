@@ -9,20 +9,19 @@ samples, so that `D(.) = sigmoid(logit)`,
 and everything below is finite, with finite gradients, for any finite logit. There is
 no hidden label smoothing and no hidden factor.
 
-A loss for `GAN.compile` is any Keras-serialisable object with the two methods of
-`AdversarialLoss`.
+A loss for `GAN.compile` is an `AdversarialLoss` that Keras can serialise.
 
 Reference: Goodfellow et al., Generative Adversarial Nets, arXiv 1406.2661.
 """
 
-import difflib
-
 import keras
 from keras import ops
 
+from keras_gan import checks
+
 
 def value(real_logits, fake_logits):
-    """V(D, G) of equation (1): E log D(x) + E log(1 - D(G(z))).
+    """Returns V(D, G) of equation (1): E log D(x) + E log(1 - D(G(z))).
 
     Args:
         real_logits: float tensor `(m, 1)`, logits of real examples.
@@ -35,7 +34,7 @@ def value(real_logits, fake_logits):
 
 
 def discriminator_loss(real_logits, fake_logits):
-    """What the discriminator descends: -V(D, G), the negative of equation (1).
+    """Returns what the discriminator descends: -V(D, G), minus equation (1).
 
     Algorithm 1 ascends `1/m sum_i [log D(x_i) + log(1 - D(G(z_i)))]`; an optimizer
     descends this negative of it.
@@ -51,7 +50,7 @@ def discriminator_loss(real_logits, fake_logits):
 
 
 def minimax_generator_loss(fake_logits):
-    """E log(1 - D(G(z))), which Algorithm 1's generator descends (equation 1).
+    """Returns E log(1 - D(G(z))), which Algorithm 1's generator descends (equation 1).
 
     It saturates: where D rejects a sample with confidence its gradient vanishes.
 
@@ -65,7 +64,7 @@ def minimax_generator_loss(fake_logits):
 
 
 def non_saturating_generator_loss(fake_logits):
-    """-E log D(G(z)): section 3's remedy for the saturation of the minimax loss.
+    """Returns -E log D(G(z)): section 3's remedy where the minimax loss saturates.
 
     "Rather than training G to minimize log(1 - D(G(z))) we can train G to maximize
     log D(G(z))": the same fixed point of the dynamics, stronger gradients early.
@@ -79,21 +78,59 @@ def non_saturating_generator_loss(fake_logits):
     return ops.mean(ops.softplus(-fake_logits))
 
 
+def probabilities(real_logits, fake_logits) -> dict:
+    """What D's answers mean where its sigmoid is a probability (Proposition 1).
+
+    Args:
+        real_logits, fake_logits: float tensors `(m, 1)`.
+
+    Returns:
+        dict of float scalars: `value`, V(D, G) of equation (1); `d_real` and `d_fake`,
+        the means of D(x) and of D(G(z)), 1/2 each at the equilibrium.
+    """
+    return {
+        "value": value(real_logits, fake_logits),
+        "d_real": ops.mean(ops.sigmoid(real_logits)),
+        "d_fake": ops.mean(ops.sigmoid(fake_logits)),
+    }
+
+
 class AdversarialLoss:
     """What `GAN.compile(loss=...)` takes; subclass it to write another loss.
 
     A subclass with constructor arguments returns them from `get_config`, and is
     registered with `keras.saving.register_keras_serializable`, so that a saved GAN
     brings it back.
+
+    Attributes:
+        relativistic: bool, whether the generator's loss compares its samples with real
+            examples. `generator_loss` then gets their logits too, one for each sample.
     """
 
+    relativistic = False
+
     def discriminator_loss(self, real_logits, fake_logits):
-        """The scalar that the discriminator descends, from logits `(m, 1)`."""
+        """Returns the scalar that the discriminator descends, from logits `(m, 1)`."""
         raise NotImplementedError
 
-    def generator_loss(self, fake_logits):
-        """The scalar that the generator descends, from logits `(m, 1)`."""
+    def generator_loss(self, fake_logits, real_logits=None):
+        """Returns the scalar that the generator descends, from logits `(m, 1)`.
+
+        `real_logits` are given where `relativistic` is true. A loss that is not may
+        leave the argument out.
+        """
         raise NotImplementedError
+
+    def diagnostics(self, real_logits, fake_logits) -> dict:
+        """Returns what is logged beside the losses: float scalars by name.
+
+        Here the mean logits. A loss under which D's sigmoid is a probability returns
+        `losses.probabilities`, which the curves and the health page then read.
+        """
+        return {
+            "real_logits": ops.mean(real_logits),
+            "fake_logits": ops.mean(fake_logits),
+        }
 
     def get_config(self):
         return {}
@@ -110,8 +147,11 @@ class Minimax(AdversarialLoss):
     def discriminator_loss(self, real_logits, fake_logits):
         return discriminator_loss(real_logits, fake_logits)
 
-    def generator_loss(self, fake_logits):
+    def generator_loss(self, fake_logits, real_logits=None):
         return minimax_generator_loss(fake_logits)
+
+    def diagnostics(self, real_logits, fake_logits):
+        return probabilities(real_logits, fake_logits)
 
 
 @keras.saving.register_keras_serializable("keras_gan")
@@ -121,44 +161,37 @@ class NonSaturating(AdversarialLoss):
     def discriminator_loss(self, real_logits, fake_logits):
         return discriminator_loss(real_logits, fake_logits)
 
-    def generator_loss(self, fake_logits):
+    def generator_loss(self, fake_logits, real_logits=None):
         return non_saturating_generator_loss(fake_logits)
+
+    def diagnostics(self, real_logits, fake_logits):
+        return probabilities(real_logits, fake_logits)
 
 
 _LOSSES = {"minimax": Minimax, "non_saturating": NonSaturating}
 
 
-def names():
-    """The names that `get` knows, sorted."""
+def names() -> list[str]:
+    """Returns the names that `get` knows, sorted."""
     return sorted(_LOSSES)
 
 
-def get(identifier):
-    """The adversarial loss that `identifier` names.
+def get(identifier) -> AdversarialLoss:
+    """Returns the adversarial loss that `identifier` stands for.
 
     Args:
-        identifier: "minimax", "non_saturating", or an object with the methods
-            `discriminator_loss` and `generator_loss`, which is returned as it is.
+        identifier: "minimax", "non_saturating", or an `AdversarialLoss`, which is
+            returned as it is.
 
     Raises:
         ValueError: `identifier` is neither.
     """
-    if isinstance(identifier, str):
-        if identifier not in _LOSSES:
-            close = difflib.get_close_matches(identifier, _LOSSES, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise ValueError(
-                f"Unknown loss. Expected one of {names()} or an object with "
-                f"`discriminator_loss` and `generator_loss`. "
-                f"Received: {identifier!r}.{hint}"
-            )
-        return _LOSSES[identifier]()
-    methods = ("discriminator_loss", "generator_loss")
-    if isinstance(identifier, type) or not all(
-        callable(getattr(identifier, method, None)) for method in methods
-    ):
-        raise ValueError(
-            f"Expected `loss` to be one of {names()} or an object (not a class) with "
-            f"the methods {' and '.join(methods)}. Received: {identifier!r}"
-        )
-    return identifier
+    if isinstance(identifier, AdversarialLoss):
+        return identifier
+    checks.one_of(
+        "loss",
+        identifier,
+        names(),
+        "or an object (not a class) of a subclass of AdversarialLoss",
+    )
+    return _LOSSES[identifier]()

@@ -48,6 +48,12 @@ class LatentPrior:
         distribution: a `tfp.distributions.Distribution` with batch shape `()` and event
             shape `(L,)`, whose parameters are numbers, arrays or distributions.
 
+    A subclass may give the generator more than latents: `sample` then returns a dict
+    with "latents" `(num_samples, L)` and "labels", int `(num_samples,)`, and
+    `symbolic_sample` says so. Such a prior is labelled: the GAN is one of p(x | label),
+    its generator takes that dict, its discriminator takes {"samples", "labels"}, and
+    data come with labels.
+
     Attributes:
         distribution: the TFP distribution.
         latent_dim: int, L.
@@ -91,6 +97,10 @@ class LatentPrior:
         """
         latents = self.distribution.sample(num_samples, seed=stateless_seed(seed))
         return tf.cast(latents, tf.float32)
+
+    def symbolic_sample(self):
+        """Returns what `sample` returns for any number of rows, as `KerasTensor`s."""
+        return keras.KerasTensor((None, self.latent_dim), dtype="float32")
 
     def get_config(self):
         return {"distribution": _serialize(self.distribution)}

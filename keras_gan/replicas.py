@@ -1,8 +1,14 @@
-"""Strategies to train on several devices, by name."""
+"""Training on several devices: strategies by name, and what replicas owe each other.
+
+`strategy` makes a `tf.distribute` strategy. `of` gives the `Replicas` that a training
+step asks for shares, sums and seeds, whether there is one or more of them.
+"""
 
 import json
+import operator
 import os
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -81,7 +87,7 @@ def predict_locally(network, inputs, batch_size=256):
 
     Args:
         network: Keras model.
-        inputs: array or tensor `(N, ...)`.
+        inputs: array or tensor `(N, ...)`, or a dict of them.
         batch_size: int, rows at a time.
     """
     if network.distribute_strategy.num_replicas_in_sync == 1:
@@ -93,11 +99,168 @@ def predict_locally(network, inputs, batch_size=256):
         finally:
             network.steps_per_execution = together
         return outputs.astype(np.float32, copy=False)
-    outputs = [
-        np.asarray(network(inputs[start : start + batch_size]), np.float32)
-        for start in range(0, len(inputs), batch_size)
-    ]
+    rows = len(tf.nest.flatten(inputs)[0])
+    outputs = []
+    for start in range(0, rows, batch_size):
+        part = slice(start, start + batch_size)
+        batch = tf.nest.map_structure(operator.itemgetter(part), inputs)
+        outputs.append(np.asarray(network(batch), np.float32))
     return np.concatenate(outputs)
+
+
+def of(strategy) -> "Replicas":
+    """Returns the `Replicas` of a `tf.distribute` strategy."""
+    if strategy.num_replicas_in_sync == 1:
+        return Replicas(strategy)
+    return SeveralReplicas(strategy)
+
+
+class Replicas:
+    """What a training step needs of the other replicas: nothing, for there are none.
+
+    The null object of one device. Its methods cost no operation in the graph.
+
+    Args:
+        strategy: `tf.distribute` strategy.
+
+    Attributes:
+        count: int, replicas that train in step.
+    """
+
+    def __init__(self, strategy):
+        self.strategy = strategy
+        self.count = strategy.num_replicas_in_sync
+
+    def seed(self, seed):
+        """Returns the seed of this replica, int of shape (2,), from the common one."""
+        return seed
+
+    def sum(self, values):
+        """Returns the sums over all replicas of a list of tensors."""
+        return values
+
+    def mean(self, terms, size):
+        """Returns the means over all examples, and their number.
+
+        Args:
+            terms: dict of float scalars, means over this replica's `size` examples.
+            size: int scalar.
+        """
+        return terms, size
+
+    def share(self, size, like):
+        """Returns this replica's share of all examples, a scalar like `like`.
+
+        Optimizers sum gradients over replicas, so each must contribute its share of the
+        mean over the whole batch.
+        """
+        return tf.ones_like(like)
+
+    def never_empty(self, examples, rows):
+        """Returns the examples, or one that stands in where this replica has none.
+
+        Networks must not see an empty batch: in batch normalisation its mean is NaN.
+
+        Args:
+            examples: tensor `(rows, ...)`, or a dict of such tensors.
+            rows: int scalar tensor.
+        """
+        return examples
+
+    def finite_on_all(self, gradients):
+        """Returns the gradients, with a NaN where those of any replica have one.
+
+        A loss scale must skip a step on all replicas or on none.
+        """
+        return gradients
+
+    def reducible(self, logs):
+        """Returns logs in the shape that Keras's reduction over workers takes."""
+        return logs
+
+
+class SeveralReplicas(Replicas):
+    """Several replicas that train as one device would on the whole batch.
+
+    Its methods are called in replica context, inside `train_step`.
+    """
+
+    def seed(self, seed):
+        # Keras gives every replica the same seed.
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return tf.random.experimental.stateless_fold_in(
+            tf.cast(seed, tf.int32), replica
+        )
+
+    def sum(self, values):
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+    def mean(self, terms, size):
+        size = tf.cast(size, tf.float32)
+        size, *totals = self.sum([size, *(size * term for term in terms.values())])
+        means = [total / tf.maximum(size, 1.0) for total in totals]
+        return dict(zip(terms, means, strict=True)), size
+
+    def share(self, size, like):
+        (total,) = self.sum([tf.cast(size, like.dtype)])
+        return tf.ones_like(like) * (tf.cast(size, like.dtype) / tf.maximum(total, 1.0))
+
+    def never_empty(self, examples, rows):
+        return tf.nest.map_structure(
+            lambda values: self._never_empty(values, rows), examples
+        )
+
+    def _never_empty(self, values, rows):
+        first = tf.reduce_sum(values[:1], axis=0, keepdims=True)
+        if values.dtype.is_integer:
+            spare = tf.zeros_like(first)  # a label that is always valid
+        else:  # the mean of the others' first examples
+            spare, count = self.sum([first, tf.cast(rows > 0, values.dtype)])
+            spare /= tf.maximum(count, 1.0)
+        return tf.concat([values, spare[: tf.cast(rows == 0, tf.int32)]], axis=0)
+
+    def finite_on_all(self, gradients):
+        # Keras's loss scale asks one replica, and would apply the others' infinity.
+        known = [gradient for gradient in gradients if gradient is not None]
+        finite = [tf.reduce_all(tf.math.is_finite(gradient)) for gradient in known]
+        (overflows,) = self.sum([tf.cast(~tf.reduce_all(finite), tf.float32)])
+        spoil = tf.where(overflows > 0, np.nan, 0.0)
+        # One NaN is enough: into the smallest gradient, where it costs least.
+        smallest = min(known, key=lambda gradient: gradient.shape.num_elements())
+        return [
+            gradient + tf.cast(spoil, gradient.dtype)
+            if gradient is smallest
+            else gradient
+            for gradient in gradients
+        ]
+
+    def reducible(self, logs):
+        if not isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return logs
+        # Keras takes the mean over an axis 0, which a scalar lacks.
+        return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
+
+
+class _OnEveryReplica:
+    """A metric that every replica updates with equal values.
+
+    Reading one replica is then enough. Keras's own would sum over the replicas, and to
+    read them, to save the model say, all workers would have to read at once.
+    """
+
+    def add_variable(self, *args, **kwargs):
+        return super().add_variable(
+            *args, **{**kwargs, "aggregation": "only_first_replica"}
+        )
+
+
+class Mean(_OnEveryReplica, keras.metrics.Mean):
+    """A running mean of values that are equal on every replica."""
+
+
+class Sum(_OnEveryReplica, keras.metrics.Sum):
+    """A running sum of values that are equal on every replica."""
 
 
 def _check_cluster(config):

@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import keras_gan
+from keras_gan import players
 from tests import helpers
 
 tfd = tfp.distributions
@@ -110,17 +111,23 @@ def test_k_is_a_positive_int(k):
 
 def test_compile_refuses_one_optimizer_for_both_and_unknown_losses():
     optimizer = keras.optimizers.SGD()
-    with pytest.raises(ValueError, match="two optimizers"):
+    with pytest.raises(ValueError, match="one optimizer for each network"):
         helpers.tiny_gan(
             generator_optimizer=optimizer, discriminator_optimizer=optimizer
         )
-    with pytest.raises(ValueError, match="Unknown loss"):
+    with pytest.raises(ValueError, match="Expected `loss` to be one of .*hinge"):
         helpers.tiny_gan(loss="hinge")
-    with pytest.raises(ValueError, match="two Keras optimizers.*None"):
+    with pytest.raises(
+        ValueError, match="generator's optimizer to be a Keras optimizer.*None"
+    ):
         helpers.tiny_gan(generator_optimizer=None)
 
 
 def test_what_cannot_be_saved_is_refused_before_the_training():
+    class Unsaved(keras_gan.losses.NonSaturating):
+        def get_config(self):
+            raise NotImplementedError
+
     class Plain:
         def discriminator_loss(self, real_logits, fake_logits):
             return keras.ops.mean(fake_logits - real_logits)
@@ -129,6 +136,8 @@ def test_what_cannot_be_saved_is_refused_before_the_training():
             return -keras.ops.mean(fake_logits)
 
     with pytest.raises(ValueError, match="Keras can serialise.*get_config"):
+        helpers.tiny_gan(loss=Unsaved())
+    with pytest.raises(ValueError, match="subclass of AdversarialLoss"):
         helpers.tiny_gan(loss=Plain())
 
 
@@ -149,11 +158,16 @@ class LeastSquares(keras_gan.losses.AdversarialLoss):
         return {"target": self.target}
 
 
-def test_a_users_loss_trains_and_value_stays_v_of_d_and_g():
+def test_a_users_loss_trains_and_logs_logits_where_a_sigmoid_means_nothing():
     gan = helpers.tiny_gan(loss=LeastSquares(0.9))
     batch = helpers.examples(8)
+    expected = float(np.mean(gan.discriminator(batch)))
     logs = helpers.train_steps(gan, [batch])
-    assert logs["discriminator_loss"] > 0 > logs["value"]
+    assert logs["discriminator_loss"] > 0
+    assert logs["real_logits"] == pytest.approx(expected, abs=1e-5)
+    assert set(logs) == {
+        "discriminator_loss", "generator_loss", "real_logits", "fake_logits"
+    }  # fmt: skip
 
 
 def test_regularisers_of_the_networks_count():
@@ -280,7 +294,7 @@ def test_a_nan_of_an_empty_minibatch_stays_out(mode):
     gradients = [tf.constant([np.nan, 1.0]), None, tf.constant([np.inf])]
 
     def select(size):
-        return keras_gan.gan._unless_empty(gradients, size)
+        return players._unless_empty(gradients, size)
 
     function = {
         "eager": select,
@@ -346,9 +360,9 @@ def test_generate_is_seeded_and_blind_to_the_batch_size():
     latents = gan.latent_prior.sample(10, 4)
     np.testing.assert_allclose(gan.predict(latents, verbose=0), samples, atol=1e-6)
     np.testing.assert_allclose(gan(latents), samples, atol=1e-6)
-    with pytest.raises(ValueError, match="num_samples to be an int >= 1"):
+    with pytest.raises(ValueError, match="num_samples` to be an int >= 1"):
         gan.generate(0)
-    with pytest.raises(ValueError, match="batch_size to be an int >= 1"):
+    with pytest.raises(ValueError, match="batch_size` to be an int >= 1"):
         gan.generate(2, batch_size=0)
 
 

@@ -95,10 +95,10 @@ class Recorder(keras_gan.GAN):
         self.met.append(helpers.weights_of(self))
         return super().discriminator_objective(real, latents, training)
 
-    def generator_objective(self, latents, training):
+    def generator_objective(self, real, latents, training):
         self.record.append(("g", None, latents.numpy(), training))
         self.met.append(helpers.weights_of(self))
-        return super().generator_objective(latents, training)
+        return super().generator_objective(real, latents, training)
 
 
 def recorder(k):
@@ -149,7 +149,7 @@ def test_minimax_generator_gradient_is_minus_the_discriminators_through_d():
     latents, real = helpers.examples(6)[:, :3], helpers.examples(5, seed=1)
     with tf.GradientTape(persistent=True) as tape:
         d_loss, _ = gan.discriminator_objective(real, latents, training=True)
-        g_loss, _ = gan.generator_objective(latents, training=True)
+        g_loss, _ = gan.generator_objective(real, latents, training=True)
     weights = gan.generator.trainable_variables
     of_d, of_g = tape.gradient(d_loss, weights), tape.gradient(g_loss, weights)
     assert max(np.abs(gradient).max() for gradient in of_g) > 1e-3

@@ -280,7 +280,7 @@ def test_losses_logs_samples_and_weights_are_float32(policy):
     assert gan.discriminator(real).dtype == half
     for loss, terms in (
         gan.discriminator_objective(real, latents, training=True),
-        gan.generator_objective(latents, training=True),
+        gan.generator_objective(real, latents, training=True),
     ):
         assert loss.dtype == tf.float32
         assert {term.dtype for term in terms.values()} == {tf.float32}

@@ -7,9 +7,20 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "keras_gan"
 FLOORS = (
-    {"version", "checks", "files", "replicas"},
-    {"samples", "losses", "layers", "optimizers", "priors"},
+    {"version", "checks", "files", "replicas", "keras_private"},
+    {
+        "samples",
+        "losses",
+        "layers",
+        "optimizers",
+        "priors",
+        "penalties",
+        "players",
+        "averaging",
+        "logs",
+    },
     {"datasets", "networks", "metrics", "theory", "export"},
+    {"borders"},
     {"gan"},
     {"evaluation", "pictures"},
     {"experiments"},

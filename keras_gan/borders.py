@@ -1,0 +1,289 @@
+"""What `GAN` takes, checked where it enters: networks, seeds, optimizers and data."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_gan import (
+    averaging,
+    checks,
+    keras_private,
+    losses,
+    penalties,
+    players,
+    replicas,
+)
+
+_TWO_PLAYERS = ("generator", "discriminator")
+# Activations with bounds, and what they can reach.
+_REACH = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+
+
+# === Networks ===
+
+
+def sample_shape(generator, discriminator, latent_prior) -> tuple:
+    """Returns the shape of one sample, if prior, G and D fit in a row.
+
+    Raises:
+        ValueError: a network that is no Keras model, does not take what the one before
+            gives, or fails on it; a discriminator with another output than one logit.
+    """
+    latents = latent_prior.symbolic_sample()
+    samples = _output(generator, "generator", latents, "latent prior")
+    judged = samples
+    if isinstance(latents, dict):
+        judged = {"samples": samples, "labels": latents["labels"]}
+    logits = _output(discriminator, "discriminator", judged, "generator's output")
+    if tuple(logits.shape[1:]) != (1,):
+        raise ValueError(
+            "Expected a discriminator with one logit for each sample, output shape "
+            f"(None, 1). Received output shape: {tuple(logits.shape)}"
+        )
+    activation = last_activation(discriminator)
+    if activation in ("sigmoid", "softmax", "hard_sigmoid"):
+        raise ValueError(
+            "Expected a discriminator that ends in a logit, of which the losses take "
+            f"the sigmoid. Received: {activation} as its last activation; remove it."
+        )
+    return tuple(samples.shape[1:])
+
+
+def check_reach(generator, spec):
+    """Raises unless the generator's last activation reaches just the samples' range.
+
+    A tanh for data in (0, 1) is clipped to black over half of its range when samples
+    are shown, and a sigmoid never makes the lower half of (-1, 1).
+
+    Raises:
+        ValueError: a bounded activation at the end, of another range.
+    """
+    activation = last_activation(generator)
+    if spec.value_range is None or activation not in _REACH:
+        return
+    if _REACH[activation] != spec.value_range:
+        raise ValueError(
+            f"Expected a generator whose samples reach value_range={spec.value_range}. "
+            f"Received: {activation} as its last activation, whose range is "
+            f"{_REACH[activation]}; pass value_range={_REACH[activation]} and data in "
+            "that range, or change the activation"
+        )
+
+
+def last_activation(network) -> str | None:
+    """Returns the name of the activation that a network ends in, where layers tell.
+
+    Layers that move values but do not change them (Reshape, Flatten) are passed over.
+    """
+    for layer in reversed(getattr(network, "layers", [])):
+        if isinstance(layer, (keras.layers.Reshape, keras.layers.Flatten)):
+            continue
+        if isinstance(layer, keras.Model):
+            return last_activation(layer)
+        if isinstance(layer, keras.layers.ReLU):
+            return "relu"
+        activation = getattr(layer, "activation", None)
+        return getattr(activation, "__name__", None)
+    return None
+
+
+def _output(network, role, inputs, source):
+    """Returns the symbolic output of `network` for the symbolic `inputs`."""
+    if not isinstance(network, keras.Model):
+        raise ValueError(f"Expected the {role} to be a Keras model. Got: {network!r}")
+    shapes = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), inputs)
+    misfit = (
+        f"Expected a {role} that takes what the {source} gives, shape {shapes}. "
+        f"Received {network.name!r}"
+    )
+    declared = getattr(network, "input_shape", None) if network.built else None
+    if (
+        isinstance(declared, tuple)
+        and not isinstance(inputs, dict)
+        and not tf.TensorShape(declared).is_compatible_with(shapes)
+    ):
+        raise ValueError(f"{misfit} with input shape {declared}.")
+    try:
+        output = network(inputs)
+    except Exception as error:  # whatever a user's own network raises
+        raise ValueError(
+            f"{misfit}, which fails on it: {checks.one_line(error)}"
+        ) from error
+    if not isinstance(output, keras.KerasTensor):
+        raise ValueError(
+            f"Expected a {role} with one output tensor. Received: {type(output)}"
+        )
+    return output
+
+
+def further_networks(networks) -> dict:
+    """Returns the networks of further players by name.
+
+    Raises:
+        ValueError: a name that is taken, or a network that is not built.
+    """
+    networks = dict(networks or {})
+    for name, network in networks.items():
+        if name in _TWO_PLAYERS or not str(name).isidentifier():
+            raise ValueError(
+                "Expected `players` to have names of their own, such as 'encoder'. "
+                f"Received: {name!r}"
+            )
+        if not isinstance(network, keras.Model) or not network.built:
+            raise ValueError(
+                f"Expected the player {name!r} to be a built Keras model. "
+                f"Received: {network!r}"
+            )
+    return networks
+
+
+def spread_seed(seed, networks):
+    """Returns seeds for training and sampling; seeds the layers' generators as well.
+
+    Keras seeds an unseeded Dropout at random, and offers no other handle on it than
+    the state variable.
+
+    Args:
+        seed: int, or None for random ones.
+        networks: list of Keras models.
+    """
+    if seed is None:
+        return None, None
+    states = [
+        variable
+        for network in networks
+        for variable in network.variables
+        if variable.name == "seed_generator_state"
+    ]
+    training, sampling, *layers = np.random.SeedSequence(seed).generate_state(
+        2 + len(states)
+    )
+    for state, layer_seed in zip(states, layers, strict=True):
+        state.assign([int(layer_seed), 0])
+    return int(training), int(sampling)
+
+
+# === compile ===
+
+
+def check_strategy(all_replicas, jit_compile, steps_per_execution):
+    """Raises unless `compile` was called where the GAN was made, for what can be done.
+
+    Raises:
+        ValueError: another strategy's scope; XLA or several steps in one execution on
+            several replicas.
+    """
+    here = tf.distribute.get_strategy()
+    if here is not all_replicas.strategy:
+        raise ValueError(
+            "Expected to compile in the scope of the strategy that the GAN was "
+            f"made in, {type(all_replicas.strategy).__name__}. Received: "
+            f"{type(here).__name__}"
+        )
+    if jit_compile is True and all_replicas.count > 1:
+        raise ValueError(
+            "Expected `jit_compile` to be 'auto' or False on several replicas, "
+            "whose sums XLA does not compile. Received: True"
+        )
+    replicas.check_steps_per_execution(all_replicas.strategy, steps_per_execution)
+
+
+def compile_arguments(arguments, networks) -> dict:
+    """Returns the arguments of `GAN.compile`, names replaced by what they stand for.
+
+    Args:
+        arguments: dict of what `compile` was given.
+        networks: dict of the names of all players to their networks.
+
+    Raises:
+        ValueError: see `GAN.compile`.
+    """
+    further = [name for name in networks if name not in _TWO_PLAYERS]
+    chosen = optimizers(
+        networks,
+        {
+            "discriminator": arguments["discriminator_optimizer"],
+            "generator": arguments["generator_optimizer"],
+            **(arguments["optimizers"] or {}),
+        },
+    )
+    arguments = {
+        **arguments,
+        "generator_optimizer": chosen["generator"],
+        "discriminator_optimizer": chosen["discriminator"],
+        "loss": losses.get(arguments["loss"]),
+        "discriminator_steps": checks.count(
+            "discriminator_steps", arguments["discriminator_steps"]
+        ),
+        "ema_decay": averaging.check_decay(arguments["ema_decay"]),
+        "penalties": penalties.check(arguments["penalties"]),
+        "optimizers": {name: chosen[name] for name in further},
+        "objectives": objectives(further, arguments["objectives"]),
+    }
+    check_serializable(arguments)
+    return arguments
+
+
+def optimizers(networks, identifiers) -> dict:
+    """Returns an optimizer for each network, by name.
+
+    Args:
+        networks: dict of names to Keras models. Where a layer of any computes in
+            float16, all optimizers are loss scaled.
+        identifiers: dict of names to Keras optimizers or their names.
+
+    Raises:
+        ValueError: no Keras optimizer, one that is missing or one too many, or one
+            object for two networks.
+    """
+    _check_names("optimizers", networks, identifiers)
+    chosen = {name: players.optimizer_for(identifiers[name], name) for name in networks}
+    if len({id(optimizer) for optimizer in chosen.values()}) < len(chosen):
+        raise ValueError(
+            "Expected one optimizer for each network: an optimizer keeps the state of "
+            "its own weights. Received the same object twice."
+        )
+    if "float16" not in keras_private.compute_dtypes(*networks.values()):
+        return chosen
+    return {name: players.loss_scaled(each) for name, each in chosen.items()}
+
+
+def objectives(networks, given) -> dict:
+    """Returns an objective for each further player, by name.
+
+    Raises:
+        ValueError: one that is missing, one too many, or one of another class.
+    """
+    given = dict(given or {})
+    _check_names("objectives", networks, given)
+    for name, objective in given.items():
+        if not isinstance(objective, players.Objective):
+            raise ValueError(
+                f"Expected the objective of {name!r} to be a players.Objective. "
+                f"Received: {objective!r}"
+            )
+    return given
+
+
+def _check_names(argument, networks, given):
+    if set(given) != set(networks):
+        raise ValueError(
+            f"Expected `{argument}` for {', '.join(sorted(networks)) or 'no player'}. "
+            f"Received: {', '.join(sorted(given)) or 'none'}"
+        )
+
+
+def check_serializable(arguments):
+    """Raises unless Keras can save what `compile` was given: now, not after an epoch.
+
+    Raises:
+        ValueError: something that it cannot.
+    """
+    for name, argument in arguments.items():
+        try:
+            keras.saving.serialize_keras_object(argument)
+        except (TypeError, ValueError, NotImplementedError) as error:
+            raise ValueError(
+                f"Expected `{name}` to be what Keras can serialise: an object with "
+                f"`get_config`, whose values JSON can hold. Received: {argument!r}"
+            ) from error

@@ -1,0 +1,151 @@
+"""Penalties that the discriminator's loss takes beside the adversarial one.
+
+A penalty for `GAN.compile(penalties=[...])` is a `Penalty` that Keras can serialise. It
+sees the discriminator as `critic`, a function from what the discriminator takes to its
+logits, so that labels and augmentation are none of its business.
+
+Reference for the penalty of real examples: L. Mescheder et al., Which Training Methods
+for GANs do actually Converge?, arXiv 1801.04406.
+"""
+
+import keras
+import tensorflow as tf
+
+from keras_gan import checks
+
+
+class Penalty:
+    """A term of D's loss that needs more than logits; subclass it to write another.
+
+    A subclass with constructor arguments returns them from `get_config`, and is
+    registered with `keras.saving.register_keras_serializable`, so that a saved GAN
+    brings it back.
+
+    Args:
+        every: int >= 1. The penalty enters each `every`-th step of D, multiplied by
+            `every`: the same mean gradient for less work ("lazy", T. Karras et al.,
+            arXiv 1912.04958, appendix B).
+        name: str, what the term is called in the logs.
+
+    Raises:
+        ValueError: `every` below 1.
+    """
+
+    def __init__(self, every=1, name=None):
+        self.every = checks.count("every", every)
+        self.name = name or type(self).__name__.lower()
+
+    def __call__(self, critic, real, fake, seed):
+        """Returns the penalty of one minibatch, a float scalar.
+
+        Args:
+            critic: function of what D takes to its logits, float `(m, 1)`.
+            real, fake: what D takes, of examples and of samples: tensors
+                `(m, *sample_shape)`, or dicts with "samples" and "labels".
+            seed: int tensor of shape `(2,)`, of what the penalty draws.
+        """
+        raise NotImplementedError
+
+    def get_config(self):
+        return {"every": self.every, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class R1(Penalty):
+    """gamma / 2 * E |grad_x D(x)|^2 over real examples, D meaning its logit.
+
+    The square is summed over all values of an example (arXiv 1801.04406, equation 9).
+
+    Args:
+        gamma: float >= 0.
+        every, name: see `Penalty`.
+
+    Raises:
+        ValueError: `gamma` below 0 or no number.
+    """
+
+    def __init__(self, gamma=1.0, every=1, name="r1"):
+        super().__init__(every, name)
+        if not checks.is_number(gamma) or gamma < 0:
+            raise ValueError(f"Expected gamma >= 0. Received: {gamma!r}")
+        self.gamma = gamma
+
+    def __call__(self, critic, real, fake, seed):
+        return 0.5 * self.gamma * tf.reduce_mean(squared_gradient_norms(critic, real))
+
+    def get_config(self):
+        return {**super().get_config(), "gamma": self.gamma}
+
+
+def squared_gradient_norms(critic, inputs):
+    """Returns |grad_x critic(x)|^2 for each x, summed over all its values.
+
+    Args:
+        critic: function of `inputs` to logits `(m, 1)`, each of its own row. (Under
+            batch normalisation a logit depends on all rows, and so does the result.)
+        inputs: float tensor `(m, ...)`, or a dict whose "samples" are one.
+
+    Returns:
+        float32 `(m,)`.
+    """
+    samples = inputs["samples"] if isinstance(inputs, dict) else inputs
+    with tf.GradientTape() as tape:
+        tape.watch(samples)
+        logits = critic(inputs)
+    gradients = tape.gradient(logits, samples)
+    if gradients is None:  # a critic that does not look at them
+        gradients = tf.zeros_like(samples)
+    squares = tf.square(tf.cast(gradients, tf.float32))
+    return tf.reduce_sum(tf.reshape(squares, (tf.shape(squares)[0], -1)), axis=1)
+
+
+def terms(penalties, critic, real, fake, seed, step) -> dict:
+    """Returns the penalties of one step of D by name, each as D's loss takes it.
+
+    Args:
+        penalties: list of `Penalty`.
+        critic, real, fake, seed: see `Penalty`; each penalty gets a seed of its own.
+        step: int scalar, steps of D so far; it decides which lazy penalties are due.
+    """
+    found = {}
+    for index, penalty in enumerate(penalties):
+        own_seed = tf.random.experimental.stateless_fold_in(seed, index)
+
+        def term(penalty=penalty, own_seed=own_seed):
+            return penalty.every * penalty(critic, real, fake, own_seed)
+
+        if penalty.every == 1:
+            found[penalty.name] = term()
+        else:
+            due = tf.equal(tf.cast(step, tf.int64) % penalty.every, 0)
+            found[penalty.name] = tf.cond(due, term, lambda: tf.zeros(()))
+    return found
+
+
+def check(penalties) -> tuple:
+    """Returns `penalties` as a tuple.
+
+    Raises:
+        ValueError: no list of `Penalty`s, or two of one name.
+    """
+    if isinstance(penalties, Penalty):
+        penalties = (penalties,)
+    penalties = tuple(penalties or ())
+    for penalty in penalties:
+        if not isinstance(penalty, Penalty):
+            raise ValueError(
+                "Expected `penalties` to be a list of penalties, such as "
+                f"[keras_gan.penalties.R1(1.0)]. Received: {penalty!r}"
+            )
+    names = [penalty.name for penalty in penalties]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"Expected penalties of different names. Received: {name!r} "
+                f"{names.count(name)} times; pass name= to tell them apart"
+            )
+    return penalties

@@ -1,0 +1,146 @@
+"""A player of the game: a network, its optimizer, and one step of descent."""
+
+import keras
+import tensorflow as tf
+
+from keras_gan import keras_private
+from keras_gan import replicas as all_replicas
+
+LossScaleOptimizer = keras.mixed_precision.LossScaleOptimizer
+
+
+class Player:
+    """A network that descends a loss of its own, whatever the loss is.
+
+    Args:
+        name: str, such as "generator".
+        network: built Keras model.
+        optimizer: Keras optimizer, built here for the network's trainable variables.
+        replicas: `replicas.Replicas`.
+        may_be_empty: bool, whether a minibatch can have no examples.
+
+    Attributes:
+        name, network, optimizer: as given.
+        skipped_steps: metric that counts the steps a loss scale had skipped; None where
+            the optimizer is no `LossScaleOptimizer`.
+    """
+
+    def __init__(self, name, network, optimizer, replicas, may_be_empty):
+        self.name = name
+        self.network = network
+        self.optimizer = optimizer
+        self.replicas = replicas
+        self.may_be_empty = may_be_empty
+        self.skipped_steps = None
+        if self.is_loss_scaled:
+            self.skipped_steps = all_replicas.Sum(name=f"{name}_skipped_steps")
+        # Now, so that a saved model finds the slots when it is loaded.
+        optimizer.build(network.trainable_variables)
+
+    @property
+    def is_loss_scaled(self) -> bool:
+        return isinstance(self.optimizer, LossScaleOptimizer)
+
+    @property
+    def steps(self) -> int:
+        """Steps made so far, without those that were skipped."""
+        # Not by `int`, which the variables of several replicas lack.
+        return int(self.optimizer.iterations.numpy())
+
+    def descend(self, tape, loss, size):
+        """Makes one step of the optimizer down the loss of a minibatch.
+
+        Args:
+            tape: `tf.GradientTape` that recorded `loss`.
+            loss: float scalar, a mean over the minibatch.
+            size: int or int scalar, examples in the minibatch; at 0 the gradient is 0.
+
+        Returns:
+            `size`, or 0 where a loss scale had the step skipped.
+        """
+        weights = self.network.trainable_variables
+        # The gradient of the scaled loss, without a second tape for the scale.
+        scale = self.optimizer.scale_loss(self.replicas.share(size, loss))
+        gradients = tape.gradient(loss, weights, scale)
+        if self.may_be_empty:
+            gradients = _unless_empty(gradients, size)
+        if not self.is_loss_scaled:
+            self.optimizer.apply(gradients, weights)
+            return size
+        # Counts every gradient that is taken, also one that is only accumulated.
+        counter = keras_private.gradients_taken(self.optimizer.inner_optimizer)
+        before = tf.identity(counter)
+        self.optimizer.apply(self.replicas.finite_on_all(gradients), weights)
+        skipped = tf.equal(before, counter)
+        self.skipped_steps.update_state(tf.cast(skipped, tf.float32))
+        return tf.where(skipped, 0, size)
+
+
+class Objective:
+    """What a player beyond the two descends; subclass it for `GAN.compile`.
+
+    A subclass with constructor arguments returns them from `get_config`, and is
+    registered with `keras.saving.register_keras_serializable`, so that a saved GAN
+    brings it back.
+    """
+
+    def __call__(self, gan, network, real, latents, training):
+        """Returns the loss of one minibatch, a float scalar.
+
+        Args:
+            gan: `GAN`; `gan.call(latents, training)` are its samples.
+            network: the player's own network, which alone is updated.
+            real: what the discriminator takes: a tensor `(m, *sample_shape)`, or a dict
+                with "samples" and "labels".
+            latents: what the generator takes, `m` rows.
+            training: bool, for every network that is called.
+        """
+        raise NotImplementedError
+
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def optimizer_for(identifier, name):
+    """Returns the Keras optimizer that `identifier`, one or its name, stands for.
+
+    Raises:
+        ValueError: no Keras optimizer. `name` is the player's, for the message.
+    """
+    optimizer = keras.optimizers.get(identifier)
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise ValueError(
+            f"Expected the {name}'s optimizer to be a Keras optimizer, or its name. "
+            f"Received: {optimizer!r}"
+        )
+    return optimizer
+
+
+def loss_scaled(optimizer):
+    """Returns the optimizer, wrapped in a loss scale unless it is already."""
+    if isinstance(optimizer, LossScaleOptimizer):
+        return optimizer
+    return LossScaleOptimizer(optimizer)
+
+
+def _unless_empty(gradients, size):
+    """Returns the gradients, or zeros where the minibatch is empty.
+
+    A choice, not a product, for 0 * NaN is NaN; and no `tf.where`, which would cost a
+    pass over all weights at each step.
+    """
+    if isinstance(size, int):  # known while tracing, and then at least 1
+        return gradients
+    known = [gradient for gradient in gradients if gradient is not None]
+    chosen = iter(
+        tf.cond(
+            size > 0,
+            lambda: [tf.identity(gradient) for gradient in known],
+            lambda: [tf.zeros_like(gradient) for gradient in known],
+        )
+    )
+    return [None if gradient is None else next(chosen) for gradient in gradients]
