@@ -10,7 +10,9 @@ from keras_gan import losses as losses
 from keras_gan import metrics as metrics
 from keras_gan import networks as networks
 from keras_gan import optimizers as optimizers
+from keras_gan import penalties as penalties
 from keras_gan import pictures as pictures
+from keras_gan import players as players
 from keras_gan import priors as priors
 from keras_gan import runs as runs
 from keras_gan import samples as samples

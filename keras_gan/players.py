@@ -62,6 +62,12 @@ class Player:
         # The gradient of the scaled loss, without a second tape for the scale.
         scale = self.optimizer.scale_loss(self.replicas.share(size, loss))
         gradients = tape.gradient(loss, weights, scale)
+        if self.may_be_empty or self.is_loss_scaled:
+            # Of an embedding they are sparse, which a choice and a NaN are not.
+            gradients = [
+                None if each is None else tf.convert_to_tensor(each)
+                for each in gradients
+            ]
         if self.may_be_empty:
             gradients = _unless_empty(gradients, size)
         if not self.is_loss_scaled:

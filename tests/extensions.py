@@ -1,0 +1,155 @@
+"""What users write on top of `GAN`: a penalty, a loss, a player, a labelled prior.
+
+Each by the public classes alone, as docs/extend.md tells them to.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_gan
+from tests import helpers
+
+NUM_CLASSES = 3
+KINDS = ("penalty", "relativistic", "player", "labelled")
+
+
+@keras.saving.register_keras_serializable("tests")
+class InterpolatedGradient(keras_gan.penalties.Penalty):
+    """A user's penalty that draws: E (|grad D| - 1)^2 between examples and samples."""
+
+    def __init__(self, weight=10.0, every=1, name="interpolated_gradient"):
+        super().__init__(every, name)
+        self.weight = weight
+
+    def __call__(self, critic, real, fake, seed):
+        share = tf.random.stateless_uniform((tf.shape(real)[0], 1), seed, alg="philox")
+        between = share * real + (1 - share) * fake
+        norms = keras_gan.penalties.squared_gradient_norms(critic, between)
+        return self.weight * tf.reduce_mean((tf.sqrt(norms + 1e-12) - 1) ** 2)
+
+    def get_config(self):
+        return {**super().get_config(), "weight": self.weight}
+
+
+@keras.saving.register_keras_serializable("tests")
+class Relativistic(keras_gan.losses.AdversarialLoss):
+    """A user's loss that pairs samples with examples, row by row (arXiv 1807.00734)."""
+
+    relativistic = True
+
+    def discriminator_loss(self, real_logits, fake_logits):
+        return keras.ops.mean(keras.ops.softplus(fake_logits - real_logits))
+
+    def generator_loss(self, fake_logits, real_logits=None):
+        return keras.ops.mean(keras.ops.softplus(real_logits - fake_logits))
+
+
+@keras.saving.register_keras_serializable("tests")
+class InferLatents(keras_gan.players.Objective):
+    """A user's third player: E learns z from G(z)."""
+
+    def __call__(self, gan, network, real, latents, training):
+        inferred = network(gan.call(latents, training=training), training=training)
+        return tf.reduce_mean((tf.cast(inferred, tf.float32) - latents) ** 2)
+
+
+@keras.saving.register_keras_serializable("tests")
+class ClassPrior(keras_gan.priors.Normal):
+    """A user's labelled prior: normal latents, and a class from 0 to 2.
+
+    Args:
+        fixed: bool, whether every row is the same, so that replicas can be compared.
+    """
+
+    def __init__(self, latent_dim, fixed=False):
+        super().__init__(latent_dim)
+        self.fixed = fixed
+
+    def sample(self, num_samples, seed):
+        if self.fixed:
+            latents = tf.ones((num_samples, self.latent_dim)) * 0.3
+            return {"latents": latents, "labels": tf.ones((num_samples,), tf.int32)}
+        seed = keras_gan.priors.stateless_seed(seed)
+        own = tf.random.experimental.stateless_fold_in(seed, 1)
+        labels = tf.random.stateless_uniform(
+            (num_samples,), own, 0, NUM_CLASSES, tf.int32, alg="philox"
+        )
+        return {"latents": super().sample(num_samples, seed), "labels": labels}
+
+    def symbolic_sample(self):
+        labels = keras.KerasTensor((None,), dtype="int32")
+        return {"latents": super().symbolic_sample(), "labels": labels}
+
+    def get_config(self):
+        return {"latent_dim": self.latent_dim, "fixed": self.fixed}
+
+
+def labelled_networks(seed=0):
+    """G and D of `helpers.tiny_networks`' sizes that are given a class as well."""
+    init = [keras.initializers.GlorotUniform(seed=seed + i) for i in range(6)]
+    labels = keras.Input((), dtype="int32", name="labels")
+    latents = keras.Input((3,), name="latents")
+    embedded = keras.layers.Embedding(NUM_CLASSES, 2, init[4])(labels)
+    x = keras.layers.Concatenate()([latents, embedded])
+    x = keras.layers.Dense(5, activation="tanh", kernel_initializer=init[0])(x)
+    samples = keras.layers.Dense(4, kernel_initializer=init[1])(x)
+    generator = keras.Model({"latents": latents, "labels": labels}, samples)
+
+    labels = keras.Input((), dtype="int32", name="labels")
+    samples = keras.Input((4,), name="samples")
+    embedded = keras.layers.Embedding(NUM_CLASSES, 2, init[5])(labels)
+    x = keras.layers.Concatenate()([samples, embedded])
+    x = keras.layers.Dense(6, activation="tanh", kernel_initializer=init[2])(x)
+    logits = keras.layers.Dense(1, kernel_initializer=init[3])(x)
+    return generator, keras.Model({"samples": samples, "labels": labels}, logits)
+
+
+def encoder(seed=0):
+    """4 values -> 5 tanh -> 3 latents."""
+    init = [keras.initializers.GlorotUniform(seed=seed + i) for i in range(2)]
+    layers = [
+        keras.Input((4,)),
+        keras.layers.Dense(5, activation="tanh", kernel_initializer=init[0]),
+        keras.layers.Dense(3, kernel_initializer=init[1]),
+    ]
+    return keras.Sequential(layers)
+
+
+def gan_with(kind, fixed=False, rate=0.1, **options):
+    """A compiled GAN with one of `KINDS`; SGD, k = 2, averaged weights.
+
+    Args:
+        fixed: bool, whether all latents are equal, so that nothing is random.
+        rate: float, of every optimizer.
+    """
+    prior = helpers.deterministic_prior() if fixed else keras_gan.priors.Normal(3)
+    networks, players = helpers.tiny_networks(), None
+    options = {"discriminator_steps": 2, "ema_decay": 0.5, **options}
+    if kind == "penalty":
+        own = keras_gan.penalties.R1(0.5) if fixed else InterpolatedGradient(2.0)
+        options["penalties"] = [own, keras_gan.penalties.R1(1.0, every=2, name="lazy")]
+    elif kind == "relativistic":
+        options["loss"] = Relativistic()
+    elif kind == "player":
+        players = {"encoder": encoder()}
+        options["optimizers"] = {"encoder": keras.optimizers.SGD(rate)}
+        options["objectives"] = {"encoder": InferLatents()}
+    else:
+        networks, prior = labelled_networks(), ClassPrior(3, fixed)
+    gan = keras_gan.GAN(*networks, prior, value_range=None, seed=0, players=players)
+    gan.compile(keras.optimizers.SGD(rate), keras.optimizers.SGD(rate), **options)
+    return gan
+
+
+def batch_for(kind, count=8, seed=0):
+    """What `fit` takes for an element: examples, with classes where they count."""
+    x = helpers.examples(count, seed)
+    if kind == "labelled":
+        return x, (np.arange(count) % NUM_CLASSES).astype(np.int32)
+    return x
+
+
+def weights_of(gan):
+    """Every weight of every network, as one vector."""
+    return np.concatenate([np.ravel(w.numpy()) for w in gan.weights])
