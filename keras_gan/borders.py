@@ -144,10 +144,13 @@ def spread_seed(seed, networks):
     the state variable.
 
     Args:
-        seed: int, or None for random ones.
+        seed: int in [0, 2**32), or None for random ones.
         networks: list of Keras models.
+
+    Raises:
+        ValueError: another seed.
     """
-    if seed is None:
+    if checks.seed(seed) is None:
         return None, None
     states = [
         variable
@@ -155,7 +158,7 @@ def spread_seed(seed, networks):
         for variable in network.variables
         if variable.name == "seed_generator_state"
     ]
-    training, sampling, *layers = np.random.SeedSequence(seed).generate_state(
+    training, sampling, *layers = np.random.SeedSequence(int(seed)).generate_state(
         2 + len(states)
     )
     for state, layer_seed in zip(states, layers, strict=True):

@@ -6,16 +6,15 @@ Reference: Goodfellow et al., Generative Adversarial Nets, arXiv 1406.2661.
 import keras
 import tensorflow as tf
 
-from keras_gan import averaging, borders, checks, minibatches, priors, replicas
+from keras_gan import borders, checks, minibatches, priors, replicas
 from keras_gan import penalties as penalties_module
-from keras_gan.keras_private import BuiltModel
 from keras_gan.logs import RunningMeans
 from keras_gan.players import Player
-from keras_gan.samples import SampleSpec
+from keras_gan.sampling import SamplingModel, at_least_float32
 
 
 @keras.saving.register_keras_serializable("keras_gan")
-class GAN(BuiltModel, keras.Model):
+class GAN(SamplingModel):
     """A generator and a discriminator that play the minimax game of equation (1).
 
         min_G max_D V(D, G) = E_{x ~ p_data} log D(x) + E_{z ~ p_z} log(1 - D(G(z)))
@@ -74,32 +73,22 @@ class GAN(BuiltModel, keras.Model):
         name=None,
         players=None,
     ):
-        # float32 whatever the global policy: nothing but the networks computes in less.
-        super().__init__(name=name, dtype="float32")
-        # === Networks ===
-        self.latent_prior = priors.get(latent_prior)
-        self.generator = generator
-        self.discriminator = discriminator
-        self.further_networks = borders.further_networks(players)
-        sample_shape = borders.sample_shape(generator, discriminator, self.latent_prior)
-
-        # === Config ===
-        self.spec = SampleSpec.of(sample_shape, value_range)
-        borders.check_reach(generator, self.spec)
-        # === Randomness ===
-        networks = [generator, discriminator, *self.further_networks.values()]
+        latent_prior = priors.get(latent_prior)
+        shape = borders.sample_shape(generator, discriminator, latent_prior)
+        further_networks = borders.further_networks(players)
+        networks = [generator, discriminator, *further_networks.values()]
+        training_seed, sampling_seed = borders.spread_seed(seed, networks)
+        super().__init__(
+            generator, latent_prior, shape, value_range, sampling_seed, name
+        )
         self.seed = checks.seed(seed)
-        training_seed, sampling_seed = borders.spread_seed(self.seed, networks)
+        self.discriminator = discriminator
+        self.further_networks = further_networks
         self._training_seeds = keras.random.SeedGenerator(training_seed)
-        # Of its own, so that evaluating or drawing samples never changes a training.
-        self._sampling_seeds = keras.random.SeedGenerator(sampling_seed)
-
         # === Training, see `compile` ===
         self.replicas = replicas.of(tf.distribute.get_strategy())
         self.players = ()
         self.running_means = RunningMeans((), self.replicas)
-        self.average = self.averaged_generator = self._average_steps = None
-
         # Every network is built. Without this, `fit` may build by `call` on the DATA.
         self.built = True
 
@@ -310,7 +299,7 @@ class GAN(BuiltModel, keras.Model):
 
     def critic(self, training):
         """Returns the discriminator as a function of what it takes to float logits."""
-        return lambda inputs: _at_least_float32(
+        return lambda inputs: at_least_float32(
             self.discriminator(inputs, training=training)
         )
 
@@ -330,85 +319,7 @@ class GAN(BuiltModel, keras.Model):
             self.running_means.update(terms, size)
         return self._logs()
 
-    # === Samples ===
-
-    def call(self, latents, training=False):
-        """Returns the generator's samples of latents, in `value_range`.
-
-        With `compile(ema_decay=...)` the averaged one's, except in training. float32
-        also where it computes in 16 bits.
-        """
-        average = None if training else self.averaged_generator
-        generator = self.generator if average is None else average
-        return _at_least_float32(generator(latents, training=training))
-
-    def generate(self, num_samples, seed=None, batch_size=256, averaged=True):
-        """Returns samples G(z), z ~ p_z.
-
-        Args:
-            num_samples: int >= 1.
-            seed: int or None. The same seed gives the same samples in any process and,
-                up to the rounding of sums, for any batch size; None draws new ones at
-                each call.
-            batch_size: int, samples that the generator makes at once.
-            averaged: bool. Where an average of the weights is kept
-                (`compile(ema_decay=...)`), False draws with the weights themselves.
-
-        Returns:
-            float32 array `(num_samples, *sample_shape)`, in `value_range`.
-        """
-        num_samples = checks.count("num_samples", num_samples)
-        batch_size = checks.count("batch_size", batch_size)
-        if seed is None:
-            seed = self._sampling_seeds.next()
-        latents = self.latent_prior.sample(num_samples, seed)
-        # By `predict` of this model where it can be: a compiled function, kept.
-        model = self if averaged else self.generator
-        return replicas.predict_locally(model, latents, batch_size)
-
-    def export(self, base, version=None, card=None, check=None):
-        """Publishes the generator as a SavedModel that TensorFlow Serving loads.
-
-        In the place of Keras's own `export`, whose SavedModel would hold this model.
-        The averaged generator, where there is one.
-
-        Args:
-            base, version, card, check: see `export.export_generator`.
-
-        Returns:
-            `pathlib.Path` of the version's directory.
-        """
-        from keras_gan import export
-
-        described = {"seed": self.seed, "averaged": self.averaged_generator is not None}
-        if self.compiled:
-            described["step"] = self.generator_steps
-        return export.export_generator(
-            self.averaged_generator or self.generator,
-            self.latent_prior,
-            base,
-            version,
-            self.value_range,
-            {**described, **(card or {})},
-            check,
-        )
-
     # === What Keras asks for ===
-
-    @property
-    def value_range(self):
-        """(low, high) of the samples, or None."""
-        return self.spec.value_range
-
-    @property
-    def sample_shape(self):
-        """The shape of one sample, a tuple of int."""
-        return self.spec.shape
-
-    @property
-    def is_labelled(self):
-        """Whether the prior draws labels, and the discriminator takes them."""
-        return isinstance(self.latent_prior.symbolic_sample(), dict)
 
     @property
     def generator_steps(self):
@@ -475,28 +386,8 @@ class GAN(BuiltModel, keras.Model):
         seed = self.replicas.seed(seed_generator.next())
         return self.latent_prior.sample(tf.maximum(size, 1), seed)
 
-    def _keep_average(self, decay):
-        """Starts to average G, goes on with the average that is there, or ends it."""
-        if decay is None:
-            self.average = self.averaged_generator = None
-            return
-        if self.averaged_generator is None:
-            inputs = self.latent_prior.symbolic_sample()
-            self.averaged_generator = averaging.copy_of(self.generator, inputs)
-            if self._average_steps is None:
-                self._average_steps = averaging.step_counter(self)
-            self._average_steps.assign(0)
-        self.average = averaging.WeightAverage(
-            self.generator, self.averaged_generator, self._average_steps, decay
-        )
-
     def _logs(self):
         return self.replicas.reducible(self.get_metrics_result())
-
-
-def _at_least_float32(tensor):
-    """Returns float16 and bfloat16 as float32: what a loss, a log or a pixel needs."""
-    return tf.cast(tensor, tf.float32) if tensor.dtype.size < 4 else tensor
 
 
 def _weight_penalty(network):

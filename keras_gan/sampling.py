@@ -1,0 +1,132 @@
+"""A Keras model that draws samples: a latent prior, a generator, maybe its average."""
+
+import keras
+import tensorflow as tf
+
+from keras_gan import averaging, borders, checks, priors, replicas
+from keras_gan.keras_private import BuiltModel
+from keras_gan.samples import SampleSpec
+
+
+class SamplingModel(BuiltModel, keras.Model):
+    """The part of a GAN that outlives its training.
+
+    Args:
+        generator, latent_prior, value_range, name: see `gan.GAN`.
+        sample_shape: tuple of int, what the generator makes of one row of latents.
+        seed: int, or None for a random one, of `generate(seed=None)` and `evaluate`.
+
+    Attributes:
+        spec: `samples.SampleSpec` of one sample.
+        average: `averaging.WeightAverage`, or None.
+        averaged_generator: Keras model, its weights; or None.
+    """
+
+    def __init__(
+        self, generator, latent_prior, sample_shape, value_range, seed, name=None
+    ):
+        # float32 whatever the global policy: nothing but the networks computes in less.
+        super().__init__(name=name, dtype="float32")
+        self.generator = generator
+        self.latent_prior = priors.get(latent_prior)
+        self.spec = SampleSpec.of(sample_shape, value_range)
+        borders.check_reach(generator, self.spec)
+        # Of its own, so that evaluating or drawing samples never changes a training.
+        self._sampling_seeds = keras.random.SeedGenerator(seed)
+        self.average = self.averaged_generator = self._average_steps = None
+
+    @property
+    def value_range(self):
+        """(low, high) of the samples, or None."""
+        return self.spec.value_range
+
+    @property
+    def sample_shape(self):
+        """The shape of one sample, a tuple of int."""
+        return self.spec.shape
+
+    @property
+    def is_labelled(self):
+        """Whether the prior draws labels, and the discriminator takes them."""
+        return isinstance(self.latent_prior.symbolic_sample(), dict)
+
+    def call(self, latents, training=False):
+        """Returns the generator's samples of latents, in `value_range`.
+
+        With `compile(ema_decay=...)` the averaged one's, except in training. float32
+        also where it computes in 16 bits.
+        """
+        average = None if training else self.averaged_generator
+        generator = self.generator if average is None else average
+        return at_least_float32(generator(latents, training=training))
+
+    def generate(self, num_samples, seed=None, batch_size=256, averaged=True):
+        """Returns samples G(z), z ~ p_z.
+
+        Args:
+            num_samples: int >= 1.
+            seed: int or None. The same seed gives the same samples in any process and,
+                up to the rounding of sums, for any batch size; None draws new ones at
+                each call.
+            batch_size: int, samples that the generator makes at once.
+            averaged: bool. Where an average of the weights is kept
+                (`compile(ema_decay=...)`), False draws with the weights themselves.
+
+        Returns:
+            float32 array `(num_samples, *sample_shape)`, in `value_range`.
+        """
+        num_samples = checks.count("num_samples", num_samples)
+        batch_size = checks.count("batch_size", batch_size)
+        if seed is None:
+            seed = self._sampling_seeds.next()
+        latents = self.latent_prior.sample(num_samples, seed)
+        # By `predict` of this model where it can be: a compiled function, kept.
+        model = self if averaged else self.generator
+        return replicas.predict_locally(model, latents, batch_size)
+
+    def export(self, base, version=None, card=None, check=None):
+        """Publishes the generator as a SavedModel that TensorFlow Serving loads.
+
+        In the place of Keras's own `export`, whose SavedModel would hold this model.
+        The averaged generator, where there is one.
+
+        Args:
+            base, version, card, check: see `export.export_generator`.
+
+        Returns:
+            `pathlib.Path` of the version's directory.
+        """
+        from keras_gan import export
+
+        described = {"seed": self.seed, "averaged": self.averaged_generator is not None}
+        if self.compiled:
+            described["step"] = self.generator_steps
+        return export.export_generator(
+            self.averaged_generator or self.generator,
+            self.latent_prior,
+            base,
+            version,
+            self.value_range,
+            {**described, **(card or {})},
+            check,
+        )
+
+    def _keep_average(self, decay):
+        """Starts to average G, goes on with the average that is there, or ends it."""
+        if decay is None:
+            self.average = self.averaged_generator = None
+            return
+        if self.averaged_generator is None:
+            inputs = self.latent_prior.symbolic_sample()
+            self.averaged_generator = averaging.copy_of(self.generator, inputs)
+            if self._average_steps is None:
+                self._average_steps = averaging.step_counter(self)
+            self._average_steps.assign(0)
+        self.average = averaging.WeightAverage(
+            self.generator, self.averaged_generator, self._average_steps, decay
+        )
+
+
+def at_least_float32(tensor):
+    """Returns float16 and bfloat16 as float32: what a loss, a log or a pixel needs."""
+    return tf.cast(tensor, tf.float32) if tensor.dtype.size < 4 else tensor
