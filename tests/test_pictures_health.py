@@ -1,6 +1,7 @@
 """The health of a training: its curves, its diagnosis, and the page of both."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -114,6 +115,17 @@ def test_a_log_may_be_missing_from_some_lines():
     assert plain == 0 and dotted > 0.15
 
 
+def test_curves_of_what_is_not_finite():
+    """A training that diverged, and a score that is infinite at the start."""
+    lines = history(20)
+    lines[0]["score"], lines[-1]["score"] = -math.inf, 1.0
+    lines[-1]["generator_loss"] = math.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        picture = training_curves(lines)
+    assert is_colour(picture[:, :333], GREEN).any()
+
+
 @pytest.mark.parametrize("last", [0.1, 9.0])
 def test_no_legend_covers_a_curve(last):
     """The generator's loss lies at the top or at the bottom all the way."""
@@ -188,8 +200,9 @@ def test_diagnose_looks_at_the_last_epochs():
         ({}, (), "training", "look at them"),
         ({}, (0.1, 0.2), "generator has collapsed", "Helvetica"),
         ({"fake": math.inf}, (0.9, 0.1), "diverged",
-         "critic_fake are NaN or infinite: restore the last saved model"),
-        ({"r1": math.nan}, (), "diverged", "r1 is NaN or infinite"),
+         "discriminator_loss and generator_loss are NaN or infinite: restore the last "
+         "saved model"),
+        ({"score": -math.inf}, (), "training", "Nothing here points to a failure"),
     ],
 )  # fmt: skip
 def test_diagnose_without_probabilities(logs, spread, state, said):

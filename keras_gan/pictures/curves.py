@@ -72,8 +72,8 @@ def _panels(names):
     value = _Panel("value V(D, G)", [], logs.EQUILIBRIUM_VALUE, "−log 4, equilibrium")
     answers = _Panel("mean answers of D", [], 0.5, "½, equilibrium")
     others = {}
-    for name in names:
-        base = name.removeprefix(logs.VALIDATION)
+    for name in sorted(names, key=_rank):
+        base = _without_validation(name)
         if base.endswith("loss"):
             losses.names.append(name)
         elif base == "value":
@@ -87,6 +87,13 @@ def _panels(names):
         for group in others.values()
     ]
     return [panel for panel in (losses, value, answers, *groups) if panel.names]
+
+
+def _rank(name):
+    """Orders names within a panel: training first, data before samples."""
+    base = _without_validation(name)
+    known = list(_KNOWN).index(base) if base in _KNOWN else len(_KNOWN)
+    return name != base, known, "fake" in base.split("_")
 
 
 def _without_validation(name):

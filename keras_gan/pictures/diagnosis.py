@@ -121,7 +121,7 @@ def _state(means, diversity, offset):
     real, fake = (means.get(name) for name in logs.ANSWERS)
     value = means.get("value")
     answered = real is not None and fake is not None
-    if not all(math.isfinite(mean) for mean in means.values()):
+    if _not_finite(means):
         return "diverged"
     # Before the collapse: a G that met such a D at its start has no diversity yet.
     if answered and real > 1 - _RUN_AWAY and fake < _RUN_AWAY:
@@ -147,6 +147,16 @@ def _state(means, diversity, offset):
     if value is not None and value < logs.EQUILIBRIUM_VALUE - _NEAR:
         return "discriminator is behind"
     return "training"
+
+
+def _not_finite(means):
+    """Returns the names of the losses and D's answers that are NaN or infinite.
+
+    Every term of a loss makes that loss so. A score of an evaluation may be infinite in
+    a training that is well.
+    """
+    names = (*logs.LOSSES, *_LABELS)
+    return [name for name in names if not math.isfinite(means.get(name, 0.0))]
 
 
 def _seen(lines, means):
@@ -192,11 +202,9 @@ def _enumerate(words, conjunction):
 
 def _advice(state, means):
     if state == "diverged":
-        not_finite = [name for name, mean in means.items() if not math.isfinite(mean)]
-        verb = "is" if len(not_finite) == 1 else "are"
-        return (
-            f"{_enumerate(not_finite, 'and')} {verb} NaN or infinite: {_ADVICE[state]}"
-        )
+        names = _not_finite(means)
+        verb = "is" if len(names) == 1 else "are"
+        return f"{_enumerate(names, 'and')} {verb} NaN or infinite: {_ADVICE[state]}"
     if state == "training" and not means.keys() >= set(_LABELS):
         return _ADVICE_WITHOUT_ANSWERS
     return _ADVICE[state]
