@@ -41,7 +41,7 @@ def test_sample_grid_draws_the_same_latents_before_and_as_training_goes(tmp_path
         ("epoch_00000.png", before),
         ("epoch_00005.png", gan.generate(9, seed=5)),
     ):
-        expected = keras_gan.pictures.figures.sample_picture(samples, gan.value_range)
+        expected = keras_gan.pictures.sample_picture(samples, gan.spec)
         with Image.open(tmp_path / "samples" / name) as picture:
             np.testing.assert_array_equal(np.asarray(picture), expected[:, :, 0])
 
@@ -241,12 +241,12 @@ def test_figure_one_records_from_before_the_first_step_to_the_last(tmp_path):
     distribution = keras_gan.datasets.load("gaussian1d", "valid").distribution
     points = np.random.default_rng(0).normal(2, 0.5, (70, 1)).astype(np.float32)
     gan = line_gan()
-    before = keras_gan.pictures.figures.moment(gan, distribution)
+    before = keras_gan.pictures.frames.frame_of(gan, distribution)
     recorder = callbacks.FigureOne(path, distribution, every=3)
     gan.fit(points, batch_size=10, verbose=0, callbacks=[recorder])
-    moments = keras_gan.pictures.figures.load_moments(path)
+    moments = keras_gan.pictures.load_frames(path)
     assert [moment.step for moment in moments] == [0, 3, 6, 7]
-    after = keras_gan.pictures.figures.moment(gan, distribution)
+    after = keras_gan.pictures.frames.frame_of(gan, distribution)
     for recorded, expected in ((moments[0], before), (moments[-1], after)):
         np.testing.assert_array_equal(recorded.samples, expected.samples)
         np.testing.assert_array_equal(recorded.discriminator, expected.discriminator)
@@ -254,12 +254,12 @@ def test_figure_one_records_from_before_the_first_step_to_the_last(tmp_path):
     # A training that goes on adds to its past.
     again = callbacks.FigureOne(path, distribution, every=5)
     gan.fit(points, batch_size=10, verbose=0, callbacks=[again])
-    moments = keras_gan.pictures.figures.load_moments(path)
+    moments = keras_gan.pictures.load_frames(path)
     assert [moment.step for moment in moments] == [0, 3, 6, 7, 12, 14]
     # A new one, in the same place, does not.
     line_gan().fit(points, batch_size=10, verbose=0,
                    callbacks=[callbacks.FigureOne(path, distribution)])  # fmt: skip
-    moments = keras_gan.pictures.figures.load_moments(path)
+    moments = keras_gan.pictures.load_frames(path)
     assert [moment.step for moment in moments] == [0, 7]
 
 
@@ -268,10 +268,10 @@ def test_figure_one_spaces_moments_by_a_twelfth(tmp_path, monkeypatch):
     points = np.random.default_rng(0).normal(2, 0.5, (27, 1)).astype(np.float32)
     recorder = callbacks.FigureOne(tmp_path / "m.npz", distribution, every=1)
 
-    def few_samples(gan, distribution, moment=keras_gan.pictures.figures.moment):
+    def few_samples(gan, distribution, moment=keras_gan.pictures.frames.frame_of):
         return moment(gan, distribution, num_samples=100)
 
-    monkeypatch.setattr(keras_gan.pictures.figures, "moment", few_samples)
+    monkeypatch.setattr(keras_gan.pictures.frames, "frame_of", few_samples)
     line_gan().fit(points, batch_size=1, verbose=0, callbacks=[recorder])
     steps = [moment.step for moment in recorder.moments]
     # By hand: single steps up to 12 + 1, twos up to 24 + 1, then three, cut by the end.
@@ -283,10 +283,10 @@ def test_figure_one_records_the_same_moments_when_a_training_goes_on(
 ):
     """Cut off in either epoch or between, with later moments on disk: as without."""
 
-    def few_samples(gan, distribution, moment=keras_gan.pictures.figures.moment):
+    def few_samples(gan, distribution, moment=keras_gan.pictures.frames.frame_of):
         return moment(gan, distribution, num_samples=100)
 
-    monkeypatch.setattr(keras_gan.pictures.figures, "moment", few_samples)
+    monkeypatch.setattr(keras_gan.pictures.frames, "frame_of", few_samples)
     distribution = keras_gan.datasets.load("gaussian1d", "valid").distribution
     points = np.random.default_rng(0).normal(2, 0.5, (27, 1)).astype(np.float32)
     data = keras_gan.datasets.Dataset(points, value_range=None)
@@ -306,7 +306,7 @@ def test_figure_one_records_the_same_moments_when_a_training_goes_on(
         start = checkpoint.read(writer.directory / f"step_{step:09}.safetensors")
         checkpoint.restore(gan, start)
         checkpoint.fit(gan, data, start=start, callbacks=[again], **options)
-        moments = keras_gan.pictures.figures.load_moments(tmp_path / "again.npz")
+        moments = keras_gan.pictures.load_frames(tmp_path / "again.npz")
         assert [m.step for m in moments] == [m.step for m in first.moments]
         for a, b in zip(moments, first.moments, strict=True):
             np.testing.assert_array_equal(a.samples, b.samples)

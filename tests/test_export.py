@@ -13,7 +13,7 @@ import keras_gan
 from keras_gan import datasets, export, priors
 from keras_gan.experiments import presets
 from keras_gan.export import publishing, verification
-from keras_gan.pictures import raster
+from keras_gan.pictures import formats
 from keras_gan.runs import run as runs
 from keras_gan.runs import scoring, training
 from keras_gan.samples import to_uint8, to_unit
@@ -52,7 +52,7 @@ def test_images_are_those_of_predict_mapped_and_clipped(tmp_path, value_range):
 
     pictures = loaded(path, "png", latents=latents[:9])["image_bytes"]
     for content, image in zip(pictures, found, strict=False):
-        pixels = raster.decode_png(content)
+        pixels = formats.decode_png(content)
         np.testing.assert_array_equal(pixels, to_uint8(image, (0.0, 1.0)))
         assert len(content) > 22  # longer than what TensorFlow's strings hold inline
 

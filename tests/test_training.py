@@ -435,9 +435,7 @@ def test_the_settings_of_a_preset_reach_the_run(tmp_path):
     # Batches of k * m = 120: ceil(1078 / 120) = 9.
     assert gan.generator_optimizer.iterations == 9
     assert gan.discriminator_optimizer.iterations == 18
-    expected = keras_gan.pictures.figures.sample_picture(
-        gan.generate(100, seed=5), gan.value_range
-    )
+    expected = keras_gan.pictures.sample_picture(gan.generate(100, seed=5), gan.spec)
     with Image.open(workdir / "samples" / "epoch_00001.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture), expected[:, :, 0])
 

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from keras_gan import evaluation, export, files
 from keras_gan.gan import GAN
-from keras_gan.pictures import figures, raster
-from keras_gan.samples import CONTRAST_NORMALIZED_RANGE, check_value_range
+from keras_gan.pictures import formats, grids
+from keras_gan.samples import CONTRAST_NORMALIZED_RANGE, SampleSpec, check_value_range
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -136,7 +136,7 @@ def rewind(workdir, epochs, steps):
 
     Lines of metrics and evaluations, pictures of samples, TensorBoard's events, and
     what was only half written when the run was cut off. (`callbacks.FigureOne` cuts the
-    moments by itself.) For who holds the run's lock.
+    frames by itself.) For who holds the run's lock.
     """
     workdir = pathlib.Path(workdir)
     for directory in (workdir, workdir / SAMPLES, workdir / EVENTS):
@@ -211,7 +211,7 @@ def load_sample_pictures(workdir, count=3):
     for path in (paths[row] for row in rows):
         try:
             epoch = int(path.stem.removeprefix("epoch_"))
-            pictures.append((epoch, raster.decode_png(path.read_bytes())))
+            pictures.append((epoch, formats.decode_png(path.read_bytes())))
         except ValueError as error:
             raise ValueError(
                 f"Expected a picture of samples. Received: {path}, which is damaged"
@@ -243,8 +243,9 @@ def write_samples(model, output, num_samples, seed):
     gan = load_generator(model)
     samples = gan.generate(num_samples, seed=seed)
     if output.suffix == ".png":
-        picture = figures.sample_picture(samples, gan.value_range)
-        files.write(output, raster.encode_png(picture))
+        spec = SampleSpec.of(gan.sample_shape, gan.value_range)
+        picture = grids.sample_picture(samples, spec)
+        files.write(output, formats.encode_png(picture))
         return
     with files.replacing(output) as temporary:
         np.savez_compressed(

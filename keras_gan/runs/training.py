@@ -27,21 +27,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import (
-    datasets,
-    evaluation,
-    files,
-    losses,
-    networks,
-    optimizers,
-    priors,
-    replicas,
-)
-from keras_gan.experiments.presets import PRESETS, Preset
-from keras_gan.gan import GAN
-from keras_gan.pictures import figures, raster
-from keras_gan.runs import callbacks, checkpoint
+from keras_gan import datasets, evaluation, files, losses, networks, optimizers, priors
+from keras_gan.runs import callbacks
+from keras_gan.runs import checkpoint
+from keras_gan import replicas
+from keras_gan.pictures import formats, grids
 from keras_gan.runs import run as runs
+from keras_gan.gan import GAN
+from keras_gan.experiments.presets import PRESETS, Preset
 from keras_gan.version import __version__
 
 # What a preset's `networks` may name: builders of (generator, discriminator).
@@ -70,7 +63,7 @@ LATENT_PRIORS = {"uniform": _uniform, "normal": _normal}
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 # Beyond this, what Python takes between executions is nothing to them.
 _MOST_STEPS_PER_EXECUTION = 16
-# Between two moments of figure 1.
+# Between two frames of figure 1.
 _FIGURE_1_STEPS = 10
 _JIT_COMPILE = {"auto": "auto", "true": True, "false": False}
 
@@ -797,9 +790,9 @@ def _start_run(workdir, preset, data, data_dir, gan, start):
         **environment(),
     }
     files.write(workdir / runs.CONFIG, json.dumps(config, indent=2) + "\n")
-    reals = data.some(100 if data.value_range else 2000)
-    picture = figures.sample_picture(reals, data.value_range, label="data")
-    files.write(workdir / runs.REALS, raster.encode_png(picture))
+    reals = data.some(100 if data.spec.is_image else 2000)
+    picture = grids.sample_picture(reals, data.spec, label="data")
+    files.write(workdir / runs.REALS, formats.encode_png(picture))
     return tf.summary.create_file_writer(str(workdir / runs.EVENTS))
 
 

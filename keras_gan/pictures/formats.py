@@ -1,0 +1,86 @@
+"""Pictures as the bytes of files: PNG and animated GIF, by Pillow."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def encode_png(picture: np.ndarray) -> bytes:
+    """Encodes a picture, uint8 `(H, W, C)` with C = 1 or 3, as a PNG file."""
+    from PIL import Image
+
+    picture = picture[:, :, 0] if picture.shape[2] == 1 else picture
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def decode_png(content: bytes) -> np.ndarray:
+    """Decodes the bytes of a PNG file.
+
+    Returns:
+        uint8 `(H, W, 1)` for grey levels, `(H, W, 3)` for all else.
+
+    Raises:
+        ValueError: no PNG file, or a damaged one.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise ValueError(
+            f"Expected the bytes of a PNG file. Received: {len(content)} bytes that "
+            "cannot be read as one"
+        ) from error
+    return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def encode_gif(
+    pictures: Sequence[np.ndarray], milliseconds: int | Sequence[int] = 100
+) -> bytes:
+    """Encodes pictures as an animated GIF that plays for ever.
+
+    All frames share one palette of 256 colours: those of the pictures where they have
+    no more, otherwise the ones that Pillow's median cut finds.
+
+    Args:
+        pictures: sequence of uint8 `(H, W, C)`, C = 1 or 3, of one shape. A picture
+            that equals the one before it lengthens that one's frame.
+        milliseconds: int, or one for each picture; GIF counts in hundredths of a
+            second.
+
+    Raises:
+        ValueError: no pictures, or of different shapes.
+    """
+    from PIL import Image
+
+    shapes = {picture.shape for picture in pictures}
+    if len(shapes) != 1:
+        raise ValueError(
+            "Expected at least one picture, and all of one shape. "
+            f"Received: {len(pictures)} of {sorted(shapes) or 'no shape'}"
+        )
+    height, width, _ = shapes.pop()
+    pixels = [np.broadcast_to(picture, (height, width, 3)) for picture in pictures]
+    # One tall image is quantized as a whole: mapping each frame to a given palette
+    # (`quantize(palette=...)`) is off by up to 7 levels, and makes white grey.
+    tall = Image.fromarray(np.concatenate(pixels)).quantize(
+        256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
+    )
+    first, *rest = (
+        tall.crop((0, top, width, top + height))
+        for top in range(0, len(pixels) * height, height)
+    )
+    buffer = io.BytesIO()
+    first.save(
+        buffer,
+        format="GIF",
+        save_all=True,
+        append_images=rest,
+        duration=milliseconds,
+        loop=0,
+    )
+    return buffer.getvalue()

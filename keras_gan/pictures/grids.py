@@ -1,0 +1,141 @@
+"""Grids of images: tiling, enlarging and resizing, with NumPy and Pillow alone."""
+
+import math
+
+import numpy as np
+
+from keras_gan import checks
+from keras_gan.pictures import plots
+from keras_gan.samples import SampleSpec
+
+
+def sample_picture(
+    samples, spec: SampleSpec, examples=None, label: str = "samples"
+) -> np.ndarray:
+    """Draws samples as one picture: a grid of images, or a plot of points.
+
+    Args:
+        samples: array `(N, *spec.shape)`, images in `spec.value_range`.
+        spec: `SampleSpec`. Images become a grid; one or two values each become a plot,
+            which needs matplotlib.
+        examples: real data to draw behind a plot, or None; unused for images.
+        label: str, what a plot calls the samples.
+
+    Returns:
+        uint8 `(height, width, 1 or 3)`.
+
+    Raises:
+        ValueError: samples of another shape, or none, or of a kind that is not drawn.
+        ModuleNotFoundError: a plot, where matplotlib is not installed.
+    """
+    samples = np.asarray(samples)
+    if samples.shape[1:] != spec.shape:
+        raise ValueError(
+            f"Expected samples of shape {(None, *spec.shape)}, as `spec` says. "
+            f"Received: {samples.shape}"
+        )
+    if spec.is_image:
+        return enlarge(grid(spec.to_uint8(samples)))
+    return plots.sample_plot(samples, examples, label=label)
+
+
+def grid(
+    images, columns: int | None = None, margin: int = 1, fill: int = 128
+) -> np.ndarray:
+    """Tiles images into one picture, row by row.
+
+    Args:
+        images: uint8 `(N, H, W, C)`, C = 1 or 3, N >= 1.
+        columns: int, images in a row; None chooses the nearest to a square.
+        margin: int, pixels between and around the images.
+        fill: int in 0..255, the grey level of the margin and of the last row's rest.
+
+    Returns:
+        uint8 `(rows * (H + margin) + margin, columns * (W + margin) + margin, C)`.
+
+    Raises:
+        ValueError: another rank, dtype or number of channels, or no image.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[3] not in (1, 3) or images.dtype != np.uint8:
+        raise ValueError(
+            "Expected images uint8 (N, H, W, 1 or 3). "
+            f"Received: {images.dtype} {images.shape}"
+        )
+    count, height, width, channels = images.shape
+    if count == 0:
+        raise ValueError("Expected at least one image. Received: none")
+    if columns is None:
+        columns = math.ceil(math.sqrt(count))
+    columns = checks.count("columns", columns)
+    rows = math.ceil(count / columns)
+    height, width = height + margin, width + margin
+    picture = np.full(
+        (rows * height + margin, columns * width + margin, channels), fill, np.uint8
+    )
+    for index, image in enumerate(images):
+        top = margin + index // columns * height
+        left = margin + index % columns * width
+        picture[top : top + height - margin, left : left + width - margin] = image
+    return picture
+
+
+def check_images(spec: SampleSpec) -> None:
+    """Refuses a spec of samples that are no images.
+
+    Raises:
+        ValueError: `spec.kind` is not "image".
+    """
+    if not spec.is_image:
+        raise ValueError(
+            "Expected samples that are images. "
+            f"Received: a {spec.kind}, shape {spec.shape}"
+        )
+
+
+def enlarge(picture: np.ndarray, side: int = 640) -> np.ndarray:
+    """Repeats pixels by the largest whole factor that keeps a picture within `side`.
+
+    A grid of 8x8 digits would otherwise be the size of a stamp, and viewers blur it.
+
+    Args:
+        picture: `(H, W, C)`.
+        side: int, the longer side's limit in pixels; larger pictures stay as they are.
+
+    Returns:
+        `(factor * H, factor * W, C)`.
+    """
+    factor = max(1, side // max(picture.shape[:2]))
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def resize_within(picture: np.ndarray, side: int) -> np.ndarray:
+    """Resizes a picture to the largest that `side` allows, pixels intact if possible.
+
+    Undoes what `enlarge` repeated, and repeats anew as far as `side` allows. Resamples
+    only a picture that is too large even so.
+
+    Args:
+        picture: uint8 `(H, W, 1 or 3)`.
+        side: int, the longer side's limit in pixels.
+
+    Returns:
+        uint8 `(height, width, 3)`.
+    """
+    from PIL import Image
+
+    # The largest factor by which every pixel is repeated divides both sides; 1 always
+    # fits.
+    shortest = math.gcd(*picture.shape[:2])
+    for factor in range(shortest, 0, -1):
+        small = picture[::factor, ::factor]
+        if shortest % factor == 0 and np.array_equal(
+            small.repeat(factor, axis=0).repeat(factor, axis=1), picture
+        ):
+            break
+    small = np.broadcast_to(small, (*small.shape[:2], 3))
+    if max(small.shape[:2]) <= side:
+        return enlarge(small, side)
+    image = Image.fromarray(small)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(image)

@@ -1,0 +1,100 @@
+"""Plots by matplotlib, drawn off screen into arrays of pixels.
+
+In every plot the data are black or grey, the generator green and the discriminator
+blue, as in figure 1 of Goodfellow et al. (2014).
+
+matplotlib comes with the extra `figures` and is imported when a plot is drawn.
+"""
+
+import numpy as np
+
+from keras_gan import checks
+
+DATA_COLOR, GENERATOR_COLOR, DISCRIMINATOR_COLOR = "black", "tab:green", "tab:blue"
+
+
+def new_figure(width: int, height: int):
+    """Returns an empty matplotlib figure of `width` x `height` pixels, off screen.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    backend = checks.require("matplotlib.backends.backend_agg", extra="figures")
+    matplotlib = checks.require("matplotlib.figure", extra="figures")
+    figure = matplotlib.Figure(
+        figsize=(width / 100, height / 100), dpi=100, layout="constrained"
+    )
+    backend.FigureCanvasAgg(figure)
+    return figure
+
+
+def to_pixels(figure) -> np.ndarray:
+    """Draws a figure of `new_figure`: uint8 `(height, width, 3)`."""
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[:, :, :3].copy()
+
+
+def sample_plot(
+    samples, examples=None, side: int = 480, label: str = "samples"
+) -> np.ndarray:
+    """Plots samples in one or two dimensions: a histogram, or a scatter plot.
+
+    Args:
+        samples: array `(N, 1)` or `(N, 2)`.
+        examples: array `(M, 1)` or `(M, 2)` of real data to draw behind, or None.
+        side: int, height and width of the picture in pixels.
+        label: str, what the legend calls the samples.
+
+    Returns:
+        uint8 `(side, side, 3)`.
+
+    Raises:
+        ValueError: samples or examples of another shape, or none.
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    samples = np.asarray(samples, np.float64)
+    # The axes follow the data where they are known, so that pictures of one run can be
+    # compared.
+    frame = samples if examples is None else np.asarray(examples, np.float64)
+    if (
+        samples.ndim != 2
+        or frame.shape[1:] != samples.shape[1:]
+        or not (samples.shape[1] in (1, 2) and len(samples) and len(frame))
+    ):
+        raise ValueError(
+            "Expected samples (N, 1) or (N, 2) to plot, and examples likewise. "
+            f"Received: {samples.shape} and {frame.shape}"
+        )
+    low, high = frame.min(axis=0), frame.max(axis=0)
+    margin = 0.25 * np.maximum(high - low, 1e-3)
+    low, high = low - margin, high + margin
+    figure = new_figure(side, side)
+    axes = figure.add_subplot()
+    data = None if examples is None else frame
+    if samples.shape[1] == 1:
+        _draw_histograms(axes, samples, data, np.linspace(low[0], high[0], 61), label)
+    else:
+        if data is not None:
+            axes.scatter(*data.T, s=8, color="0.7", label="data", linewidths=0)
+        axes.scatter(*samples.T, s=5, color="green", label=label, linewidths=0)
+        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+    outside = np.mean(((samples < low) | (samples > high)).any(axis=1))
+    if outside:
+        axes.set_title(f"{100 * outside:.1f}% of the samples lie outside", fontsize=8)
+    axes.legend(loc="upper right", fontsize=8, markerscale=2)
+    return to_pixels(figure)
+
+
+def _draw_histograms(axes, samples, data, edges, label):
+    """Draws the densities of `(N, 1)` samples, and of data behind them if not None."""
+
+    def histogram(values, **options):
+        # The share of all values: `density=True` would leave out those that lie outside
+        # of the frame.
+        weights = np.full(len(values), 1 / (len(values) * (edges[1] - edges[0])))
+        axes.hist(values[:, 0], bins=edges, weights=weights, **options)
+
+    if data is not None:
+        histogram(data, color="0.8", label="data")
+    histogram(samples, histtype="step", color=GENERATOR_COLOR, label=label)
+    axes.set(xlabel="x", ylabel="density", xlim=(edges[0], edges[-1]))
