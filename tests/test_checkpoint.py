@@ -690,7 +690,7 @@ def test_a_name_is_a_part_and_a_path():
     named = checkpoint.variables(gan)
     kernel = gan.generator.trainable_variables[0]
     assert named[f"generator/{kernel.path}"] is kernel
-    average = gan.averaged_generator.trainable_variables[0]
+    average = gan.averaged_generator.weights[0]
     assert named[f"averaged_generator/{average.path}"] is average
     iteration = gan.discriminator_optimizer.iterations
     assert named[f"discriminator_optimizer/{iteration.path}"] is iteration
