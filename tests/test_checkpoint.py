@@ -159,19 +159,19 @@ def test_the_one_before_a_damaged_one_counts(tmp_path, caplog):
     (tmp_path / ".incoming-1-step_000000011.safetensors").write_bytes(b"half")
     (tmp_path / "step_x.safetensors").write_bytes(b"something else")
     assert checkpoint.newest(tmp_path).step == 1_000_000_000
-    assert caplog.messages == []
+    assert helpers.warned(caplog) == []
     for step, before in ((1_000_000_000, 10), (10, 9)):
         path = tmp_path / f"step_{step:09}.safetensors"
         os.truncate(path, path.stat().st_size // 2)
         caplog.clear()
         assert checkpoint.newest(tmp_path).step == before
-        (line, *_) = caplog.messages
+        (line, *_) = helpers.warned(caplog)
         assert re.search(r"step_1000000000.safetensors is damaged: .*before it", line)
         assert "\n" not in line
     os.truncate(tmp_path / "step_000000009.safetensors", 0)
     caplog.clear()
     assert checkpoint.newest(tmp_path) is None
-    assert len(caplog.messages) == 3
+    assert len(helpers.warned(caplog)) == 3
 
 
 def first_version(path, step=12):
@@ -205,7 +205,7 @@ def test_a_checkpoint_of_another_version_is_refused_and_stays(tmp_path, caplog):
     # A newer one that is valid is the newest, whatever lies before it.
     written(tmp_path / "step_000000013.safetensors", step=13)
     assert checkpoint.newest(tmp_path).step == 13
-    assert caplog.messages == [] and path.exists()
+    assert helpers.warned(caplog) == [] and path.exists()
 
 
 def test_a_later_format_is_refused_by_its_number(tmp_path, monkeypatch):
@@ -254,7 +254,7 @@ def test_what_cannot_be_read_is_neither_damaged_nor_passed_over(monkeypatch, cap
         ) as error:
             checkpoint.newest(folder)
         assert error.value.errno == errno.EIO and len(checkpoint.paths(folder)) == 2
-    assert caplog.messages == []
+    assert helpers.warned(caplog) == []
 
 
 # === The writer ===
@@ -293,7 +293,7 @@ def test_a_write_that_fails_is_a_line_and_the_newest_stays(tmp_path, caplog):
         writer.wait()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    (line,) = caplog.messages
+    (line,) = helpers.warned(caplog)
     assert line.startswith("The checkpoint ") and "step_000000002" in line
     assert "File too large" in line and "last checkpoint is that of step 1" in line
     assert [path.name for path in tmp_path.iterdir()] == ["step_000000001.safetensors"]
@@ -307,7 +307,7 @@ def test_a_write_that_fails_is_a_line_and_the_newest_stays(tmp_path, caplog):
     writer = checkpoint.Writer(tmp_path / "file" / "folder")
     writer.submit(checkpoint.Checkpoint(4, STATE, {}))
     writer.wait()
-    (line,) = caplog.messages
+    (line,) = helpers.warned(caplog)
     assert "Not a directory" in line and "its last checkpoint is none" in line
 
 
@@ -344,7 +344,7 @@ def test_a_folder_that_has_become_read_only_keeps_its_newest(caplog):
                 gan, line_data(), epochs=2, start=start, callbacks=watch, **options
             )
             assert gan.generator_steps == 8
-            for line, step in zip(caplog.messages, (6, 8), strict=True):
+            for line, step in zip(helpers.warned(caplog), (6, 8), strict=True):
                 assert "Permission denied" in line
                 assert f"step_{step:09}" in line
                 assert "last checkpoint is that of step 4" in line
@@ -1036,7 +1036,7 @@ def test_what_can_not_be_gone_on_with_is_named(sgd_runs, tmp_path, caplog):
     for path in checkpoint.paths(run / "checkpoints"):
         os.truncate(path, 1000)
     refused("which holds config.json.*no whole checkpoint to go on from.*--overwrite")
-    assert sum("is damaged: " in message for message in caplog.messages) == 2
+    assert sum("is damaged: " in message for message in helpers.warned(caplog)) == 2
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_starts_again(tmp_path):

@@ -111,7 +111,9 @@ class Progress(keras.callbacks.Callback):
                 file=self._to,
                 unit="step",
                 dynamic_ncols=True,
+                # Each update is shown: `_INTERVAL` has chosen it.
                 mininterval=0.0,
+                miniters=1,
             )
         self._bar.total = self._total()
         words = [f"{name}={value:.3f}" for name, value in self._selected()]
