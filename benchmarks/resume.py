@@ -4,9 +4,9 @@
 
 One training of `scripts/train.py` runs undisturbed; another is killed by SIGKILL a
 random time after a random checkpoint, started again with --resume=auto, killed again,
-and so on, and then left alone. The table has a line for each kill: where the training
-went on from before it, and the newest checkpoint after it. The end compares the final
-states, variable by variable, and the logs of all epochs.
+and so on, and then left alone. The table has a line for each kill: the step that the
+training was resumed from before it, and the newest checkpoint after it. The end
+compares the final states, variable by variable, and the logs of all epochs.
 """
 
 import argparse
@@ -41,27 +41,24 @@ def main():
         steps = checkpoint.newest(whole / "checkpoints").step
         rows = []
         print(
-            f"{'kill':>4}{'after s':>10}{'newest checkpoint':>19}{'went on from':>14}"
+            f"{'kill':>4}{'after s':>10}{'newest checkpoint':>19}{'resumed from':>14}"
         )
         while len(rows) < arguments.kills:
             row = killed(broken, arguments, steps, rng, checkpoint)
             rows.append(row)
-            went_on = "start" if row["went_on_from"] is None else row["went_on_from"]
+            resumed = "start" if row["resumed_from"] is None else row["resumed_from"]
             print(
                 f"{len(rows):4}{row['after_seconds']:10.2f}"
-                f"{row['newest_checkpoint']:19}{went_on:>14}",
+                f"{row['newest_checkpoint']:19}{resumed:>14}",
                 flush=True,
             )
             if row["ended"]:
                 break
         text, code = train(broken, arguments)
         if code != 0:
-            sys.exit(f"error: Expected a training that goes on. Received:\n{text}")
+            sys.exit(f"error: Expected a training that resumes. Received:\n{text}")
         ends = [checkpoint.newest(run / "checkpoints") for run in (whole, broken)]
-        differ = sum(
-            a.tobytes() != b.tobytes()
-            for a, b in zip(ends[0].values, ends[1].values, strict=True)
-        )
+        differ = differences(ends[0].state, ends[1].state)
         logs = [epochs(run) for run in (whole, broken)]
     kills = sum(not row["ended"] for row in rows)
     report = {
@@ -70,7 +67,7 @@ def main():
         "uninterrupted_seconds": seconds,
         "steps": ends[0].step,
         "same_step": ends[0].step == ends[1].step,
-        "variables": len(ends[0].values),
+        "variables": len(ends[0].state),
         "variables_that_differ": differ,
         "epochs": len(logs[0]),
         "same_logs": logs[0] == logs[1],
@@ -79,7 +76,7 @@ def main():
     }
     print(
         f"{kills} kills in {ends[1].step} steps; variables that differ: {differ} of "
-        f"{len(ends[0].values)}; logs of {len(logs[0])} epochs "
+        f"{len(ends[0].state)}; logs of {len(logs[0])} epochs "
         f"{'equal' if report['same_logs'] else 'DIFFERENT'}"
     )
     if arguments.output:
@@ -109,7 +106,7 @@ def parsed_arguments():
 
 
 def start(workdir, arguments):
-    """A training in a process of its own, on the digits, k = 2; and its output."""
+    """Starts a training on the digits, k = 2; returns its process and output file."""
     command = [
         sys.executable, str(ROOT / "scripts" / "train.py"), f"--workdir={workdir}",
         "--resume=auto", "--preset=digits", "--discriminator_steps=2",
@@ -126,14 +123,18 @@ def start(workdir, arguments):
 
 
 def train(workdir, arguments):
-    """What a training that nobody disturbs prints, and its exit code."""
+    """Trains undisturbed; returns what the training printed and its exit code."""
     process, output = start(workdir, arguments)
     code = process.wait()
     return output.read_text(), code
 
 
 def killed(workdir, arguments, steps, rng, checkpoint):
-    """The line of one kill, three quarters of `steps` in all further on the average."""
+    """Kills a training once and returns the table's line.
+
+    All kills of a table together move the training on by three quarters of `steps`, on
+    average.
+    """
 
     def newest():
         found = checkpoint.paths(workdir / "checkpoints")
@@ -158,14 +159,25 @@ def killed(workdir, arguments, steps, rng, checkpoint):
     match = re.search(r"Going on after step (\d+)", text)
     return {
         "after_seconds": after,
-        "went_on_from": int(match[1]) if match else None,
+        "resumed_from": int(match[1]) if match else None,
         "newest_checkpoint": newest(),
         "ended": code == 0,
     }
 
 
+def differences(one, other):
+    """Returns how many variables differ in a bit, or are missing in one state."""
+    names = one.keys() | other.keys()
+    return sum(
+        name not in one
+        or name not in other
+        or one[name].tobytes() != other[name].tobytes()
+        for name in names
+    )
+
+
 def epochs(workdir):
-    """The logs of all epochs, without the time they took."""
+    """Returns the logs of all epochs, without the time they took."""
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]

@@ -386,7 +386,7 @@ def resumed(strategy, folder):
         history = checkpoint.fit(
             gan, data, start=start, callbacks=callbacks, **options
         ).history
-        values = checkpoint.snapshot(gan, 10).values
+        values = checkpoint.snapshot(gan, 10).state.values()
         ends.append(
             {
                 "state": [value.tobytes().hex() for value in values],

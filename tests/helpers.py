@@ -71,3 +71,8 @@ def train_steps(gan, batches):
     for batch in batches:
         logs = gan.train_on_batch(tf.constant(batch), return_dict=True)
     return logs
+
+
+def warned(caplog):
+    """The messages that the package has logged: TensorFlow logs its own."""
+    return [r.getMessage() for r in caplog.records if r.name == "keras_gan"]

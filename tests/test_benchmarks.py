@@ -386,7 +386,7 @@ def test_resume_compares_what_the_trainings_left(
     def start(workdir, arguments):
         value = np.zeros(3, np.float32)
         value[1] = 1e-45 if damage and workdir.name == "broken" else 0.0
-        step = checkpoint.Checkpoint(800, [value, np.array(7)], {})
+        step = checkpoint.Checkpoint(800, {"a": value, "b": np.array(7)}, {})
         checkpoint.write(workdir / "checkpoints" / "step_000000800.safetensors", step)
         line = {"epoch": 1, "seconds": time.monotonic()}
         (workdir / "metrics.jsonl").write_text(json.dumps(line) + "\n")
@@ -409,7 +409,7 @@ def test_resume_compares_what_the_trainings_left(
     report = json.loads(output.read_text())
     assert report["variables_that_differ"] == int(damage)
     assert report["same_logs"] and report["kills"] == 0 and report["steps"] == 800
-    assert report["rows"][0]["went_on_from"] == 5
+    assert report["rows"][0]["resumed_from"] == 5
     assert f"variables that differ: {int(damage)} of 2" in capsys.readouterr().out
 
 

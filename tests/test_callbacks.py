@@ -1,6 +1,9 @@
 """Callbacks in a real `fit`."""
 
+import io
 import json
+import math
+import re
 import resource
 import shutil
 
@@ -12,6 +15,7 @@ from PIL import Image
 
 import keras_gan
 from keras_gan.runs import callbacks, checkpoint
+from keras_gan.runs.callbacks import progress, saving
 from tests import helpers
 
 
@@ -60,6 +64,53 @@ def test_sample_grid_plots_what_is_no_image(tmp_path):
         assert picture.mode == "RGB" and np.asarray(picture).std() > 0
 
 
+@pytest.mark.parametrize("shape", [(5,), (3, 2), (4, 4, 2)])
+def test_samples_that_no_picture_shows_are_named_before_the_first_step(
+    tmp_path, caplog, shape
+):
+    """Vectors of five values, series, images of two channels: the training goes on."""
+    values = math.prod(shape)
+    latents, samples = keras.Input((3,)), keras.Input(shape)
+    generator = keras.layers.Dense(values, activation="sigmoid")(latents)
+    generator = keras.Model(latents, keras.layers.Reshape(shape)(generator))
+    discriminator = keras.layers.Dense(1)(keras.layers.Flatten()(samples))
+    gan = keras_gan.GAN(
+        generator,
+        keras.Model(samples, discriminator),
+        keras_gan.priors.Normal(3),
+        value_range=(0.0, 1.0),
+        seed=0,
+    )
+    gan.compile("sgd", "sgd")
+    seen = []
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: seen.append(
+            len(helpers.warned(caplog))
+        )
+    )
+    data = np.random.default_rng(0).random((8, *shape), np.float32)
+    grid = callbacks.SampleGrid(tmp_path)
+    gan.fit(data, batch_size=4, epochs=2, verbose=0, callbacks=[grid, note])
+    assert gan.generator_steps == 4 and list(tmp_path.iterdir()) == []
+    (line,) = helpers.warned(caplog)
+    assert "draws images of 1 or 3 channels and vectors of 1 or 2 values" in line
+    assert f"of kind {gan.spec.kind} and shape {shape}" in line and "\n" not in line
+    assert seen == [1, 1, 1, 1]
+
+
+def test_points_within_bounds_are_plotted_as_points(tmp_path):
+    gan = keras_gan.GAN(
+        *keras_gan.networks.toy_mlp((2,), seed=0),
+        keras_gan.priors.Normal(2),
+        value_range=(0.0, 1.0),
+    )
+    gan.compile("sgd", "sgd")
+    points = np.random.default_rng(0).random((20, 2), np.float32)
+    gan.fit(points, verbose=0, callbacks=[callbacks.SampleGrid(tmp_path)])
+    with Image.open(tmp_path / "epoch_00001.png") as picture:
+        assert picture.mode == "RGB" and np.asarray(picture).std() > 0
+
+
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("bad_step", [1, 5])
 def test_the_guard_stops_at_the_first_nan_with_its_step(
@@ -71,10 +122,14 @@ def test_the_guard_stops_at_the_first_nan_with_its_step(
     save_model = callbacks.SaveModel(tmp_path / "gan.keras")
     batches = tf.data.Dataset.from_tensor_slices(data).batch(4)
     with pytest.raises(
-        callbacks.TrainingDiverged, match=rf"at step {bad_step},"
+        callbacks.TrainingDiverged, match=rf"^Training diverged at step {bad_step}: "
     ) as error:
         gan.fit(batches, verbose=0, callbacks=[callbacks.NonFiniteGuard(), save_model])
-    assert "discriminator_loss" in str(error.value)
+    assert "discriminator_loss is NaN" in str(error.value)
+    assert str(error.value).endswith(
+        ". Restore the last saved model and lower the learning rates, or check the "
+        "data."
+    )
     assert gan.generator_optimizer.iterations == bad_step
     assert not (tmp_path / "gan.keras").exists()
 
@@ -89,7 +144,9 @@ def test_the_guard_names_the_steps_of_an_execution(bad_step, words):
     data[4 * (bad_step - 1), 1] = np.nan
     gan = helpers.tiny_gan(steps_per_execution=3)
     batches = tf.data.Dataset.from_tensor_slices(data).batch(4)
-    with pytest.raises(callbacks.TrainingDiverged, match=f"infinity {words}, in d_"):
+    with pytest.raises(
+        callbacks.TrainingDiverged, match=f"^Training diverged {words}: d_"
+    ):
         gan.fit(batches, verbose=0, callbacks=[callbacks.NonFiniteGuard()])
 
 
@@ -137,7 +194,7 @@ def test_a_model_that_cannot_be_saved_is_named(tmp_path):
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
         with pytest.raises(
-            OSError, match=r"in .*gan\.keras\. Received: File too large"
+            OSError, match=r"not saved in .*gan\.keras \(File too large\)"
         ):
             save_model.save()
     finally:
@@ -154,7 +211,7 @@ def test_the_model_is_saved_no_more_often_than_asked(tmp_path, monkeypatch):
     tick = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: now.__setitem__(0, next(clock))
     )
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(saving.time, "monotonic", lambda: now[0])
     save_model = callbacks.SaveModel(tmp_path / "gan.keras", min_seconds=10.0)
     save = save_model.save
     save_model.save = lambda: (saved.append(now[0]), save())
@@ -198,6 +255,40 @@ def test_metrics_log_has_a_line_for_each_epoch(tmp_path):
     assert [(line["epoch"], line["step"]) for line in lines] == [(1, 3), (2, 6), (3, 9)]
     for name, values in history.items():
         assert [line[name] for line in lines] == pytest.approx(values)
+
+
+def test_records_make_their_folders_before_the_first_step(tmp_path):
+    gan = helpers.tiny_gan()
+    log = callbacks.MetricsLog(tmp_path / "a" / "b" / "metrics.jsonl")
+    scores = callbacks.Evaluation(lambda gan: {"x": 1}, tmp_path / "c" / "e.jsonl")
+    seen = []
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: seen.append(
+            (tmp_path / "a" / "b").is_dir() and (tmp_path / "c").is_dir()
+        )
+    )
+    gan.fit(helpers.examples(4), verbose=0, callbacks=[log, scores, note])
+    assert seen == [True]
+    (line,) = (tmp_path / "a" / "b" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line)["epoch"] == 1
+    assert json.loads((tmp_path / "c" / "e.jsonl").read_text())["x"] == 1.0
+    # A file in the way is known before the first step too.
+    (tmp_path / "file").write_text("")
+    log = callbacks.MetricsLog(tmp_path / "file" / "metrics.jsonl")
+    with pytest.raises(OSError):
+        gan.fit(helpers.examples(4), verbose=0, callbacks=[log])
+    assert gan.generator_steps == 1
+
+
+@pytest.mark.parametrize("make", [
+    lambda every: callbacks.SampleGrid("x", every=every),
+    lambda every: callbacks.Evaluation(dict, "x", every=every),
+    lambda every: callbacks.FigureOne("x.npz", None, every=every),
+])  # fmt: skip
+@pytest.mark.parametrize("every", [0, True, 1.0, "2", None])
+def test_intervals_are_ints(make, every):
+    with pytest.raises(ValueError, match="`every` to be an int >= 1. Received: "):
+        make(every)
 
 
 def test_events_hold_scalars_and_pictures(tmp_path):
@@ -325,6 +416,202 @@ def test_figure_one_refuses_what_it_cannot_record(tmp_path):
     spoilt = line_gan()
     spoilt.generator.trainable_variables[-1].assign([np.nan])
     points = np.ones((4, 1), np.float32)
-    with pytest.raises(callbacks.TrainingDiverged, match="at step 0, in the samples"):
+    with pytest.raises(callbacks.TrainingDiverged, match="at step 0: the samples"):
         spoilt.fit(points, verbose=0, callbacks=[recorder])
     assert not (tmp_path / "m.npz").exists()
+
+
+# === Progress ===
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class Clock:
+    """Moves by a second whenever it is read."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        self.now += 1.0
+        return self.now
+
+
+def line_data(count=40):
+    return keras_gan.datasets.Dataset(helpers.examples(count), value_range=None)
+
+
+def shown(stream):
+    """The states of the line that moves, as (step, total, words behind)."""
+    states = re.findall(r"(\d+)/(\d+) \[[^\]]*?, (epoch=[^\]]*)\]", stream.getvalue())
+    return [(int(step), int(total), words) for step, total, words in states]
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 2, 3])
+def test_progress_moves_over_all_steps_on_a_terminal(monkeypatch, steps_per_execution):
+    """Ten steps an epoch; where three at once, an epoch's last execution is of one."""
+    monkeypatch.setattr(progress, "time", Clock())
+    stream, seen = Terminal(), []
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(logs["d_real"])
+    )
+    checkpoint.fit(
+        helpers.tiny_gan(), line_data(), 4, seed=0, epochs=3, verbose=0,
+        callbacks=[note, callbacks.Progress(stream)],
+        steps_per_execution=steps_per_execution,
+    )  # fmt: skip
+    states = shown(stream)
+    ends = [min(n, 10) for n in range(steps_per_execution, 13, steps_per_execution)]
+    ends = sorted(set(ends))
+    expected = [10 * epoch + end for epoch in range(3) for end in ends]
+    # tqdm shows the end again when it is closed.
+    assert [step for step, _, _ in states] == [*expected, 30]
+    assert {total for _, total, _ in states} == {30}
+    for (step, _, words), d_real in zip(states, seen, strict=False):
+        epoch = (step - 1) // 10 + 1
+        assert re.fullmatch(
+            rf"epoch={epoch}/3, d_real={d_real:.3f}, d_fake=0\.\d{{3}}", words
+        )
+    assert " 0/30 [" in stream.getvalue() and stream.getvalue().endswith("\n")
+
+
+def test_progress_is_a_line_for_every_tenth_in_a_file(monkeypatch):
+    stream = io.StringIO()
+    seen = []
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(dict(logs))
+    )
+    watch = [note, callbacks.Progress(stream)]
+    checkpoint.fit(
+        helpers.tiny_gan(), line_data(), 4, seed=0, epochs=5, verbose=0, callbacks=watch
+    )
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 10 and "\r" not in stream.getvalue()
+    for number, line in enumerate(lines, start=1):
+        step, logs = 5 * number, seen[5 * number - 1]
+        assert line.startswith(
+            f"epoch {(step - 1) // 10 + 1} of 5, step {step} of 50 ({2 * step}%), "
+            f"discriminator_loss {logs['discriminator_loss']:.3f}, "
+            f"generator_loss {logs['generator_loss']:.3f}, "
+            f"d_real {logs['d_real']:.3f}, d_fake {logs['d_fake']:.3f}, "
+        )
+        assert re.search(r", \d+ s, \d+ s left$", line)
+    assert lines[-1].endswith(", 0 s left")
+
+
+def test_progress_expects_the_rest_by_the_steps_behind_the_first(monkeypatch):
+    """By hand: the first step took 100 s, the others 2 s each; 4 of 10 are left."""
+    clock = Clock()
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr(progress, "time", clock)
+    stream = io.StringIO()
+    watch = callbacks.Progress(stream)
+    watch.set_params({"steps": 10, "epochs": 1})
+    watch.on_train_begin()
+    watch.on_epoch_begin(0)
+    for batch in range(6):
+        watch.on_train_batch_begin(batch)
+        clock.now += 2.0 if batch else 100.0
+        watch.on_train_batch_end(batch, {"generator_loss": 0.5})
+    first, *_, last = stream.getvalue().splitlines()
+    assert first.endswith("generator_loss 0.500, 100 s, 900 s left")
+    assert last.endswith("generator_loss 0.500, 110 s, 8 s left")
+
+
+def test_progress_without_probabilities_shows_the_losses():
+    stream = Terminal()
+    watch = callbacks.Progress(stream)
+    watch.set_params({"steps": 2, "epochs": 1})
+    watch.on_train_begin()
+    watch.on_epoch_begin(0)
+    for batch in range(2):
+        watch.on_train_batch_begin(batch)
+        watch.on_train_batch_end(batch, {"discriminator_loss": 1.5, "gap": 2.0})
+    watch.on_train_end()
+    assert shown(stream)[-1] == (2, 2, "epoch=1/1, discriminator_loss=1.500")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("step", [13, 20])
+def test_progress_counts_from_the_step_that_is_resumed_at(monkeypatch, terminal, step):
+    """From the middle of an epoch and from its end, of three epochs of ten steps."""
+    monkeypatch.setattr(progress, "time", Clock())
+    gan = helpers.tiny_gan()
+    start = checkpoint.snapshot(gan, step)
+    stream = Terminal() if terminal else io.StringIO()
+    checkpoint.fit(
+        gan, line_data(), 4, seed=0, epochs=3, start=start, verbose=0,
+        callbacks=[callbacks.Progress(stream)],
+    )  # fmt: skip
+    if terminal:
+        assert f" {step}/30 [" in stream.getvalue()
+        steps = [shown_step for shown_step, _, _ in shown(stream)]
+        assert steps == [*range(step + 1, 31), 30]
+    else:
+        steps = re.findall(r"step (\d+) of 30", stream.getvalue())
+        tenths = [n for n in range(3, 31, 3) if n > step]
+        assert list(map(int, steps)) == tenths
+        assert re.search("^epoch 3 of 3, step 30 of", stream.getvalue(), re.MULTILINE)
+
+
+def test_progress_of_a_finished_training_says_nothing():
+    gan = helpers.tiny_gan()
+    start, stream = checkpoint.snapshot(gan, 10), io.StringIO()
+    checkpoint.fit(
+        gan, line_data(), 4, seed=0, epochs=1, start=start, verbose=0,
+        callbacks=[callbacks.Progress(stream)],
+    )  # fmt: skip
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_where_keras_does_not_know_the_steps(monkeypatch, terminal):
+    """A stream of unknown length, by Keras's own `fit`: known after one epoch."""
+    monkeypatch.setattr(progress, "time", Clock())
+    data = tf.data.Dataset.from_tensor_slices(helpers.examples(12)).batch(4)
+    data = data.filter(lambda batch: True)
+    stream = Terminal() if terminal else io.StringIO()
+    helpers.tiny_gan().fit(
+        data, epochs=2, verbose=0, callbacks=[callbacks.Progress(stream)]
+    )
+    if terminal:
+        assert [(step, total) for step, total, _ in shown(stream)][-1] == (6, 6)
+    else:
+        steps = re.findall(r"step (\d+) of 6", stream.getvalue())
+        assert list(map(int, steps)) == [4, 5, 6]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_stream_that_breaks_does_not_end_the_training(terminal):
+    class Broken(Terminal if terminal else io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError(32, "Broken pipe")
+
+    closed = Terminal() if terminal else io.StringIO()
+    closed.close()
+    for stream in (Broken(), closed):
+        gan = helpers.tiny_gan()
+        watch = [callbacks.Progress(stream)]
+        gan.fit(helpers.examples(12), batch_size=4, verbose=0, callbacks=watch)
+        assert gan.generator_steps == 3
+
+
+def test_progress_writes_to_stderr_and_leaves_its_line_after_an_error(
+    monkeypatch, capsys
+):
+    watch = callbacks.Progress()
+    data = np.concatenate([helpers.examples(8), np.full((4, 4), np.nan, np.float32)])
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with pytest.raises(callbacks.TrainingDiverged):
+        helpers.tiny_gan().fit(
+            tf.data.Dataset.from_tensor_slices(data).batch(4),
+            verbose=0,
+            callbacks=[callbacks.NonFiniteGuard(), watch],
+        )
+    watch.close()
+    watch.close()
+    output = capsys.readouterr()
+    assert output.out == "" and "1/3 [" in output.err and output.err.endswith("\n")

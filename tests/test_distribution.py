@@ -254,8 +254,9 @@ def test_workers_that_were_killed_go_on(tmp_path):
         for name in ("whole", "killed")
     )
     assert whole.step == resumed.step == 3 * 84
-    for one, two in zip(whole.values, resumed.values, strict=True):
-        np.testing.assert_array_equal(one, two)
+    for name, value in whole.state.items():
+        np.testing.assert_array_equal(value, resumed.state[name])
+    assert set(whole.state) == set(resumed.state)
 
 
 @pytest.mark.slow

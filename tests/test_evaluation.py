@@ -608,12 +608,12 @@ def test_wrong_evaluations_are_refused(tmp_path):
 
     with pytest.raises(ValueError, match="`every` to be an int >= 1"):
         make(every=0)
-    with pytest.raises(ValueError, match="mode 'max' or 'min'"):
+    with pytest.raises(ValueError, match="`mode` to be one of 'max', 'min'. R"):
         make(mode="most")
     with pytest.raises(ValueError, match="best_path"):
         make(keep="a")
     callback = make(keep="b", best_path=tmp_path / "best.keras")
-    with pytest.raises(ValueError, match="score among a .*Received: 'b'"):
+    with pytest.raises(ValueError, match="to be a score among a. Received: 'b'"):
         helpers.tiny_gan().fit(helpers.examples(8), verbose=0, callbacks=[callback])
 
 

@@ -404,7 +404,7 @@ def test_a_diverging_run_keeps_the_last_good_model(tmp_path):
     before = (workdir / "gan.keras").read_bytes()
     bad = small("ring8", epochs=3, optimizer="sgd", generator_learning_rate=1e9)
     with pytest.raises(
-        keras_gan.callbacks.TrainingDiverged, match="in steps 1 to 10, in"
+        keras_gan.callbacks.TrainingDiverged, match="diverged in steps 1 to 10: "
     ):
         training.train(bad, tmp_path / "bad")
     files = {path.name for path in (tmp_path / "bad").iterdir()}

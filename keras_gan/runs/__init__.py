@@ -3,6 +3,7 @@
 from keras_gan.runs import callbacks as callbacks
 from keras_gan.runs import checkpoint as checkpoint
 from keras_gan.runs import figures as figures
+from keras_gan.runs import interrupts as interrupts
 from keras_gan.runs import run as run
 from keras_gan.runs import scoring as scoring
 from keras_gan.runs import training as training

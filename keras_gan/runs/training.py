@@ -30,6 +30,7 @@ import tensorflow as tf
 from keras_gan import datasets, evaluation, files, losses, networks, optimizers, priors
 from keras_gan.runs import callbacks
 from keras_gan.runs import checkpoint
+from keras_gan.runs import interrupts
 from keras_gan import replicas
 from keras_gan.pictures import formats, grids
 from keras_gan.runs import run as runs
@@ -460,12 +461,12 @@ def _train(preset, workdir, data_dir, strategy, writer, intervals, resume, overw
     with contextlib.ExitStack() as stack:
         existed = workdir.exists()
         if existed:
-            stack.enter_context(files.locked(workdir / runs.LOCK, "a run"))
+            stack.enter_context(files.locked(workdir / runs.LOCK))
         start = _find_start(workdir, preset, resume, overwrite)
         data, gan, about = _restored(preset, data_dir, strategy, start, workdir)
         if not existed:
             workdir.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(files.locked(workdir / runs.LOCK, "a run"))
+            stack.enter_context(files.locked(workdir / runs.LOCK))
             _find_start(workdir, preset, "never", overwrite)
         return _run(
             workdir, preset, data, data_dir, gan, start, writer, about, intervals
@@ -531,7 +532,7 @@ def _run(workdir, preset, data, data_dir, gan, start, writer, about, intervals):
     )
     if start:
         print(f"Going on after step {start.step}, from {start.path}", flush=True)
-    with checkpoint.StopRequest() as request:
+    with interrupts.StopRequest() as request:
         checkpoints = callbacks.Checkpoints(
             writer,
             about,

@@ -1,0 +1,153 @@
+"""Draws pictures while a GAN trains: its samples, and figure 1 of the paper."""
+
+import logging
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_gan import checks, files
+from keras_gan.pictures import figures, raster
+from keras_gan.runs.callbacks import guards
+
+LOGGER = logging.getLogger("keras_gan")
+
+
+class SampleGrid(keras.callbacks.Callback):
+    """Draws samples of fixed latents: a PNG before the first step, then as it goes.
+
+    Images of 1 or 3 channels become a grid, vectors of one value a histogram, vectors
+    of two a scatter plot. Other samples are not drawn: a warning of the logger
+    "keras_gan" says so before the first step, and the training runs without pictures.
+
+    Args:
+        directory: str or path-like, gets `epoch_00000.png` and so on.
+        num_samples: int; None draws 100 images, or 2,000 points.
+        every: int, epochs between pictures; the last epoch is always drawn.
+        seed: int, of the latents.
+        examples: real data, to draw behind points; unused for images.
+        summary_writer: a `tf.summary` writer that gets each picture too, or None.
+
+    Raises:
+        ValueError: `every` or `num_samples` below 1.
+    """
+
+    def __init__(
+        self,
+        directory,
+        num_samples=None,
+        every=1,
+        seed=0,
+        examples=None,
+        summary_writer=None,
+    ):
+        super().__init__()
+        if num_samples is not None:
+            num_samples = checks.count("num_samples", num_samples)
+        self.directory = pathlib.Path(directory)
+        self.num_samples = num_samples
+        self.every = checks.count("every", every)
+        self.seed = seed
+        self.examples = examples
+        self.summary_writer = summary_writer
+
+    def on_train_begin(self, logs=None):
+        self._drawn = self._epoch = None
+        spec = self.model.spec
+        self._draws = _can_be_drawn(spec)
+        if not self._draws:
+            LOGGER.warning(
+                "No pictures of samples are drawn: SampleGrid draws images of 1 or 3 "
+                "channels and vectors of 1 or 2 values, and these samples are of kind "
+                "%s and shape %s.",
+                spec.kind,
+                spec.shape,
+            )
+        elif self.model.generator_steps == 0:
+            self._draw(0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._epoch = epoch + 1
+        if self._epoch % self.every == 0:
+            self._draw(self._epoch)
+
+    def on_train_end(self, logs=None):
+        if self._drawn != self._epoch:
+            self._draw(self._epoch)
+
+    def _draw(self, epoch):
+        if not self._draws:
+            return
+        spec = self.model.spec
+        count = self.num_samples or (100 if spec.is_image else 2000)
+        samples = self.model.generate(count, seed=self.seed)
+        value_range = spec.value_range if spec.is_image else None
+        picture = figures.sample_picture(samples, value_range, self.examples)
+        path = self.directory / f"epoch_{epoch:05}.png"
+        files.write(path, raster.encode_png(picture))
+        if self.summary_writer is not None:
+            step = self.model.generator_steps
+            with self.summary_writer.as_default(step=step):
+                tf.summary.image("samples", picture[None])
+        self._drawn = self._epoch = epoch
+
+
+def _can_be_drawn(spec):
+    if spec.is_image:
+        return spec.shape[-1] in (1, 3)
+    return spec.kind == "vector" and spec.shape in ((1,), (2,))
+
+
+class FigureOne(keras.callbacks.Callback):
+    """Records the moments of a one-dimensional training that figure 1 is drawn from.
+
+    It records one before the first step and one after the last. Between two lie `every`
+    steps, and at least a twelfth of the steps so far: p_g moves fastest at the start.
+    The file is replaced as a whole at each moment, so that an interrupted training has
+    its moments too; a resumed training adds to those of its past.
+
+    Args:
+        path: str or path-like, ends in `.npz`; see `figures.load_moments`.
+        distribution: TFP distribution of the data, event shape `(1,)`.
+        every: int, generator steps.
+
+    Raises:
+        ValueError: from `fit`, a GAN whose samples or latents are not one-dimensional.
+        TrainingDiverged: from `fit`, instead of recording NaN or infinity.
+    """
+
+    def __init__(self, path, distribution, every=10):
+        super().__init__()
+        self.path = pathlib.Path(path)
+        if self.path.suffix != ".npz":
+            raise ValueError(f"Expected a path that ends in .npz. Received: {path}")
+        self.distribution = distribution
+        self.every = checks.count("every", every)
+
+    def on_train_begin(self, logs=None):
+        self.moments = []
+        step = self.model.generator_steps
+        if step and self.path.exists():
+            past = figures.load_moments(self.path)
+            self.moments = [moment for moment in past if moment.step <= step]
+        if not self.moments:
+            self._record()
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self.model.generator_steps
+        last = self.moments[-1].step
+        if step >= last + max(self.every, last / 12):
+            self._record()
+
+    def on_train_end(self, logs=None):
+        step = self.model.generator_steps
+        if self.moments[-1].step != step:
+            self._record()
+
+    def _record(self):
+        moment = figures.moment(self.model, self.distribution)
+        if not np.isfinite([*moment.samples, *moment.discriminator]).all():
+            raise guards.diverged(self.model, "the samples or D(x) are not finite")
+        self.moments.append(moment)
+        figures.save_moments(self.path, self.moments)
