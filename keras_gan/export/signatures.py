@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_gan import keras_private
 from keras_gan.samples import to_unit
 
 # Batch sizes of the warmup requests: one request, and a batch of them.
@@ -149,5 +150,5 @@ def tolerance(generator):
     roundings of its dtype.
     """
     roundings = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
-    dtypes = {layer.compute_dtype for layer in generator._flatten_layers()}
+    dtypes = keras_private.compute_dtypes(generator)
     return max([1e-5] + [10 * roundings[d] for d in dtypes if d in roundings])
