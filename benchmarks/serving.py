@@ -36,7 +36,7 @@ def main():
     import tensorflow as tf
 
     from keras_gan import export
-    from keras_gan.export import c_session
+    from keras_gan.export.verification import c_session
 
     gan = read_gan(arguments)
     generator, value_range = gan.generator, gan.value_range

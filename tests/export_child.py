@@ -9,7 +9,7 @@ import pickle
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "keras_gan" / "export"))
+sys.path.insert(0, str(ROOT / "keras_gan" / "export" / "verification"))
 
 import c_session  # noqa: E402
 import probe  # noqa: E402

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import keras_gan
 from keras_gan import export
-from keras_gan.export import publishing
+from keras_gan.export import cards
 
 TESTS = pathlib.Path(__file__).resolve().parent
 
@@ -53,8 +53,8 @@ def reseal(path, **changes):
     """Writes a card anew, so that no fault but the planted one shows."""
     card = json.loads((path / export.CARD).read_text())
     card.pop("seal")
-    card |= {"files": publishing.digests(path), **changes}
-    (path / export.CARD).write_bytes(publishing._sealed(card))
+    card |= {"files": cards.digests(path), **changes}
+    cards.write_card(path, card)
 
 
 class Child:

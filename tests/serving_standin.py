@@ -49,11 +49,16 @@ from tensorflow_serving.apis import (  # noqa: E402
 )
 from tensorflow_serving.config import model_server_config_pb2  # noqa: E402
 
-_EXPORT = pathlib.Path(__file__).resolve().parent.parent / "keras_gan" / "export"
-sys.path.insert(0, str(_EXPORT))
+_VERIFICATION = (
+    pathlib.Path(__file__).resolve().parent.parent
+    / "keras_gan"
+    / "export"
+    / "verification"
+)
+sys.path.insert(0, str(_VERIFICATION))
 import c_session  # noqa: E402
 
-sys.path.remove(str(_EXPORT))
+sys.path.remove(str(_VERIFICATION))
 
 _DTYPES = {1: np.float32, 3: np.int32, 9: np.int64}
 _FIELDS = {1: "float_val", 3: "int_val", 9: "int64_val"}
