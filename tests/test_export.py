@@ -72,6 +72,28 @@ def test_samples_that_are_no_images(tmp_path):
     assert np.abs(expected).max() > 1  # nothing is clipped
 
 
+@pytest.mark.parametrize("shape", [(2,), (3, 2)])
+def test_vectors_and_series_with_a_range_keep_it(tmp_path, shape):
+    units = int(np.prod(shape))
+    generator = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(units), keras.layers.Reshape(shape)]
+    )
+    value_range = (-1.0, 1.0)
+    path = export.export_generator(
+        generator, priors.Normal(4), tmp_path, value_range=value_range
+    )
+    assert set(export.read_signatures(path)) == {"serving_default", "sample"}
+    latents = priors.Normal(4).sample(50, 0).numpy()
+    expected = generator.predict(latents, verbose=0)
+    assert np.abs(expected).max() > 1  # nothing is clipped
+    found = loaded(path, "serving_default", latents=latents)
+    assert set(found) == {"samples"}
+    np.testing.assert_allclose(found["samples"], expected, atol=1e-5)
+    exported = export.ExportedGenerator(path)
+    assert (exported.sample_shape, exported.value_range) == (shape, value_range)
+    np.testing.assert_allclose(exported.generate(50), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize(("channels", "has_png"), [(2, False), (3, True)])
 def test_channels_that_png_has(tmp_path, channels, has_png):
     generator = keras.Sequential(
@@ -437,6 +459,30 @@ def test_an_export_draws_as_its_gan_does(tmp_path, value_range):
             generator.generate(*arguments)
     with pytest.raises(ValueError, match="Expected"):
         generator.generate(3, seed="x")
+
+
+def test_an_older_export_of_vectors_as_images(version, tmp_path):
+    """Vectors with a range were mapped to [0, 1], and cards had no spec."""
+    module = tf.Module()
+
+    def serving_default(latents):
+        return {"images": tf.clip_by_value((latents + 2.0) / 6.0, 0.0, 1.0)}
+
+    spec = tf.TensorSpec((None, 3), tf.float32, "latents")
+    function = tf.function(serving_default).get_concrete_function(spec)
+    path = tmp_path / "1"
+    tf.saved_model.save(module, str(path), {"serving_default": function})
+    card = export.read_card(version)
+    del card["spec"]
+    card |= {"sample_shape": [3], "value_range": [-2.0, 4.0], "output": "images"}
+    (path / "assets.extra").mkdir()
+    cards.write_card(path, card)
+    generator = export.ExportedGenerator(path)
+    assert (generator.sample_shape, generator.value_range) == ((3,), (-2.0, 4.0))
+    latents = generator.latent_prior.sample(500, 1).numpy()
+    assert latents.min() < -2
+    drawn = generator.generate(500, seed=1)
+    np.testing.assert_allclose(drawn, np.clip(latents, -2, 4), atol=1e-6)
 
 
 def test_damaged_exports_are_one_line(version, tmp_path):

@@ -1,5 +1,6 @@
 """Publishing: whole versions or none, whatever happens meanwhile."""
 
+import errno
 import json
 import os
 import subprocess
@@ -8,10 +9,12 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_gan import export, priors
-from keras_gan.export import cards, incoming, publishing
+from keras_gan.export import cards, goldens, incoming, publishing
 from keras_gan.export.verification import verifier
+from keras_gan.samples import SampleSpec
 from tests import export_helpers, helpers
 
 # Of the changes that an exporter makes in its base: the first, its own folder, the
@@ -184,6 +187,57 @@ def test_leftovers_are_swept_but_not_those_of_a_live_exporter(quick, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["1"]
 
 
+@pytest.mark.parametrize("missing", ["module", "file system"])
+def test_without_locks_versions_appear_and_nothing_is_swept(
+    quick, tmp_path, monkeypatch, missing
+):
+    import fcntl
+
+    def unavailable(handle, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    if missing == "module":
+        monkeypatch.setitem(sys.modules, "fcntl", None)
+    else:
+        monkeypatch.setattr(fcntl, "flock", unavailable)
+    handles = os.listdir("/proc/self/fd")
+    dead = tmp_path / ".incoming-of-a-killed-exporter"
+    dead.mkdir()
+    assert quick(tmp_path) == tmp_path / "1"
+    assert quick(tmp_path) == tmp_path / "2"
+    assert sorted(os.listdir(tmp_path)) == [dead.name, "1", "2"]
+    assert len(os.listdir("/proc/self/fd")) == len(handles)
+
+
+# === Cards ===
+
+
+def test_goldens_are_latents_some_values_and_the_mean():
+    latents = np.array([[1.5, -2.0], [0.25, 3.0]], np.float32)
+    samples = np.stack([np.arange(127.0), np.full(127, 2.0)]).reshape(2, 127, 1, 1)
+    first, second = goldens.goldens((7, -3), latents, samples)
+    assert first == {
+        "seed": 7,
+        "latents": [1.5, -2.0],
+        "values": list(range(0, 127, 2)),  # 64 of 127, with both ends
+        "mean": 63.0,
+    }
+    assert second["seed"] == -3 and second["values"] == [2.0] * 64
+    (short,) = goldens.goldens((0,), latents[:1], samples[:1, :3])
+    assert short["values"] == [0, 1, 2]
+
+
+def test_the_card_says_what_a_sample_is(quick, tmp_path):
+    path = quick(tmp_path / "vectors", value_range=(-2, 3))
+    card = export.read_card(path)
+    spec = {"shape": [4], "kind": "vector", "value_range": [-2.0, 3.0]}
+    assert card["spec"] == {**spec, "contrast_normalized": False}
+    assert cards.read_spec(card) == SampleSpec.of((4,), (-2, 3))
+    # An older card, which has no spec.
+    del card["spec"]
+    assert cards.read_spec(card) == SampleSpec.of((4,), (-2, 3))
+
+
 # === What cannot be exported ===
 
 
@@ -234,6 +288,22 @@ def test_generators_that_do_not_fit(quick, tmp_path):
     generator.layers[-1].bias.assign([0.0, np.nan, 0.0, 0.0])
     with pytest.raises(ValueError, match="samples hold NaN or infinity"):
         quick(tmp_path / "base", generator=generator)
+    assert os.listdir(tmp_path) == []
+
+
+class LabelledNormal(priors.Normal):
+    """A prior that draws a label beside the latents."""
+
+    def sample(self, num_samples, seed):
+        latents = super().sample(num_samples, seed)
+        labels = tf.zeros((num_samples,), tf.int32)
+        return {"latents": latents, "labels": labels}
+
+
+def test_conditional_generators_are_refused(quick, tmp_path):
+    with pytest.raises(ValueError, match="^Conditional generators cannot") as caught:
+        quick(tmp_path / "base", prior=LabelledNormal(3))
+    assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path) == []
 
 
