@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gan import files
-from keras_gan.pictures import figures, raster
 from keras_gan.runs import checkpoint
+from keras_gan.pictures import figures
+from keras_gan.pictures import raster
 
 
 class TrainingDiverged(ArithmeticError):

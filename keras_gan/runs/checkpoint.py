@@ -29,7 +29,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import files, replicas
+from keras_gan import files
+from keras_gan import replicas
 
 _DTYPES = {
     "bool": "BOOL", "int8": "I8", "uint8": "U8", "int16": "I16", "uint16": "U16",

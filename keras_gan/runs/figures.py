@@ -6,7 +6,8 @@ import pathlib
 import numpy as np
 
 from keras_gan import files
-from keras_gan.pictures import figures, raster
+from keras_gan.pictures import figures
+from keras_gan.pictures import raster
 from keras_gan.runs import run as runs
 from keras_gan.runs import training
 

@@ -9,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gan import evaluation, export, files
-from keras_gan.gan import GAN
-from keras_gan.pictures import figures, raster
+from keras_gan.pictures import figures
 from keras_gan.samples import CONTRAST_NORMALIZED_RANGE, check_value_range
+from keras_gan.pictures import raster
+from keras_gan.gan import GAN
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"

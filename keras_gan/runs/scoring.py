@@ -10,9 +10,9 @@ import pathlib
 import tqdm
 
 from keras_gan import datasets, evaluation, export, files, metrics
-from keras_gan.experiments.presets import Preset
 from keras_gan.runs import run as runs
 from keras_gan.runs import training
+from keras_gan.experiments.presets import Preset
 
 
 def evaluate(

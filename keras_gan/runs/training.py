@@ -27,21 +27,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import (
-    datasets,
-    evaluation,
-    files,
-    losses,
-    networks,
-    optimizers,
-    priors,
-    replicas,
-)
-from keras_gan.experiments.presets import PRESETS, Preset
-from keras_gan.gan import GAN
-from keras_gan.pictures import figures, raster
-from keras_gan.runs import callbacks, checkpoint
+from keras_gan import datasets, evaluation, files, losses, networks, optimizers, priors
+from keras_gan.runs import callbacks
+from keras_gan.runs import checkpoint
+from keras_gan import replicas
+from keras_gan.pictures import figures
+from keras_gan.pictures import raster
 from keras_gan.runs import run as runs
+from keras_gan.gan import GAN
+from keras_gan.experiments.presets import PRESETS, Preset
 from keras_gan.version import __version__
 
 # What a preset's `networks` may name: builders of (generator, discriminator).
