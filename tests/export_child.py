@@ -43,7 +43,7 @@ def closed(path, signatures, signature, inputs):
 
 
 def resident(path, signatures, requests, times):
-    """Bytes in memory before and after `times` rounds of requests, and reloads."""
+    """Returns the bytes in memory before and after `times` rounds of requests."""
     session = c_session.Session(path, signatures)
 
     def rounds(count):

@@ -1,4 +1,4 @@
-"""Exports of generators: what they answer, for every prior, network and precision."""
+"""What exported generators answer, for every prior, network and precision."""
 
 import shutil
 
@@ -333,13 +333,13 @@ def test_a_generator_that_a_server_cannot_run_is_not_published(tmp_path, fault):
         def compute_output_spec(self, x):
             return keras.KerasTensor(x.shape, x.dtype)
 
-    words = {
+    fault_message = {
         "jit": "must be compiled by XLA",
         "python": "calls Python",
         "seed": r"assigns to a variable \(Assign",
     }[fault]
     gan = image_gan(hidden=[Faulty()])
-    with pytest.raises(ValueError, match=words) as caught:
+    with pytest.raises(ValueError, match=fault_message) as caught:
         gan.export(tmp_path / "base")
     assert str(caught.value).startswith("A server cannot run the generator 'tiny': ")
     assert list(tmp_path.iterdir()) == []
@@ -375,7 +375,7 @@ SMALL = {"paper_tfd_mlp", "paper_tfd_stage2", "paper_cifar_mlp", "paper_cifar_co
 
 
 def preset_gan(preset, monkeypatch):
-    """The preset's GAN as `training.build` makes it, wide layers made small."""
+    """Returns the preset's generator and prior, wide layers made small."""
     real = keras.layers.Dense.__init__
 
     def narrow(self, units, *arguments, **options):

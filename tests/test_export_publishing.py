@@ -1,4 +1,4 @@
-"""Publishing: whole versions or none, whatever happens meanwhile."""
+"""Publishing: complete versions or none, whatever happens meanwhile."""
 
 import errno
 import json
@@ -17,8 +17,8 @@ from keras_gan.export.verification import verifier
 from keras_gan.samples import SampleSpec
 from tests import export_helpers, helpers
 
-# Of the changes that an exporter makes in its base: the first, its own folder, the
-# card, flushing, renaming, and none: 17 are made.
+# Which of the 17 changes that an exporter makes in its base it is killed at: the first,
+# its own folder, the card, flushing, renaming, and none.
 POINTS = (1, 2, 4, 7, 16, 99)
 
 
@@ -61,7 +61,7 @@ def check_kills(base, reports, points):
         assert verifier.graph_faults(path) == []
 
 
-def test_killed_at_any_moment_leaves_whole_versions(exporters):
+def test_killed_at_any_moment_leaves_complete_versions(exporters):
     folder, reports = exporters
     kills = [report for report in reports if report["mode"] == "kill"]
     assert [report["killed"] for report in kills] == [True] * 5 + [False]
@@ -70,7 +70,7 @@ def test_killed_at_any_moment_leaves_whole_versions(exporters):
 
 
 @pytest.mark.slow
-def test_killed_at_every_moment_leaves_whole_versions(tmp_path):
+def test_killed_at_every_moment_leaves_complete_versions(tmp_path):
     points = list(range(1, 21))
     reports = run_exporters(tmp_path, "kill:" + ",".join(map(str, points)))
     assert 10 < sum(report["killed"] for report in reports) < 20
