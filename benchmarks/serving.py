@@ -1,16 +1,16 @@
-"""How fast an exported generator answers, against what, measured how.
+"""Measures how fast an exported generator answers, against other ways.
 
     python benchmarks/serving.py --model=runs/digits --output=serving.json
 
-Ways to the same samples, in one process: the C API's session, as the server runs it;
-the generator as a Keras model in Python, called as it is and as a `tf.function`; and
-the floor, the matrix products of its layers alone, by NumPy. In each round every way
-runs once for every batch size, in random order; minima and their ratios are printed,
-and the share of the session's time that the products would take.
+It runs several ways to the same samples in one process: the C API's session, as the
+server runs it; the generator as a Keras model in Python, called as it is and as a
+`tf.function`; and the floor, the matrix products of its layers alone, by NumPy. In each
+round every way runs once for every batch size, in random order. It prints minima, their
+ratios, and the share of the session's time that the products would take.
 
-First comes what a server's first client waits: the first request of each signature
-after the export's warmup requests, against the median of those that follow, in sessions
-that are loaded anew; without a warmup, too. Of each, the least over the sessions.
+Before that it measures how long a server's first client waits: the first request of
+each signature after the export's warmup requests, and without them, against the median
+of the requests that follow. Each session is loaded anew; minima over them are printed.
 """
 
 import argparse
@@ -36,10 +36,10 @@ def main():
     import tensorflow as tf
 
     from keras_gan import export
-    from keras_gan.export import c_session
+    from keras_gan.export.verification import c_session
 
     gan = read_gan(arguments)
-    generator, value_range = gan.generator, gan.value_range
+    generator = gan.generator
     with tempfile.TemporaryDirectory() as folder:
         path = gan.export(pathlib.Path(folder) / "model")
         names = export.read_signatures(path)
@@ -64,7 +64,7 @@ def main():
         for size in arguments.batch_sizes
     }
     for z in latents.values():
-        check(calls, z, value_range)
+        check(calls, z, gan.spec)
         for call in calls.values():
             call(z)
     seconds = measured(calls, latents, arguments)
@@ -124,7 +124,7 @@ def least(value):
 
 
 def read_gan(arguments):
-    """The `GAN` of a run, or a new one with the networks of the preset digits."""
+    """Returns the `GAN` of a run, or a new one with the networks of digits."""
     import keras
 
     import keras_gan
@@ -141,10 +141,14 @@ def read_gan(arguments):
 
 
 def warmup_requests(path):
-    """The export's own: list of (signature, dict of arrays)."""
+    """Returns the export's own requests: list of (signature, dict of arrays)."""
     import tensorflow as tf
-    from tensorflow_serving.apis import prediction_log_pb2
 
+    from keras_gan import checks
+
+    prediction_log_pb2 = checks.require(
+        "tensorflow_serving.apis.prediction_log_pb2", "serving"
+    )
     file = path / "assets.extra" / "tf_serving_warmup_requests"
     requests = []
     for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
@@ -157,7 +161,7 @@ def warmup_requests(path):
 
 
 def first_requests(load, requests, arguments):
-    """Rows of seconds for one sample: first without and with warmup, median after."""
+    """Returns rows of seconds for one sample: cold, after warmup, median later."""
     # One row a signature: what a client asks first.
     one_row = {
         signature: inputs
@@ -201,7 +205,7 @@ def timed(session, signature, inputs):
 
 
 def measured(calls, latents, arguments):
-    """Seconds a call, by (way, batch size), one entry a round."""
+    """Returns the seconds a call of each (way, batch size), one entry a round."""
     order = random.Random(0)
     seconds = {(way, size): [] for way in calls for size in latents}
     for _ in range(arguments.rounds):
@@ -215,7 +219,7 @@ def measured(calls, latents, arguments):
 
 
 def matrix_products(generator):
-    """A function of latents, dense layers' products alone; None with other layers."""
+    """Returns a function of the dense layers' products; None with other layers."""
     import keras
 
     kernels, others = [], []
@@ -235,15 +239,12 @@ def matrix_products(generator):
     return products
 
 
-def check(calls, latents, value_range):
-    """No time of a wrong result: the session's samples are the generator's."""
+def check(calls, latents, spec):
+    """Exits unless the session's samples are the generator's, before any timing."""
     import numpy as np
 
-    low, high = (0.0, 1.0) if value_range is None else value_range
     samples = calls["generator(z)"](latents)
-    wanted = (samples - low) / (high - low)
-    if value_range is not None:
-        wanted = np.clip(wanted, 0.0, 1.0)
+    wanted = spec.to_unit(samples) if spec.is_image else samples
     difference = float(np.abs(calls["session"](latents) - wanted).max())
     if not difference < 1e-5:
         raise SystemExit(

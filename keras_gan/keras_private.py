@@ -1,15 +1,23 @@
-"""The names of Keras that are not public and that nothing public replaces.
+"""Everything that this package uses of Keras beyond its documented names.
 
-Each is used here alone and has a test of its own, so that a new Keras that changes one
-says so by name.
+One function for each name, each with a test in tests/test_keras_private.py that fails
+where a version of Keras no longer has it.
 """
 
+import keras
 
-def compute_dtypes(*networks) -> set[str]:
-    """Returns the dtypes that the layers of networks compute in.
 
-    `Layer.layers` names direct sublayers of models only, and not those of a layer that
-    holds others.
+def compute_dtypes(*networks: keras.Model) -> set[str]:
+    """Returns the dtypes that the layers of networks compute in, nested layers too.
+
+    Uses `keras.Layer._flatten_layers`. `Model.layers` stops at the layers of a layer,
+    and `tf.train.TrackableView` misses those that a layer keeps in a list or a tuple.
+
+    Args:
+        *networks: Keras models, built or not.
+
+    Returns:
+        set of dtype names, such as `{"float16", "float32"}`.
     """
     return {
         layer.compute_dtype

@@ -29,15 +29,15 @@ DEFAULT_MESSAGE_MIB = 4
 
 
 class ServingError(Exception):
-    """What went wrong, in one line."""
+    """An error whose message is one line."""
 
 
 class Unavailable(ServingError):
-    """The server is not there, or not ready yet: worth another try."""
+    """The server is missing or not ready yet: worth another try."""
 
 
 class Grpc:
-    """Predict by gRPC.
+    """Asks by gRPC.
 
     Args:
         address: str, "host:port".
@@ -58,8 +58,8 @@ class Grpc:
             from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
         except ImportError as error:
             raise ServingError(
-                "Expected tensorflow-serving-api to be installed for gRPC "
-                f"({error}); install it, or use --protocol=rest"
+                f"gRPC needs the package tensorflow-serving-api ({error}). Run: pip "
+                "install tensorflow-serving-api, or use --protocol=rest"
             ) from error
         self._grpc, self._predict_pb2 = grpc, predict_pb2
         size = int(max_message_mib * 2**20)
@@ -75,7 +75,7 @@ class Grpc:
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
 
     def predict(self, model, signature, inputs, timeout, version=None, label=None):
-        """One request.
+        """Returns the answer to one request.
 
         Args:
             model, signature: str.
@@ -103,12 +103,12 @@ class Grpc:
         try:
             response = self._stub.Predict(request, timeout=timeout)
         except self._grpc.RpcError as error:
-            words = f"{error.code().name}: {_one_line(error.details())}"
+            message = f"{error.code().name}: {_one_line(error.details())}"
             if error.code() == self._grpc.StatusCode.UNAVAILABLE:
-                raise Unavailable(words) from error
-            if "larger than max" in words:
-                words += "; raise --max_message_mib or lower --batch_size"
-            raise ServingError(words) from error
+                raise Unavailable(message) from error
+            if "larger than max" in message:
+                message += "; raise --max_message_mib or lower --batch_size"
+            raise ServingError(message) from error
         outputs = {name: _array(proto) for name, proto in response.outputs.items()}
         return outputs, response.model_spec.version.value
 
@@ -117,14 +117,14 @@ class Grpc:
 
 
 class Rest:
-    """Predict by HTTP and JSON, in columns; the arguments are those of `Grpc`."""
+    """Asks by HTTP and JSON, in columns; its arguments are those of `Grpc`."""
 
     def __init__(self, address, max_message_mib=None):
         self._address = address
         self._connection = None
 
     def predict(self, model, signature, inputs, timeout, version=None, label=None):
-        """One request, as `Grpc.predict`; JSON names no version: None unless asked."""
+        """As `Grpc.predict`. JSON names no version: it is None unless asked for."""
         path = f"/v1/models/{urllib.parse.quote(model, safe='')}"
         if version is not None:
             path += f"/versions/{version}"
@@ -138,8 +138,8 @@ class Rest:
         except ValueError:
             answer = {"error": text.decode(errors="replace")[:200]}
         if code != 200:
-            words = f"HTTP {code}: {_one_line(str(answer.get('error', answer)))}"
-            raise (Unavailable if code == 503 else ServingError)(words)
+            message = f"HTTP {code}: {_one_line(str(answer.get('error', answer)))}"
+            raise (Unavailable if code == 503 else ServingError)(message)
         outputs = answer["outputs"]
         if not isinstance(outputs, dict):
             # A single output comes without its name.
@@ -156,7 +156,7 @@ class Rest:
             self._connection = None
 
     def _post(self, path, body, deadline):
-        """(status, content); the deadline holds for all of it, not for one packet."""
+        """Returns (status, content); the deadline is that of the whole answer."""
         try:
             if self._connection is None:
                 self._connection = http.client.HTTPConnection(self._address)
@@ -172,7 +172,7 @@ class Rest:
             while part := response.read1(1 << 20):
                 parts.append(part)
                 socket.settimeout(_left(deadline))
-            # Of nothing more; it frees the connection for the next request.
+            # Reads nothing more, but frees the connection for the next request.
             parts.append(response.read())
             return response.status, b"".join(parts)
         except TimeoutError as error:
@@ -188,7 +188,7 @@ class Rest:
 
 
 def with_retries(request, timeout, retries, sleep=time.sleep):
-    """What `request(seconds left)` returns, tried again while it is `Unavailable`.
+    """Returns `request(seconds left)`, tried again while it raises `Unavailable`.
 
     Args:
         request: function of the seconds that are left.
@@ -215,7 +215,7 @@ def with_retries(request, timeout, retries, sleep=time.sleep):
 
 
 def ask(client, arguments, signature, name, rows):
-    """Outputs of all rows, `--batch_size` a request, and the version that answered."""
+    """Returns the outputs of all rows, and the versions that answered."""
     parts, versions = [], []
     for start in range(0, len(rows), arguments.batch_size):
         inputs = {name: rows[start : start + arguments.batch_size]}
@@ -250,7 +250,7 @@ def ask(client, arguments, signature, name, rows):
 
 
 def read_latents(path):
-    """float32 `(batch, L)` of a .npy file, finite."""
+    """Reads finite float32 latents `(batch, L)` from a .npy file."""
     try:
         latents = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -272,7 +272,7 @@ def read_latents(path):
 
 
 def save_grid(path, images):
-    """A PNG of `(batch, H, W, C)` images in [0, 1], in rows, about a square."""
+    """Writes a PNG of `(batch, H, W, C)` images in [0, 1], in about a square."""
     from PIL import Image
 
     pixels = np.rint(np.clip(images, 0.0, 1.0) * 255).astype(np.uint8)
@@ -292,7 +292,7 @@ def save_grid(path, images):
 
 
 def save(arguments, outputs, names):
-    """Writes what was answered; returns words on it."""
+    """Writes the outputs; returns where they are."""
     path = pathlib.Path(arguments.output)
     if "image_bytes" in outputs:
         if path.suffix == ".png":
@@ -324,7 +324,7 @@ def save(arguments, outputs, names):
 
 
 def run(arguments):
-    """Asks and saves; returns a line on what was written."""
+    """Asks and saves; returns one line that says what was written."""
     address = f"{arguments.host}:{arguments.port or PORTS[arguments.protocol]}"
     kind = Grpc if arguments.protocol == "grpc" else Rest
     client = kind(address, arguments.max_message_mib)
@@ -408,7 +408,7 @@ def _seeds(text):
 
 
 def _array(proto):
-    """A TensorProto as an array, strings as a list of bytes."""
+    """Returns a TensorProto as an array, strings as a list of bytes."""
     if proto.dtype == STRING:
         return list(proto.string_val)
     field, dtype = FIELDS[proto.dtype]
@@ -416,7 +416,7 @@ def _array(proto):
     if proto.tensor_content:
         return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
     values = np.array(getattr(proto, field), dtype)
-    # What a proto leaves out repeats its last value.
+    # Values that a proto omits repeat its last one.
     missing = math.prod(shape) - len(values)
     if missing and len(values):
         values = np.pad(values, (0, missing), mode="edge")

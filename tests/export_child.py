@@ -9,7 +9,7 @@ import pickle
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "keras_gan" / "export"))
+sys.path.insert(0, str(ROOT / "keras_gan" / "export" / "verification"))
 
 import c_session  # noqa: E402
 import probe  # noqa: E402
@@ -43,7 +43,7 @@ def closed(path, signatures, signature, inputs):
 
 
 def resident(path, signatures, requests, times):
-    """Bytes in memory before and after `times` rounds of requests, and reloads."""
+    """Returns the bytes in memory before and after `times` rounds of requests."""
     session = c_session.Session(path, signatures)
 
     def rounds(count):

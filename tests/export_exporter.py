@@ -63,7 +63,7 @@ def count_changes(base, when):
 
 
 def mirrored(base, devices):
-    """A GAN whose weights lie on several devices."""
+    """Exports a GAN whose weights lie on several devices."""
     import keras
     import tensorflow as tf
 
@@ -92,7 +92,7 @@ def mirrored(base, devices):
 
 
 def in_child(function):
-    """The id of a forked process, and the end of a pipe that `function` reports to."""
+    """Forks; returns the process id and the end of the pipe that it reports to."""
     reader, writer = os.pipe()
     process = os.fork()
     if process:

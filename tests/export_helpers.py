@@ -1,4 +1,4 @@
-"""What the tests of `keras_gan.export` share."""
+"""Shared by the tests of `keras_gan.export`."""
 
 import json
 import os
@@ -13,13 +13,13 @@ import tensorflow as tf
 
 import keras_gan
 from keras_gan import export
-from keras_gan.export import publishing
+from keras_gan.export import cards
 
 TESTS = pathlib.Path(__file__).resolve().parent
 
 
 def image_gan(value_range=(0.0, 1.0), hidden=None, activation="sigmoid", latents=3):
-    """A GAN of 4x5 grey pictures, which has seen no data; `hidden` are more layers."""
+    """Returns an untrained GAN of 4x5 grey images; `hidden` are more layers."""
     generator = keras.Sequential(
         [
             keras.Input((latents,)),
@@ -43,18 +43,18 @@ def compiled(gan, **options):
 
 
 def loaded(path, signature, **inputs):
-    """A signature's answer by `tf.saved_model.load`: dict of arrays."""
+    """Returns a signature's answer, dict of arrays, by `tf.saved_model.load`."""
     function = tf.saved_model.load(str(path)).signatures[signature]
     inputs = {name: tf.constant(value) for name, value in inputs.items()}
     return {name: value.numpy() for name, value in function(**inputs).items()}
 
 
 def reseal(path, **changes):
-    """Writes a card anew, so that no fault but the planted one shows."""
+    """Writes a valid card for changed files, so that only the planted fault shows."""
     card = json.loads((path / export.CARD).read_text())
     card.pop("seal")
-    card |= {"files": publishing.digests(path), **changes}
-    (path / export.CARD).write_bytes(publishing._sealed(card))
+    card |= {"files": cards.digests(path), **changes}
+    cards.write_card(path, card)
 
 
 class Child:
@@ -69,7 +69,7 @@ class Child:
         )
 
     def __call__(self, name, *arguments):
-        """What the child's function returns; its `SessionError` as a RuntimeError."""
+        """Returns what the child's function does; its errors become RuntimeError."""
         pickle.dump((name, arguments), self._process.stdin)
         self._process.stdin.flush()
         ok, result = pickle.load(self._process.stdout)
@@ -78,7 +78,7 @@ class Child:
         return result
 
     def run(self, path, signature, **inputs):
-        """One request to the version at `path`."""
+        """Returns the answer to one request to the version at `path`."""
         signatures = export.read_signatures(path)
         inputs = {name: np.asarray(value) for name, value in inputs.items()}
         return self("run", str(path), signatures, signature, inputs)

@@ -10,7 +10,7 @@ loads, unloads and labels versions by the server's rules. It batches nothing, an
 clients and shapes, not the server.
 
 One line of JSON on standard output, `{"grpc": port, "rest": port}`, says that the
-models are loaded. A process of its own, into which TensorFlow's Python never comes.
+models are loaded. It runs in a process of its own that never imports TensorFlow.
 """
 
 import argparse
@@ -31,7 +31,7 @@ import time
 
 import numpy as np
 
-# The protos lie in packages of TensorFlow's; to import those is enough, and fast.
+# The protos lie in packages of TensorFlow; importing those alone is fast.
 _spec = importlib.util.find_spec("tensorflow")
 sys.modules.setdefault("tensorflow", importlib.util.module_from_spec(_spec))
 
@@ -49,11 +49,12 @@ from tensorflow_serving.apis import (  # noqa: E402
 )
 from tensorflow_serving.config import model_server_config_pb2  # noqa: E402
 
-_EXPORT = pathlib.Path(__file__).resolve().parent.parent / "keras_gan" / "export"
-sys.path.insert(0, str(_EXPORT))
+_PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "keras_gan"
+_VERIFICATION = _PACKAGE / "export" / "verification"
+sys.path.insert(0, str(_VERIFICATION))
 import c_session  # noqa: E402
 
-sys.path.remove(str(_EXPORT))
+sys.path.remove(str(_VERIFICATION))
 
 _DTYPES = {1: np.float32, 3: np.int32, 9: np.int64}
 _FIELDS = {1: "float_val", 3: "int_val", 9: "int64_val"}
@@ -69,15 +70,15 @@ _HTTP = {
 
 
 class Refused(Exception):
-    """An error for the client: a gRPC code and words."""
+    """An error for the client: a gRPC code and a message."""
 
-    def __init__(self, code, words):
-        super().__init__(words)
-        self.code, self.words = code, words
+    def __init__(self, code, message):
+        super().__init__(message)
+        self.code, self.message = code, message
 
 
-def invalid(words):
-    return Refused(_Code.INVALID_ARGUMENT, words)
+def invalid(message):
+    return Refused(_Code.INVALID_ARGUMENT, message)
 
 
 class Version:
@@ -149,7 +150,7 @@ class Version:
 
 
 class Models:
-    """What is configured, loaded and labelled."""
+    """The models that are configured, loaded and labelled."""
 
     def __init__(self, config, labels_first):
         self._lock = threading.RLock()
@@ -158,7 +159,7 @@ class Models:
         self.reload(config)
 
     def reload(self, config):
-        """Loads what a `ModelServerConfig` asks for, then moves the labels."""
+        """Loads the versions of a `ModelServerConfig`, then moves the labels."""
         with self._lock:
             wanted = {model.name: model for model in config.model_config_list.config}
             for name in set(self._config) - set(wanted):
@@ -171,10 +172,10 @@ class Models:
             labels = {}
             for name, model in wanted.items():
                 for label, number in model.version_labels.items():
-                    known = self._labels.get(name, {}).get(label)
+                    current = self._labels.get(name, {}).get(label)
                     # The server lets a new label wait for its version, not an old one.
                     if number not in before.get(name, set()) and not (
-                        self._labels_first and known in (None, number)
+                        self._labels_first and current in (None, number)
                     ):
                         raise Refused(
                             _Code.FAILED_PRECONDITION,
@@ -202,7 +203,7 @@ class Models:
                         loaded.pop(number).retire()
 
     def find(self, name, number=None, label=None):
-        """The context of a version: a label's, a number's or the latest."""
+        """Returns a version, by label, number or the latest, and what frees it."""
         with self._lock:
             loaded = self._loaded.get(name, {})
             if label:
@@ -250,7 +251,7 @@ class Models:
 
 
 def _aspired(model):
-    """The numbers that the version policy asks for, of those on the disk."""
+    """Returns the versions on the disk that the version policy asks for."""
     with contextlib.suppress(OSError):
         found = {int(name) for name in os.listdir(model.base_path) if name.isdecimal()}
         policy = model.model_version_policy
@@ -269,7 +270,7 @@ def of_spec(models, spec):
 
 
 def to_array(proto):
-    """A TensorProto as an array; what it leaves out repeats the last value."""
+    """Returns a TensorProto as an array; values that it omits repeat its last."""
     if proto.dtype not in _DTYPES:
         raise invalid(f"Expected dtypes {sorted(_DTYPES)}. Received: {proto.dtype}")
     shape = [dimension.size for dimension in proto.tensor_shape.dim]
@@ -287,7 +288,7 @@ def to_array(proto):
 
 
 def to_proto(array):
-    """As the server answers by default: values one by one, not as one content."""
+    """Returns an array as the server does by default: values one by one."""
     proto = tensor_pb2.TensorProto()
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
@@ -342,7 +343,7 @@ class Service(model_service_pb2_grpc.ModelServiceServicer):
             self._models.reload(request.config)
         except Refused as refused:
             response.status.error_code = refused.code.value[0]
-            response.status.error_message = refused.words
+            response.status.error_message = refused.message
         return response
 
 
@@ -369,7 +370,7 @@ def _refusals(context):
     try:
         yield
     except Refused as refused:
-        context.abort(refused.code, refused.words)
+        context.abort(refused.code, refused.message)
 
 
 _PATH = re.compile(
@@ -380,7 +381,7 @@ _PATH = re.compile(
 
 class Rest(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Else the last packet of an answer waits for the client's acknowledgement.
+    # With Nagle's algorithm the last packet of an answer waits for an acknowledgement.
     disable_nagle_algorithm = True
     models = None
 
@@ -398,7 +399,7 @@ class Rest(http.server.BaseHTTPRequestHandler):
         try:
             code, answer = 200, self._content(method, body)
         except Refused as refused:
-            code, answer = _HTTP[refused.code], {"error": refused.words}
+            code, answer = _HTTP[refused.code], {"error": refused.message}
         text = json.dumps(answer, indent=4).encode()
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
@@ -442,7 +443,7 @@ def _json(message):
 
 
 def predict(version, body):
-    """The JSON of a request's body, in rows ("instances") or columns ("inputs")."""
+    """Answers a JSON body, in rows ("instances") or columns ("inputs")."""
     try:
         request = json.loads(body)
     except ValueError as error:
@@ -546,7 +547,7 @@ def read_config(arguments):
 
 
 def keep_polling(models, arguments):
-    """The file system and the configuration, until the process ends."""
+    """Reads the file system and the configuration until the process ends."""
     config, read = read_config(arguments), time.monotonic()
     while True:
         time.sleep(arguments.file_system_poll_wait_seconds)
@@ -571,7 +572,7 @@ def main():
             arguments.allow_version_labels_for_unavailable_models,
         )
     except Refused as refused:
-        sys.exit(f"Failed to start server. Error: {refused.words}")
+        sys.exit(f"Failed to start server. Error: {refused.message}")
     server = grpc.server(
         concurrent.futures.ThreadPoolExecutor(max_workers=8),
         options=[

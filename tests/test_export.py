@@ -1,4 +1,4 @@
-"""Exports of generators: what they answer, for every prior, network and precision."""
+"""What exported generators answer, for every prior, network and precision."""
 
 import shutil
 
@@ -12,7 +12,8 @@ from scipy import stats
 import keras_gan
 from keras_gan import datasets, export, priors
 from keras_gan.experiments import presets
-from keras_gan.export import publishing, verification
+from keras_gan.export import cards, publishing
+from keras_gan.export.verification import verifier
 from keras_gan.pictures import formats
 from keras_gan.runs import run as runs
 from keras_gan.runs import scoring, training
@@ -69,6 +70,28 @@ def test_samples_that_are_no_images(tmp_path):
     expected = gan.predict(latents, verbose=0)
     np.testing.assert_allclose(found["samples"], expected, atol=1e-5)
     assert np.abs(expected).max() > 1  # nothing is clipped
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 2)])
+def test_vectors_and_series_with_a_range_keep_it(tmp_path, shape):
+    units = int(np.prod(shape))
+    generator = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(units), keras.layers.Reshape(shape)]
+    )
+    value_range = (-1.0, 1.0)
+    path = export.export_generator(
+        generator, priors.Normal(4), tmp_path, value_range=value_range
+    )
+    assert set(export.read_signatures(path)) == {"serving_default", "sample"}
+    latents = priors.Normal(4).sample(50, 0).numpy()
+    expected = generator.predict(latents, verbose=0)
+    assert np.abs(expected).max() > 1  # nothing is clipped
+    found = loaded(path, "serving_default", latents=latents)
+    assert set(found) == {"samples"}
+    np.testing.assert_allclose(found["samples"], expected, atol=1e-5)
+    exported = export.ExportedGenerator(path)
+    assert (exported.sample_shape, exported.value_range) == (shape, value_range)
+    np.testing.assert_allclose(exported.generate(50), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("channels", "has_png"), [(2, False), (3, True)])
@@ -271,7 +294,7 @@ def test_trained_with_xla(tmp_path):
     gan.fit(tf.data.Dataset.from_tensors(tf.ones((8, 4, 5, 1))), verbose=0)
     path = gan.export(tmp_path)
     check_equal(gan, path, atol=1e-5)
-    assert verification._check_graph(path) == []
+    assert verifier.graph_faults(path) == []
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -310,15 +333,15 @@ def test_a_generator_that_a_server_cannot_run_is_not_published(tmp_path, fault):
         def compute_output_spec(self, x):
             return keras.KerasTensor(x.shape, x.dtype)
 
-    words = {
+    fault_message = {
         "jit": "must be compiled by XLA",
         "python": "calls Python",
         "seed": r"assigns to a variable \(Assign",
     }[fault]
     gan = image_gan(hidden=[Faulty()])
-    with pytest.raises(ValueError, match=words) as caught:
+    with pytest.raises(ValueError, match=fault_message) as caught:
         gan.export(tmp_path / "base")
-    assert str(caught.value).startswith("Expected a generator that a server can run.")
+    assert str(caught.value).startswith("A server cannot run the generator 'tiny': ")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -352,7 +375,7 @@ SMALL = {"paper_tfd_mlp", "paper_tfd_stage2", "paper_cifar_mlp", "paper_cifar_co
 
 
 def preset_gan(preset, monkeypatch):
-    """The preset's GAN as `training.build` makes it, wide layers made small."""
+    """Returns the preset's generator and prior, wide layers made small."""
     real = keras.layers.Dense.__init__
 
     def narrow(self, units, *arguments, **options):
@@ -430,10 +453,36 @@ def test_an_export_draws_as_its_gan_does(tmp_path, value_range):
         assert drawn.dtype == np.float32
         np.testing.assert_allclose(drawn, expected, atol=1e-5)
     for arguments in ((0,), ("3",), (True,), (2.0,), (3, 0, 0)):
-        with pytest.raises(ValueError, match="Expected num_samples and batch_size"):
+        with pytest.raises(
+            ValueError, match="Expected `(num_samples|batch_size)` to be an int"
+        ):
             generator.generate(*arguments)
     with pytest.raises(ValueError, match="Expected"):
         generator.generate(3, seed="x")
+
+
+def test_an_older_export_of_vectors_as_images(version, tmp_path):
+    """Vectors with a range were mapped to [0, 1], and cards had no spec."""
+    module = tf.Module()
+
+    def serving_default(latents):
+        return {"images": tf.clip_by_value((latents + 2.0) / 6.0, 0.0, 1.0)}
+
+    spec = tf.TensorSpec((None, 3), tf.float32, "latents")
+    function = tf.function(serving_default).get_concrete_function(spec)
+    path = tmp_path / "1"
+    tf.saved_model.save(module, str(path), {"serving_default": function})
+    card = export.read_card(version)
+    del card["spec"]
+    card |= {"sample_shape": [3], "value_range": [-2.0, 4.0], "output": "images"}
+    (path / "assets.extra").mkdir()
+    cards.write_card(path, card)
+    generator = export.ExportedGenerator(path)
+    assert (generator.sample_shape, generator.value_range) == ((3,), (-2.0, 4.0))
+    latents = generator.latent_prior.sample(500, 1).numpy()
+    assert latents.min() < -2
+    drawn = generator.generate(500, seed=1)
+    np.testing.assert_allclose(drawn, np.clip(latents, -2, 4), atol=1e-6)
 
 
 def test_damaged_exports_are_one_line(version, tmp_path):
@@ -470,7 +519,7 @@ def test_a_run_and_its_export(tmp_path, capsys):
     runs.write_samples(path, tmp_path / "a.npz", 5, seed=1)
     with np.load(tmp_path / "a.npz") as file:
         np.testing.assert_array_equal(file["samples"], drawn)
-    before = publishing.digests(path)
+    before = cards.digests(path)
     options = {"num_samples": 200, "features": "pixels"}
     report = scoring.evaluate(path, **options)
     reference = scoring.evaluate(workdir, **options)
@@ -480,7 +529,7 @@ def test_a_run_and_its_export(tmp_path, capsys):
     assert len(numbers) > 2
     for key in numbers:
         assert scores[0][key] == pytest.approx(scores[1][key], rel=1e-2), key
-    assert publishing.digests(path) == before  # evaluating writes nothing into it
+    assert cards.digests(path) == before  # evaluating writes nothing into it
     # The run has scores now, of this very step.
     second = runs.export_run(workdir / "gan.keras", base=tmp_path / "base", version=5)
     assert second == tmp_path / "base" / "5"

@@ -1,5 +1,6 @@
-"""Publishing: whole versions or none, whatever happens meanwhile."""
+"""Publishing: complete versions or none, whatever happens meanwhile."""
 
+import errno
 import json
 import os
 import subprocess
@@ -8,13 +9,16 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_gan import export, priors
-from keras_gan.export import publishing, verification
+from keras_gan.export import cards, goldens, incoming, publishing
+from keras_gan.export.verification import verifier
+from keras_gan.samples import SampleSpec
 from tests import export_helpers, helpers
 
-# Of the changes that an exporter makes in its base: the first, its own folder, the
-# card, flushing, renaming, and none: 17 are made.
+# Which of the 17 changes that an exporter makes in its base it is killed at: the first,
+# its own folder, the card, flushing, renaming, and none.
 POINTS = (1, 2, 4, 7, 16, 99)
 
 
@@ -53,11 +57,11 @@ def check_kills(base, reports, points):
         whole = len(found)
     for version in export.versions(base):
         path = base / str(version)
-        assert verification._check_files(path) == []
-        assert verification._check_graph(path) == []
+        assert verifier.file_faults(path) == []
+        assert verifier.graph_faults(path) == []
 
 
-def test_killed_at_any_moment_leaves_whole_versions(exporters):
+def test_killed_at_any_moment_leaves_complete_versions(exporters):
     folder, reports = exporters
     kills = [report for report in reports if report["mode"] == "kill"]
     assert [report["killed"] for report in kills] == [True] * 5 + [False]
@@ -66,7 +70,7 @@ def test_killed_at_any_moment_leaves_whole_versions(exporters):
 
 
 @pytest.mark.slow
-def test_killed_at_every_moment_leaves_whole_versions(tmp_path):
+def test_killed_at_every_moment_leaves_complete_versions(tmp_path):
     points = list(range(1, 21))
     reports = run_exporters(tmp_path, "kill:" + ",".join(map(str, points)))
     assert 10 < sum(report["killed"] for report in reports) < 20
@@ -79,14 +83,14 @@ def test_exporters_at_once_take_a_version_each(exporters):
     assert sorted(versions) == ["1", "2", "3"]
     for version in versions:
         path = folder / "race" / version
-        assert verification._check_files(path) == []
+        assert verifier.file_faults(path) == []
         assert export.read_card(path)["version"] == int(version)
     assert sorted(os.listdir(folder / "race")) == ["1", "2", "3"]
 
 
 def test_a_full_disk_is_an_os_error_and_leaves_nothing(exporters):
     (report,) = (report for report in exporters[1] if report["mode"] == "limit")
-    assert report["error"].startswith("OSError: Expected a disk with room")
+    assert report["error"].startswith("OSError: Cannot write to ")
     assert "\n" not in report["error"]
     assert report["left"] is None
 
@@ -103,11 +107,11 @@ def test_weights_on_several_devices(exporters):
 def quick(monkeypatch):
     """Exports a file in the place of a SavedModel, whose content is all the same."""
 
-    def write(generator, latent_prior, sample_shape, value_range, path):
+    def write(servable, path):
         (path / "saved_model.pb").write_bytes(b"1")
 
     monkeypatch.setattr(publishing.signatures, "write_saved_model", write)
-    monkeypatch.setattr(publishing.graph, "check", lambda *arguments: [])
+    monkeypatch.setattr(publishing.graph, "find_faults", lambda *arguments: [])
 
     def export_to(base, version=None, generator=None, prior=None, **options):
         generator = generator or helpers.tiny_networks()[0]
@@ -126,16 +130,16 @@ def test_versions_count_up_and_are_never_overwritten(quick, tmp_path):
     assert quick(base, np.int64(3)) == base / "3"
     assert export.versions(base) == [1, 3, 7, 8]
     assert export.latest(base) == base / "8"
-    before = publishing.digests(base / "7")
-    with pytest.raises(ValueError, match=r"Expected a version that .* does not hold"):
+    before = cards.digests(base / "7")
+    with pytest.raises(ValueError, match="already holds version 7"):
         quick(base, 7)
-    assert publishing.digests(base / "7") == before
+    assert cards.digests(base / "7") == before
     assert sorted(os.listdir(base)) == ["1", "3", "7", "8"]
 
 
 @pytest.mark.parametrize("version", [0, -1, True, "x", "3", 1.0, 2**63])
 def test_versions_that_are_no_positive_int(quick, tmp_path, version):
-    with pytest.raises(ValueError, match="Expected version to be an int >= 1"):
+    with pytest.raises(ValueError, match=r"Expected `version` to be an int in \[1, "):
         quick(tmp_path / "base", version)
     assert os.listdir(tmp_path) == []
 
@@ -148,15 +152,15 @@ def test_names_that_a_server_would_read_as_versions(quick, tmp_path):
     assert export.versions(tmp_path) == []
     assert quick(tmp_path) == tmp_path / "10"
     (tmp_path / "11").mkdir()
-    with pytest.raises(ValueError, match="does not hold"):
+    with pytest.raises(ValueError, match="already holds version"):
         quick(tmp_path, 11)  # empty: `rename` would take its place
-    with pytest.raises(ValueError, match="does not hold"):
+    with pytest.raises(ValueError, match="already holds version"):
         quick(tmp_path, 4)
     assert export.versions(tmp_path) == [10, 11]
 
 
 def test_a_faster_exporter_is_no_error(quick, tmp_path, monkeypatch):
-    digests = publishing.digests
+    digests = cards.digests
 
     def slow(path):
         # Between the choice of a number and the rename, twice.
@@ -166,7 +170,7 @@ def test_a_faster_exporter_is_no_error(quick, tmp_path, monkeypatch):
             (tmp_path / str(number) / "file").write_text("another's")
         return digests(path)
 
-    monkeypatch.setattr(publishing, "digests", slow)
+    monkeypatch.setattr(cards, "digests", slow)
     assert quick(tmp_path) == tmp_path / "3"
     assert (tmp_path / "1" / "file").read_text() == "another's"
     assert export.read_card(tmp_path / "3")["version"] == 3
@@ -175,12 +179,63 @@ def test_a_faster_exporter_is_no_error(quick, tmp_path, monkeypatch):
 def test_leftovers_are_swept_but_not_those_of_a_live_exporter(quick, tmp_path):
     dead = tmp_path / f".incoming-{os.getpid()}-of-a-process-id-that-is-used-again"
     (dead / "variables").mkdir(parents=True)
-    with publishing._incoming(tmp_path) as alive:
+    with incoming.folder_in(tmp_path) as alive:
         (alive / "file").write_text("at work")
         quick(tmp_path)
         assert not dead.exists()
         assert (alive / "file").read_text() == "at work"
     assert sorted(os.listdir(tmp_path)) == ["1"]
+
+
+@pytest.mark.parametrize("missing", ["module", "file system"])
+def test_without_locks_versions_appear_and_nothing_is_swept(
+    quick, tmp_path, monkeypatch, missing
+):
+    import fcntl
+
+    def unavailable(handle, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    if missing == "module":
+        monkeypatch.setitem(sys.modules, "fcntl", None)
+    else:
+        monkeypatch.setattr(fcntl, "flock", unavailable)
+    handles = os.listdir("/proc/self/fd")
+    dead = tmp_path / ".incoming-of-a-killed-exporter"
+    dead.mkdir()
+    assert quick(tmp_path) == tmp_path / "1"
+    assert quick(tmp_path) == tmp_path / "2"
+    assert sorted(os.listdir(tmp_path)) == [dead.name, "1", "2"]
+    assert len(os.listdir("/proc/self/fd")) == len(handles)
+
+
+# === Cards ===
+
+
+def test_goldens_are_latents_some_values_and_the_mean():
+    latents = np.array([[1.5, -2.0], [0.25, 3.0]], np.float32)
+    samples = np.stack([np.arange(127.0), np.full(127, 2.0)]).reshape(2, 127, 1, 1)
+    first, second = goldens.goldens((7, -3), latents, samples)
+    assert first == {
+        "seed": 7,
+        "latents": [1.5, -2.0],
+        "values": list(range(0, 127, 2)),  # 64 of 127, with both ends
+        "mean": 63.0,
+    }
+    assert second["seed"] == -3 and second["values"] == [2.0] * 64
+    (short,) = goldens.goldens((0,), latents[:1], samples[:1, :3])
+    assert short["values"] == [0, 1, 2]
+
+
+def test_the_card_says_what_a_sample_is(quick, tmp_path):
+    path = quick(tmp_path / "vectors", value_range=(-2, 3))
+    card = export.read_card(path)
+    spec = {"shape": [4], "kind": "vector", "value_range": [-2.0, 3.0]}
+    assert card["spec"] == {**spec, "contrast_normalized": False}
+    assert cards.read_spec(card) == SampleSpec.of((4,), (-2, 3))
+    # An older card, which has no spec.
+    del card["spec"]
+    assert cards.read_spec(card) == SampleSpec.of((4,), (-2, 3))
 
 
 # === What cannot be exported ===
@@ -193,17 +248,20 @@ def test_bases_that_cannot_be_written(quick, tmp_path, monkeypatch):
             quick(base)
     # Root may write anywhere: what a read-only folder says to all others.
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(PermissionError, match="Expected a directory that can be writ"):
+    with pytest.raises(PermissionError, match="Cannot write to .* Choose a directory"):
         quick(tmp_path / "base")
     assert os.listdir(tmp_path) == ["file"]
 
 
-@pytest.mark.parametrize("failing", ["_flush", "_publish", "digests"])
-def test_a_failure_leaves_nothing(quick, tmp_path, monkeypatch, failing):
+@pytest.mark.parametrize(
+    ("module", "failing"),
+    [(incoming, "flush"), (publishing, "_publish"), (cards, "digests")],
+)
+def test_a_failure_leaves_nothing(quick, tmp_path, monkeypatch, module, failing):
     def fail(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(publishing, failing, fail)
+    monkeypatch.setattr(module, failing, fail)
     with pytest.raises(OSError, match="No space left"):
         quick(tmp_path / "deep" / "base")
     assert os.listdir(tmp_path) == []
@@ -228,8 +286,24 @@ def test_generators_that_do_not_fit(quick, tmp_path):
         assert "\n" not in str(caught.value)
     generator, _ = helpers.tiny_networks()
     generator.layers[-1].bias.assign([0.0, np.nan, 0.0, 0.0])
-    with pytest.raises(ValueError, match="Expected a generator of finite samples"):
+    with pytest.raises(ValueError, match="samples hold NaN or infinity"):
         quick(tmp_path / "base", generator=generator)
+    assert os.listdir(tmp_path) == []
+
+
+class LabelledNormal(priors.Normal):
+    """A prior that draws a label beside the latents."""
+
+    def sample(self, num_samples, seed):
+        latents = super().sample(num_samples, seed)
+        labels = tf.zeros((num_samples,), tf.int32)
+        return {"latents": latents, "labels": labels}
+
+
+def test_conditional_generators_are_refused(quick, tmp_path):
+    with pytest.raises(ValueError, match="^Conditional generators cannot") as caught:
+        quick(tmp_path / "base", prior=LabelledNormal(3))
+    assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path) == []
 
 
@@ -241,9 +315,9 @@ def test_the_card_holds_what_json_can(quick, tmp_path):
     path = quick(tmp_path / "base", card=card)
     found = export.read_card(path)
     assert found["scores"] == {"a": None, "b": 0.1}
-    assert found["note"] == "é" and set(found["files"]) == set(publishing.digests(path))
+    assert found["note"] == "é" and set(found["files"]) == set(cards.digests(path))
     assert "NaN" not in (path / export.CARD).read_text()
-    assert publishing.is_sealed(path)
+    assert cards.is_sealed(path)
 
 
 def test_what_a_check_refuses_is_never_published(tmp_path):

@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from keras_gan import export
-from keras_gan.export import graph, publishing, verification
+from keras_gan.export import cards, graph
+from keras_gan.export.verification import verifier
 from tests import export_helpers
 from tests.export_helpers import reseal
 
@@ -62,7 +63,7 @@ class Plain(tf.Module):
 
 
 def plant(path, good, module=None, images=None, sample=None, latents=None, seed=None):
-    """A SavedModel with a fault in it, and else with a good one's files."""
+    """Writes a SavedModel with a fault in it, and a good version's other files."""
     module = module or Plain()
     images = images or module.images
     latents = latents or tf.TensorSpec((None, 3), tf.float32, "latents")
@@ -91,7 +92,7 @@ def plant(path, good, module=None, images=None, sample=None, latents=None, seed=
 
 def test_a_good_version_passes_all(good, monkeypatch):
     began, kinds = [], []
-    run = verification.subprocess.run
+    run = verifier.subprocess.run
 
     def recorded(command, **options):
         kinds.append(command[-1])
@@ -101,7 +102,7 @@ def test_a_good_version_passes_all(good, monkeypatch):
         assert len(json.loads(process.stdout.splitlines()[-1])["goldens"]) == 4
         return process
 
-    monkeypatch.setattr(verification.subprocess, "run", recorded)
+    monkeypatch.setattr(verifier.subprocess, "run", recorded)
     names = ["files", "graph", "python", "server"]
     assert export.verify(good, progress=began.append) == names == began
     assert kinds == ["python", "server"]
@@ -200,7 +201,7 @@ def half(module):
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "message"),
     [
         (jitted, "serving_default must be compiled by XLA"),
         (in_python, "serving_default calls Python"),
@@ -210,11 +211,11 @@ def half(module):
         (half, "serving_default: images has a dtype that REST cannot write"),
     ],
 )
-def test_faults_in_a_function_are_named(good, tmp_path, fault, words):
+def test_faults_in_a_function_are_named(good, tmp_path, fault, message):
     module = Plain()
     path = plant(tmp_path / "1", good, module, images=fault(module))
-    found = verification._check_graph(path)
-    assert any(word.startswith(words) for word in found), found
+    found = verifier.graph_faults(path)
+    assert any(reason.startswith(message) for reason in found), found
     assert all("sample" in w for w in found if "serving_default" not in w)
 
 
@@ -222,8 +223,8 @@ def test_faults_of_shapes_are_named(good, tmp_path):
     module = Plain()
     one = tf.TensorSpec((1, 3), tf.float32, "latents")
     path = plant(tmp_path / "1", good, module, latents=one)
-    words = verification._check_graph(path)
-    assert set(words) == {
+    faults = verifier.graph_faults(path)
+    assert set(faults) == {
         "serving_default: dimension 0 of latents is not -1",
         "serving_default: dimension 0 of images is not -1",
     }
@@ -234,7 +235,7 @@ def test_faults_of_shapes_are_named(good, tmp_path):
         return {"images": module.images(latents), "latents": latents}
 
     path = plant(tmp_path / "2", good, module, sample=sample, seed=scalar)
-    assert "sample: dimension 0 of seed is not -1" in verification._check_graph(path)
+    assert "sample: dimension 0 of seed is not -1" in verifier.graph_faults(path)
 
 
 def test_harmless_operations_are_not_faults(good, tmp_path):
@@ -255,7 +256,7 @@ def test_harmless_operations_are_not_faults(good, tmp_path):
         return module.images(images) + factor
 
     path = plant(tmp_path / "1", good, module, images=tf.function(images))
-    assert verification._check_graph(path) == []
+    assert verifier.graph_faults(path) == []
 
 
 def test_weights_twice(good, gan, tmp_path):
@@ -267,11 +268,11 @@ def test_weights_twice(good, gan, tmp_path):
     archive.write_out(str(path), verbose=False)
     shutil.copytree(good / "assets.extra", path / "assets.extra")
     reseal(path)
-    words = verification._check_graph(path)
-    assert any("bytes stored, where the generator has" in word for word in words)
+    faults = verifier.graph_faults(path)
+    assert any("bytes stored, where the generator has" in fault for fault in faults)
     shutil.rmtree(path / "assets.extra")  # where no card says how many there are
-    words = verification._check_graph(path)
-    assert any(word.startswith("weights stored twice: ") for word in words)
+    faults = verifier.graph_faults(path)
+    assert any(fault.startswith("weights stored twice: ") for fault in faults)
 
 
 def test_a_keras_model_saved_by_tensorflow(good, gan, tmp_path, child):
@@ -279,7 +280,7 @@ def test_a_keras_model_saved_by_tensorflow(good, gan, tmp_path, child):
     tf.saved_model.save(gan.generator, str(path))
     shutil.copytree(good / "assets.extra", path / "assets.extra")
     reseal(path)
-    assert "signature sample is missing" in verification._check_graph(path)
+    assert "signature sample is missing" in verifier.graph_faults(path)
     # `tf.saved_model.load` takes it.
     assert tf.saved_model.load(str(path)).signatures["serving_default"]
     # The server's loader does too, and then finds no weights at any request.
@@ -301,7 +302,7 @@ def test_rows_that_depend_on_their_batch(good, gan, tmp_path, child):
         return module.images((latents - mean) / tf.sqrt(variance + 1e-3))
 
     path = plant(tmp_path / "2", good, module, images=normalized)
-    assert verification._check_graph(path) == []
+    assert verifier.graph_faults(path) == []
     failures = child("by_server", request(path))["failures"]
     assert "serving_default: images of a row depends on its batch, 1 + 7 rows" in (
         failures
@@ -404,7 +405,7 @@ def alter_golden(path):
 
 
 @pytest.mark.parametrize(
-    ("damage", "words"),
+    ("damage", "message"),
     [
         (damage_weights, "variables.data-00000-of-00001 is not as it was exported"),
         (truncate("saved_model.pb"), "saved_model.pb is not as it was exported"),
@@ -412,16 +413,16 @@ def alter_golden(path):
         (alter_golden, "gan_card.json was altered"),
         (lambda p: (p / "more").write_text(""), "more is not on the card"),
         (lambda p: shutil.rmtree(p / "variables"), "variables.index is missing"),
-        (truncate(export.CARD), "with a assets.extra/gan_card.json"),
+        (truncate(export.CARD), "with a card assets.extra/gan_card.json"),
         (lambda p: (p / export.CARD).unlink(), "(No such file or directory)"),
     ],
 )
-def test_damaged_files_are_named(copy, monkeypatch, damage, words):
+def test_damaged_files_are_named(copy, monkeypatch, damage, message):
     damage(copy)
-    monkeypatch.setattr(verification, "_check_probe", lambda path, kind: [])
+    monkeypatch.setattr(verifier, "probe_faults", lambda path, loader: [])
     with pytest.raises(export.VerificationError) as caught:
         export.verify(copy)
-    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
     assert "files" in caught.value.failures
 
 
@@ -441,13 +442,13 @@ def test_goldens_of_another_generator_fail_where_it_runs(good, tmp_path, monkeyp
     path = other.export(tmp_path)
     goldens = export.read_card(good)["goldens"]
     reseal(path, goldens=goldens)
-    assert verification._check_files(path) == verification._check_graph(path) == []
+    assert verifier.file_faults(path) == verifier.graph_faults(path) == []
     with pytest.raises(export.VerificationError) as caught:
         export.verify(path)
     assert set(caught.value.failures) == {"python", "server"}
-    for words in caught.value.failures.values():
-        assert "values of seed 0 are not the card's" in words
-        assert not any("latents" in word for word in words)
+    for faults in caught.value.failures.values():
+        assert "values of seed 0 are not the card's" in faults
+        assert not any("latents" in fault for fault in faults)
 
 
 def test_a_path_without_a_version(good, tmp_path):
@@ -462,7 +463,7 @@ def test_a_path_without_a_version(good, tmp_path):
 
 def test_wrong_requests_are_errors_with_reasons(good, child):
     latents = np.zeros((2, 3), np.float32)
-    for inputs, words in (
+    for inputs, message in (
         ({"latents": latents[:, :2]}, r"\[2,2\]"),
         ({"latents": latents[0]}, r"\[3\]"),
         ({"latents": np.float32(1)}, r"\[\]"),
@@ -471,7 +472,7 @@ def test_wrong_requests_are_errors_with_reasons(good, child):
         ({"seed": np.zeros(2, np.int64)}, "Expected inputs"),
         ({}, "Expected inputs"),
     ):
-        with pytest.raises(RuntimeError, match=f"SessionError: .*{words}"):
+        with pytest.raises(RuntimeError, match=f"SessionError: .*{message}"):
             child.run(good, "serving_default", **inputs)
     with pytest.raises(RuntimeError, match="Expected a signature among"):
         child.run(good, "nothing", latents=latents)
@@ -490,13 +491,13 @@ def test_rows_of_nan_leave_their_neighbours_alone(good, child):
     latents = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
     clean = child.run(good, "serving_default", latents=latents)["images"]
     files = child.run(good, "png", latents=latents)["image_bytes"]
-    spoilt = latents.copy()
-    spoilt[[0, 4, 8], 1] = np.nan, np.inf, np.nan
-    images = child.run(good, "serving_default", latents=spoilt)["images"]
+    damaged = latents.copy()
+    damaged[[0, 4, 8], 1] = np.nan, np.inf, np.nan
+    images = child.run(good, "serving_default", latents=damaged)["images"]
     others = [1, 2, 3, 5, 6, 7]
     np.testing.assert_allclose(images[others], clean[others], atol=1e-6)
     assert np.isnan(images[[0, 8]]).all()
-    found = child.run(good, "png", latents=spoilt)["image_bytes"]
+    found = child.run(good, "png", latents=damaged)["image_bytes"]
     for row in (0, 8):
         assert not tf.io.decode_png(found[row]).numpy().any()
     for row in others:
@@ -528,4 +529,4 @@ def test_ten_thousand_requests_leave_no_memory_behind(good, child):
 
 def test_digests_leave_out_the_card_alone(good):
     files = {p.relative_to(good).as_posix() for p in good.rglob("*") if p.is_file()}
-    assert set(publishing.digests(good)) == files - {export.CARD}
+    assert set(cards.digests(good)) == files - {export.CARD}

@@ -1,4 +1,4 @@
-"""What reaches a client: gRPC, REST, curl, C, against a stand-in for the server.
+"""Clients by gRPC, REST, curl and C, against a stand-in for the server.
 
 The stand-in (`serving_standin`) answers with the server's own loader; the server's
 image is not run here.
@@ -70,7 +70,7 @@ def build_gan(seed):
 
 
 def expected(gan, seeds=SEEDS):
-    """What the served images of these seeds must be, from the model in Python."""
+    """Returns the images of these seeds, computed by the model in Python."""
     samples = np.concatenate([gan.generate(1, seed=seed) for seed in seeds])
     return to_unit(samples)
 
@@ -81,7 +81,7 @@ def to_unit(samples):
 
 
 class StandIn:
-    """A running stand-in: its process and ports."""
+    """Starts a stand-in, and holds its process and ports."""
 
     def __init__(self, *flags, port=0):
         command = [sys.executable, str(ROOT / "tests" / "serving_standin.py"), *flags]
@@ -98,7 +98,7 @@ class StandIn:
         self.models = model_service_pb2_grpc.ModelServiceStub(self.channel)
 
     def predict(self, signature, **inputs):
-        """By the API's own means: (dict of arrays, version)."""
+        """Returns (dict of arrays, version), by the API's own protos."""
         request = predict_request("digits", signature, **inputs)
         response = self.stub.Predict(request, timeout=30)
         outputs = {
@@ -236,7 +236,7 @@ def test_grpc_tells_the_signatures_and_the_status(server):
 
 
 @pytest.mark.parametrize(
-    "signature, inputs, code, words",
+    "signature, inputs, code, message",
     [
         ("serving_default", {"latents": np.zeros((2, 7), np.float32)},
          grpc.StatusCode.INVALID_ARGUMENT, r"\[2,7\]"),
@@ -251,11 +251,11 @@ def test_grpc_tells_the_signatures_and_the_status(server):
          grpc.StatusCode.INVALID_ARGUMENT, '"jpeg" not found'),
     ],
 )  # fmt: skip
-def test_grpc_refuses_what_does_not_fit(server, signature, inputs, code, words):
+def test_grpc_refuses_what_does_not_fit(server, signature, inputs, code, message):
     with pytest.raises(grpc.RpcError) as caught:
         server.predict(signature, **inputs)
     assert caught.value.code() == code
-    assert re.search(words, caught.value.details()), caught.value.details()
+    assert re.search(message, caught.value.details()), caught.value.details()
 
 
 def test_an_unknown_model_version_or_label_is_an_error(server):
@@ -312,7 +312,7 @@ def test_rest_in_rows_and_in_columns(server, gans):
 
 
 @pytest.mark.parametrize(
-    "content, words",
+    "content, message",
     [
         (b"{", "JSON Parse error"),
         ({"signature_name": "sample"}, "'instances' or 'inputs'"),
@@ -326,9 +326,9 @@ def test_rest_in_rows_and_in_columns(server, gans):
         ({"inputs": {"noise": [[0.0]]}}, r"\['latents'\]"),
     ],
 )
-def test_rest_refuses_what_does_not_fit(server, content, words):
+def test_rest_refuses_what_does_not_fit(server, content, message):
     code, answer = post(f"{server.url}/digits:predict", content)
-    assert code == 400 and re.search(words, answer["error"]), answer
+    assert code == 400 and re.search(message, answer["error"]), answer
 
 
 def test_rest_tells_the_status_and_the_signatures(server):
@@ -350,7 +350,7 @@ def test_rest_tells_the_status_and_the_signatures(server):
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl")
 @pytest.mark.parametrize("page", ["docs/serving.md", "serving/README.md"])
 def test_the_commands_of_the_docs(server, gans, tmp_path, page):
-    """Those that ask a server, in their order; the ports aside."""
+    """Returns the commands that ask a server, in order, with the stand-in's ports."""
     needs_more = (
         "docker",
         "kubectl",
@@ -468,7 +468,7 @@ def test_the_client_needs_no_keras_and_not_all_of_tensorflow(server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "protocol, flags, words",
+    "protocol, flags, message",
     [
         ("grpc", ["--label=old"], "INVALID_ARGUMENT: Unrecognized servable version"),
         ("rest", ["--label=old"], "HTTP 400: Unrecognized servable version label: old"),
@@ -477,10 +477,10 @@ def test_the_client_needs_no_keras_and_not_all_of_tensorflow(server, tmp_path):
         ("grpc", ["--output=x.gif"], r"end with .npz for samples, with .png.*x\.gif"),
     ],
 )
-def test_the_clients_errors_are_one_line(server, client, protocol, flags, words):
+def test_the_clients_errors_are_one_line(server, client, protocol, flags, message):
     with pytest.raises(SystemExit) as caught:
         client.main(arguments_of(server, protocol, "--retries=5", *flags))
-    assert re.match(f"error: .*{words}", caught.value.code), caught.value.code
+    assert re.match(f"error: .*{message}", caught.value.code), caught.value.code
     assert "\n" not in caught.value.code
     # Tried once: another try would fail the same way.
     assert "tries" not in caught.value.code
@@ -501,7 +501,7 @@ def test_the_client_gives_up_on_a_server_that_does_not_answer(client, protocol):
 
 
 @pytest.mark.parametrize(
-    "latents, words",
+    "latents, message",
     [
         (np.full((2, 100), np.nan), "finite --latents. Received: NaN or infinity"),
         (np.full((2, 100), np.inf), "finite --latents. Received: NaN or infinity"),
@@ -512,7 +512,7 @@ def test_the_client_gives_up_on_a_server_that_does_not_answer(client, protocol):
         (np.array(["a"]), "--latents of numbers"),
     ],
 )
-def test_the_client_checks_latents(server, client, tmp_path, latents, words):
+def test_the_client_checks_latents(server, client, tmp_path, latents, message):
     np.save(tmp_path / "latents.npy", latents)
     with pytest.raises(SystemExit) as caught, np.errstate(over="ignore"):
         client.main(
@@ -521,11 +521,11 @@ def test_the_client_checks_latents(server, client, tmp_path, latents, words):
                 f"--latents={tmp_path / 'latents.npy'}",
             )
         )  # fmt: skip
-    assert re.search(words, caught.value.code), caught.value.code
+    assert re.search(message, caught.value.code), caught.value.code
 
 
 @pytest.mark.parametrize(
-    "flags, words",
+    "flags, message",
     [
         (["--seeds=1,x"], "Expected int64s with commas between. Received: '1,x'"),
         (["--seeds=9223372036854775808"], "Expected int64s"),
@@ -535,10 +535,10 @@ def test_the_client_checks_latents(server, client, tmp_path, latents, words):
         (["--version=1", "--label=stable"], "not allowed with"),
     ],
 )
-def test_the_client_refuses_flags(client, capsys, flags, words):
+def test_the_client_refuses_flags(client, capsys, flags, message):
     with pytest.raises(SystemExit):
         client.main(["--model=digits", *flags])
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def free_port():
@@ -606,7 +606,7 @@ class Flaky(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize(
-    "codes, left, words",
+    "codes, left, message",
     [
         ([503, 503, 400, 503], [503], "HTTP 400: not now"),
         ([500, 503], [503], "HTTP 500: not now"),
@@ -614,7 +614,7 @@ class Flaky(http.server.BaseHTTPRequestHandler):
         ([503], [], "Expected finite latents. Received: NaN or infinity from the"),
     ],
 )
-def test_only_unavailable_is_tried_again(client, codes, left, words):
+def test_only_unavailable_is_tried_again(client, codes, left, message):
     Flaky.codes = codes
     flaky = http.server.HTTPServer(("127.0.0.1", 0), Flaky)
     threading.Thread(target=flaky.serve_forever, daemon=True).start()
@@ -627,7 +627,7 @@ def test_only_unavailable_is_tried_again(client, codes, left, words):
     finally:
         flaky.shutdown()
         flaky.server_close()
-    assert caught.value.code.startswith(f"error: {words}")
+    assert caught.value.code.startswith(f"error: {message}")
     assert Flaky.codes == left
 
 
@@ -655,7 +655,7 @@ def test_waits_grow_and_stay_within_the_deadline(client):
 
 
 def write_config(path, base, versions, stable, canary):
-    """The models.config of serving/, for digits in `base`."""
+    """Writes the models.config of serving/, for digits in `base`."""
     text = (SERVING / "models.config").read_text()
     config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
     (model,) = (
@@ -673,7 +673,7 @@ def write_config(path, base, versions, stable, canary):
 
 
 def test_a_roll_out_and_a_roll_back_by_labels(base, gans, tmp_path):
-    """The steps of serving/README.md, on the shipped configuration."""
+    """Takes the steps of serving/README.md on the shipped configuration."""
     models = tmp_path / "digits"
     shutil.copytree(base / "digits" / "1", models / "1")
     shutil.copytree(base / "next" / "digits" / "2", models / "2")
@@ -743,7 +743,7 @@ def test_labels_at_the_start_need_the_flag(base, tmp_path):
 
 
 class Load:
-    """Threads that ask by gRPC and by REST until told to stop."""
+    """Asks by gRPC and by REST, in threads, until it is stopped."""
 
     def __init__(self, client, standin, images):
         self.errors, self.answers = [], collections.Counter()
@@ -801,7 +801,7 @@ class Load:
         client.close()
 
     def _version(self, outputs, size):
-        """The version whose samples these are; no other value is let pass."""
+        """Returns the version whose samples these are; raises for any others."""
         if "image_bytes" in outputs:
             found = np.stack(
                 [
@@ -925,7 +925,7 @@ def test_a_program_in_c_serves_the_same_samples(base, gans, tmp_path):
 
 
 def parsed(path, message, fields):
-    """A text proto whose definition the wheel lacks, built from its public fields."""
+    """Parses a text proto whose definition the wheel lacks, from its public fields."""
     file = descriptor_pb2.FileDescriptorProto(
         name=f"{message}.proto", package=f"of_{message}", syntax="proto3"
     )
@@ -1072,11 +1072,11 @@ def test_the_health_checks_tell_a_loaded_model(manifests, server):
     assert container["readinessProbe"]["exec"]["command"] == commands[1]
 
     def code(command, model="digits", port=server.rest):
-        words = [
+        command = [
             word.replace("/8501", f"/{port}").replace("/digits", f"/{model}")
             for word in command
         ]
-        return subprocess.run(words, capture_output=True, timeout=30).returncode
+        return subprocess.run(command, capture_output=True, timeout=30).returncode
 
     for command in commands:
         assert code(command) == 0

@@ -1,4 +1,4 @@
-"""What the graph of a SavedModel says of itself, read without running it."""
+"""Reads the graph of a SavedModel without running it, for what a server rejects."""
 
 import hashlib
 import pathlib
@@ -7,17 +7,17 @@ import re
 import numpy as np
 
 _PREDICT = "tensorflow/serving/predict"
-# What REST can write as JSON; TensorFlow's numbers of the dtypes.
+# Dtypes that REST can write as JSON, by TensorFlow's numbers.
 _SERVABLE = {1: "float32", 3: "int32", 7: "string", 9: "int64"}
-# Inputs and outputs of the signatures there may be; two choices of what samples are.
+# The signatures there may be: their inputs, and the outputs of images or of others.
 _SIGNATURES = {
     "serving_default": ({"latents"}, ({"images"}, {"samples"})),
     "sample": ({"seed"}, ({"images", "latents"}, {"samples", "latents"})),
     "png": ({"latents"}, ({"image_bytes"},)),
 }
 _PYTHON_OPS = re.compile(r"(Eager)?PyFunc(Stateless)?$")
-# TensorFlow's own registry says which operations have a state. These have one and need
-# it: they read weights and constant tables, call functions, report, or (algorithm,
+# TensorFlow's own registry says which operations have a state. These may have theirs:
+# they read weights and constant tables, call functions, report, or (algorithm,
 # TensorArray, cuDNN) keep it within one request.
 _HARMLESS_STATE = re.compile(
     r"(VarHandleOp|ReadVariableOp|ResourceGather(Nd)?|VariableShape|VarIsInitializedOp"
@@ -29,17 +29,24 @@ _RANDOM_OPS = re.compile(
     r"Random|Multinomial|TruncatedNormal|StandardNormal|StatefulUniform|Rng"
     r"|NonDeterministic|Candidate|SampleDistorted|SeedGenerator"
 )
-# Those of TensorFlow 1 have a reference for an input, and no state of their own.
 _ASSIGN_OPS = re.compile(r"Assign|Scatter(Update|Add|Sub|Mul|Div|Nd)|Resource\w*Apply")
+# The assignments of TensorFlow 1: they have no state, but a reference for an input.
 _REFERENCE_OPS = re.compile(r"(Assign|Scatter(Nd)?(Update|Add|Sub|Mul|Div))")
 
 
-def read_signatures(path):
-    """What a SavedModel's signatures are called, inside and outside.
+def read_signatures(path) -> dict[str, dict]:
+    """Returns the signatures of a SavedModel, and the tensors that they stand for.
+
+    Args:
+        path: str or path-like, the SavedModel's directory.
 
     Returns:
         dict of signature names to `{"inputs": {name: tensor}, "outputs": {name:
         tensor}}`, as `c_session.Session` takes them.
+
+    Raises:
+        ValueError: saved_model.pb is damaged.
+        OSError: it cannot be read.
     """
     return {
         name: {
@@ -50,8 +57,8 @@ def read_signatures(path):
     }
 
 
-def check(path, weight_bytes=None):
-    """What a server would not bear: words on all of it, or an empty list.
+def find_faults(path, weight_bytes: int | None = None) -> list[str]:
+    """Lists every reason why TensorFlow Serving would reject this SavedModel.
 
     Tag, signatures and their names, dimension 0, dtypes; no Python, no state but the
     weights, no assignment and no forced XLA in any function that a signature reaches;
@@ -59,23 +66,32 @@ def check(path, weight_bytes=None):
 
     Args:
         path: str or path-like, a SavedModel's directory.
-        weight_bytes: int, what the generator's weights take, or None where nobody
-            knows.
+        weight_bytes: size of the generator's weights, or None where it is unknown.
+
+    Returns:
+        list of str, empty where there is none.
+
+    Raises:
+        ValueError: saved_model.pb is damaged, or no graph in it has the tag `serve`.
     """
     meta_graph = _meta_graph(path)
-    words = _check_signatures(_signatures(meta_graph))
+    signatures = _signatures(meta_graph)
     functions = {
         function.signature.name: function
         for function in meta_graph.graph_def.library.function
     }
     found = set()
-    for name, signature in _signatures(meta_graph).items():
+    for name, signature in signatures.items():
         for node, function in _reachable(meta_graph.graph_def, functions, signature):
             # TensorFlow 1 calls a function by an operation of its name.
-            fault = None if node.op in functions else _fault(node, function)
+            fault = None if node.op in functions else _node_fault(node, function)
             if fault:
                 found.add(f"{name} {fault}")
-    return words + sorted(found) + _check_weights(path, weight_bytes)
+    return (
+        _signature_faults(signatures)
+        + sorted(found)
+        + _weight_faults(path, weight_bytes)
+    )
 
 
 def _meta_graph(path):
@@ -96,7 +112,7 @@ def _meta_graph(path):
 
 
 def _signatures(meta_graph):
-    """All but TensorFlow's own, which runs the restore."""
+    """Returns all signatures but TensorFlow's own, which restores the weights."""
     return {
         name: signature
         for name, signature in meta_graph.signature_def.items()
@@ -104,34 +120,39 @@ def _signatures(meta_graph):
     }
 
 
-def _check_signatures(signatures):
-    words = [
+def _signature_faults(signatures):
+    faults = [
         f"signature {name} is missing"
         for name in ("serving_default", "sample")
         if name not in signatures
     ]
     for name, signature in signatures.items():
         if signature.method_name != _PREDICT:
-            words.append(f"{name}: method {signature.method_name!r}")
+            faults.append(f"{name}: method {signature.method_name!r}")
         inputs, outputs = _SIGNATURES.get(name, (None, None))
         if inputs is None:
-            words.append(f"signature {name} is none of a generator's")
+            faults.append(f"unknown signature {name}")
             continue
         if set(signature.inputs) != inputs:
-            words.append(f"{name}: inputs {sorted(signature.inputs)}")
+            faults.append(f"{name}: inputs {sorted(signature.inputs)}")
         if set(signature.outputs) not in outputs:
-            words.append(f"{name}: outputs {sorted(signature.outputs)}")
+            faults.append(f"{name}: outputs {sorted(signature.outputs)}")
         for key, info in (*signature.inputs.items(), *signature.outputs.items()):
             if info.dtype not in _SERVABLE:
-                words.append(f"{name}: {key} has a dtype that REST cannot write")
+                faults.append(f"{name}: {key} has a dtype that REST cannot write")
             shape = info.tensor_shape
             if shape.unknown_rank or not shape.dim or shape.dim[0].size != -1:
-                words.append(f"{name}: dimension 0 of {key} is not -1")
-    return words
+                faults.append(f"{name}: dimension 0 of {key} is not -1")
+    return faults
 
 
-def _fault(node, function):
-    """What is wrong with a node in a function (None: in the graph itself), or None."""
+def _node_fault(node, function):
+    """Returns what a server rejects in a node, or None.
+
+    Args:
+        node: NodeDef.
+        function: FunctionDef that the node lies in; None for the graph itself.
+    """
     from tensorflow.python.framework import op_def_registry
 
     operation = node.op
@@ -155,8 +176,10 @@ def _fault(node, function):
 
 
 def _reachable(graph, functions, signature):
-    """(node, function it lies in) of everything that a signature's outputs need."""
+    """Yields every node that a signature's outputs need, and its function or None."""
     nodes = {node.name: node for node in graph.node}
+    # First the nodes of the graph, from the outputs back; then the functions that they
+    # call, and the functions that those call, whole.
     waiting = [info.name.partition(":")[0] for info in signature.outputs.values()]
     seen_nodes, seen_functions = set(), set()
     calls = []
@@ -181,7 +204,7 @@ def _reachable(graph, functions, signature):
 
 
 def _called(node, functions):
-    """Names of the functions that a node calls."""
+    """Returns the names of the functions that a node calls."""
     names = [node.op] if node.op in functions else []
     for value in node.attr.values():
         if value.HasField("func"):
@@ -190,25 +213,29 @@ def _called(node, functions):
     return names
 
 
-def _check_weights(path, weight_bytes):
-    """Weights that are stored twice: more than there should be, or else by content."""
+def _weight_faults(path, weight_bytes):
+    """Lists the weights that are stored twice.
+
+    By their size in all where `weight_bytes` is known, and by their content where not:
+    two layers may have equal weights for a reason, such as one seed.
+    """
     import tensorflow as tf
 
     reader = tf.train.load_checkpoint(
         str(pathlib.Path(path) / "variables" / "variables")
     )
-    total, contents, doubled = 0, {}, []
+    total, first_names, doubled = 0, {}, []
     for name in sorted(reader.get_variable_to_shape_map()):
         if not name.endswith("/.ATTRIBUTES/VARIABLE_VALUE"):
             continue
         value = np.asarray(reader.get_tensor(name))
         total += value.nbytes
-        # Biases are often alike, at zero; kernels only where one seed drew them.
+        # Vectors are often equal, such as biases at zero; matrices are not.
         if value.ndim >= 2 and value.any():
             digest = hashlib.sha256(value.tobytes()).hexdigest()
-            if digest in contents:
-                doubled.append(f"weights stored twice: {contents[digest]} and {name}")
-            contents[digest] = name
+            first = first_names.setdefault(digest, name)
+            if first != name:
+                doubled.append(f"weights stored twice: {first} and {name}")
     if weight_bytes is None:
         return doubled
     if total > 1.05 * weight_bytes:

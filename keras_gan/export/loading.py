@@ -4,85 +4,85 @@ import pathlib
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from keras_gan.export import publishing
-from keras_gan.samples import check_value_range
+from keras_gan import checks
+from keras_gan.export import cards, publishing, signatures
 
 
 class ExportedGenerator:
     """A version that `export_generator` published, loaded by TensorFlow.
 
     Args:
-        path: str or path-like, a version's directory, or a base, whose latest it is.
+        path: str or path-like, a version's directory; or a base, whose latest version
+            is loaded.
 
     Attributes:
         path: `pathlib.Path` of the version's directory.
         card: dict, its `gan_card.json`.
         latent_prior: `priors.LatentPrior`.
-        value_range: (low, high) of what `generate` gives, or None.
+        spec: `SampleSpec` of what `generate` returns.
+        value_range: (low, high) of what `generate` returns, or None.
         sample_shape: tuple of int.
 
     Raises:
-        ValueError: there is no version, or one that cannot be loaded.
+        ValueError: there is no version, or it cannot be loaded.
     """
 
     def __init__(self, path):
-        import tensorflow as tf
-
         path = pathlib.Path(path)
         if not (path / "saved_model.pb").is_file():
             path = publishing.latest(path)
         self.path = path
-        self.card = publishing.read_card(path)
+        self.card = cards.read_card(path)
         try:
             self.latent_prior = keras.saving.deserialize_keras_object(
                 self.card["latent_prior"]
             )
-            self.value_range = check_value_range(self.card["value_range"])
-            self.sample_shape = tuple(self.card["sample_shape"])
+            self.spec = cards.read_spec(self.card)
             self._model = tf.saved_model.load(str(path))
             self._serve = self._model.signatures["serving_default"]
         except Exception as error:  # a damaged SavedModel fails in many ways
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ValueError(
-                "Expected a version that keras_gan exported. "
-                f"Received: {path}, which cannot be loaded ({reason})"
+                "Expected a version that keras_gan exported. Received: "
+                f"{path}, which cannot be loaded ({checks.one_line(error)})"
             ) from error
+        self.value_range = self.spec.value_range
+        self.sample_shape = self.spec.shape
 
-    def generate(self, num_samples, seed=0, batch_size=256):
-        """Samples, the same as the `GAN`'s for the same seed.
+    def generate(self, num_samples: int, seed=0, batch_size: int = 256) -> np.ndarray:
+        """Draws samples, the same as the `GAN`'s for the same seed.
 
         Args:
             num_samples: int >= 1.
-            seed: int.
+            seed: int of at most 64 bits.
             batch_size: int >= 1.
 
         Returns:
             float32 array `(num_samples, *sample_shape)` in `value_range`, to which the
             export clips images.
+
+        Raises:
+            ValueError: another number, batch size or seed.
         """
-        for size in (num_samples, batch_size):
-            is_int = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
-            if not is_int or size < 1:
-                raise ValueError(
-                    "Expected num_samples and batch_size to be ints >= 1. "
-                    f"Received: {num_samples!r} and {batch_size!r}"
-                )
-        latents = self.latent_prior.sample(int(num_samples), seed)
+        num_samples = checks.count("num_samples", num_samples)
+        batch_size = checks.count("batch_size", batch_size)
+        latents = self.latent_prior.sample(num_samples, seed)
         batches = [
             self._serve(latents=latents[start : start + batch_size])
-            for start in range(0, int(num_samples), batch_size)
+            for start in range(0, num_samples, batch_size)
         ]
         samples = np.concatenate(
             [batch[self.card["output"]].numpy() for batch in batches]
         )
-        if self.value_range is None:
+        # By the output's name and not by `spec`: older exports mapped everything that
+        # has a range to [0, 1], and called it images.
+        if self.card["output"] != signatures.IMAGES:
             return samples
-        low, high = self.value_range
-        return (low + samples * (high - low)).astype(np.float32)
+        return self.spec.from_unit(samples).astype(np.float32)
 
 
-def is_export(path):
-    """Whether `path` is an exported version, or a directory of versions."""
+def is_export(path) -> bool:
+    """Returns whether `path` is an exported version, or a directory of versions."""
     path = pathlib.Path(path)
     return (path / "saved_model.pb").is_file() or bool(publishing.versions(path))

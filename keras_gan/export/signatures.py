@@ -1,69 +1,73 @@
-"""The three signatures of an exported generator, and their SavedModel."""
+"""The signatures of an exported generator, and their SavedModel.
+
+| signature | inputs | outputs |
+|---|---|---|
+| `serving_default` | `latents` float32 [-1, L] | `images` float32, in [0, 1] |
+| `sample` | `seed` int64 [-1], one a row | `images`, `latents` |
+| `png` | `latents` | `image_bytes` string [-1] |
+
+Samples that are no images are called `samples`, keep their values, and have no `png`.
+
+A row's result depends on that row alone, because a server merges requests into
+batches: latents that are NaN give samples that are NaN (a black PNG), and leave the
+other rows as they are. Nothing is compiled by XLA, which the server disables, and
+nothing keeps a random state, which every replica of a server would start anew.
+"""
+
+import dataclasses
+import pathlib
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan.samples import to_unit
+from keras_gan import keras_private, priors
+from keras_gan.samples import SampleSpec
 
-# Batch sizes of the warmup requests: one request, and a batch of them.
-WARMUP_SIZES = (1, 8)
+IMAGES, SAMPLES = "images", "samples"
 
 
-def write_saved_model(generator, latent_prior, sample_shape, value_range, path):
-    """Writes `saved_model.pb`, `variables/` and `fingerprint.pb`.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Servable:
+    """A generator and what its signatures must know: the functions that a server runs.
 
-    | signature | inputs | outputs |
-    |---|---|---|
-    | `serving_default` | `latents` float32 [-1, L] | `images` float32, in [0, 1] |
-    | `sample` | `seed` int64 [-1], one a row | `images`, `latents` |
-    | `png` | `latents` | `image_bytes` string [-1] |
-
-    Samples that are no images are called `samples`, stay as they are, and have no
-    `png`. Nothing in them is compiled by XLA, and nothing keeps a random state. A row's
-    result depends on that row alone: latents that are NaN give samples that are NaN (a
-    black PNG), and requests that a server merged with theirs are answered as ever.
-
-    Args:
+    Attributes:
         generator: Keras model from latents `(batch, L)` to samples.
-        latent_prior: `priors.LatentPrior`.
-        sample_shape: tuple of int.
-        value_range: (low, high) of the samples, or None where they are no images.
-        path: path-like, a directory.
-
-    Raises:
-        tf.errors.OpError: a disk that is full.
+        latent_prior: `priors.LatentPrior` whose `sample` gives one tensor.
+        spec: `SampleSpec` of one sample.
     """
-    latent_dim = latent_prior.latent_dim
-    name = output_name(value_range)
 
-    def outputs(latents):
-        # The runtime checks no placeholder's shape by itself.
-        latents = tf.ensure_shape(latents, (None, latent_dim))
-        samples = tf.cast(generator(latents, training=False), tf.float32)
-        if value_range is None:
-            return samples
-        low, high = value_range
-        return tf.clip_by_value((samples - low) / (high - low), 0.0, 1.0)
+    generator: keras.Model
+    latent_prior: priors.LatentPrior
+    spec: SampleSpec
 
-    def serving_default(latents):
-        return {name: outputs(latents)}
+    @property
+    def output_name(self) -> str:
+        """What the signatures call the samples."""
+        return IMAGES if self.spec.is_image else SAMPLES
 
-    def latents_of(seed):
-        # Two int32 words are TFP's stateless seed: a row's latents are its own.
-        return latent_prior.sample(1, tf.bitcast(seed, tf.int32))[0]
+    @property
+    def signature_names(self) -> tuple[str, ...]:
+        # PNG holds grey pictures, and coloured ones without and with alpha.
+        has_png = self.spec.is_image and self.spec.shape[2] in (1, 3, 4)
+        return ("serving_default", "sample", *(["png"] if has_png else []))
 
-    def sample(seed):
+    def serving_default(self, latents):
+        return {self.output_name: self._outputs(latents)}
+
+    def sample(self, seed):
         latents = tf.map_fn(
-            latents_of,
+            self._latents_of,
             tf.ensure_shape(seed, (None,)),
-            fn_output_signature=tf.TensorSpec((latent_dim,), tf.float32),
+            fn_output_signature=tf.TensorSpec(
+                (self.latent_prior.latent_dim,), tf.float32
+            ),
         )
-        return {name: outputs(latents), "latents": latents}
+        return {self.output_name: self._outputs(latents), "latents": latents}
 
-    def png(latents):
-        pixels = tf.round(outputs(latents) * 255.0)
-        # What a cast makes of NaN may depend on the row's place in the batch.
+    def png(self, latents):
+        pixels = tf.round(self._outputs(latents) * 255.0)
+        # A cast of NaN may give a value that depends on the row's place in the batch.
         pixels = tf.where(tf.math.is_nan(pixels), 0.0, pixels)
         pixels = tf.cast(pixels, tf.uint8)
         encoded = tf.map_fn(
@@ -71,83 +75,64 @@ def write_saved_model(generator, latent_prior, sample_shape, value_range, path):
         )
         return {"image_bytes": encoded}
 
+    def _outputs(self, latents):
+        # The runtime does not check the shape of a placeholder.
+        latents = tf.ensure_shape(latents, (None, self.latent_prior.latent_dim))
+        samples = tf.cast(self.generator(latents, training=False), tf.float32)
+        return self.spec.to_unit(samples) if self.spec.is_image else samples
+
+    def _latents_of(self, seed):
+        # TFP's stateless seed is two int32 words. One seed a row, so that a row's
+        # latents do not depend on the rows before it.
+        return self.latent_prior.sample(1, tf.bitcast(seed, tf.int32))[0]
+
+
+def write_saved_model(servable: Servable, path: pathlib.Path) -> None:
+    """Writes `saved_model.pb`, `variables/` and `fingerprint.pb` into a directory.
+
+    Raises:
+        tf.errors.OpError: the disk is full.
+    """
+    latents = tf.TensorSpec(
+        (None, servable.latent_prior.latent_dim), tf.float32, name="latents"
+    )
+    seed = tf.TensorSpec((None,), tf.int64, name="seed")
+    # `add_endpoint` alone: `track` would store the weights a second time.
     archive = keras.export.ExportArchive()
-    latents_spec = tf.TensorSpec((None, latent_dim), tf.float32, name="latents")
-    seed_spec = tf.TensorSpec((None,), tf.int64, name="seed")
-    archive.add_endpoint("serving_default", serving_default, [latents_spec])
-    archive.add_endpoint("sample", sample, [seed_spec])
-    if has_png(sample_shape, value_range):
-        archive.add_endpoint("png", png, [latents_spec])
+    for name in servable.signature_names:
+        inputs = seed if name == "sample" else latents
+        archive.add_endpoint(name, getattr(servable, name), [inputs])
     archive.write_out(str(path), verbose=False)
 
 
-def output_name(value_range):
-    """What samples are called in the signatures."""
-    return "samples" if value_range is None else "images"
-
-
-def has_png(sample_shape, value_range):
-    """Whether samples are images that PNG can hold: grey, colour, with alpha."""
-    return (
-        value_range is not None
-        and len(sample_shape) == 3
-        and sample_shape[2] in (1, 3, 4)
-    )
-
-
-def write_warmup(path, name, latent_prior, signatures):
-    """Writes the requests that the server runs before it says that it is ready.
-
-    Args:
-        path: `pathlib.Path`, the version's directory.
-        name: str, the model's name.
-        latent_prior: `priors.LatentPrior`.
-        signatures: names of signatures; each gets a request of every `WARMUP_SIZES`.
-    """
-    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
-
-    folder = path / "assets.extra"
-    folder.mkdir(exist_ok=True)
-    with tf.io.TFRecordWriter(str(folder / "tf_serving_warmup_requests")) as writer:
-        for signature in signatures:
-            for size in WARMUP_SIZES:
-                request = predict_pb2.PredictRequest()
-                request.model_spec.name = name
-                request.model_spec.signature_name = signature
-                if signature == "sample":
-                    request.inputs["seed"].CopyFrom(
-                        tf.make_tensor_proto(np.arange(size, dtype=np.int64))
-                    )
-                else:
-                    request.inputs["latents"].CopyFrom(
-                        tf.make_tensor_proto(latent_prior.sample(size, 0).numpy())
-                    )
-                log = prediction_log_pb2.PredictionLog(
-                    predict_log=prediction_log_pb2.PredictLog(request=request)
-                )
-                writer.write(log.SerializeToString())
-
-
-def latents_of_seeds(latent_prior, seeds):
-    """The latents that the signature `sample` draws, float32 `(len(seeds), L)`."""
+def latents_of_seeds(latent_prior: priors.LatentPrior, seeds) -> np.ndarray:
+    """Returns the latents that `sample` draws, float32 `(len(seeds), L)`."""
     return np.concatenate([latent_prior.sample(1, int(seed)).numpy() for seed in seeds])
 
 
-def expected_outputs(generator, latents, value_range):
-    """What `serving_default` answers, computed by Keras on the CPU without XLA."""
+def expected_outputs(servable: Servable, latents: np.ndarray) -> np.ndarray:
+    """Returns what `serving_default` answers, computed by Keras on the CPU.
+
+    Args:
+        servable: what is exported.
+        latents: float32 array `(batch, L)`.
+
+    Returns:
+        float32 array `(batch, *sample_shape)`; images in [0, 1].
+    """
     # Not by `predict`: XLA and GPUs round where the server's CPU does not.
     with tf.device("CPU:0"):
-        samples = generator(tf.constant(latents), training=False)
+        samples = servable.generator(tf.constant(latents), training=False)
     samples = np.asarray(keras.ops.convert_to_numpy(samples), np.float32)
-    return samples if value_range is None else to_unit(samples, value_range)
+    return servable.spec.to_unit(samples) if servable.spec.is_image else samples
 
 
-def tolerance(generator):
-    """How far two computations of an output in [0, 1] may lie apart.
+def tolerance(generator: keras.Model) -> float:
+    """Returns how far two computations of an output in [0, 1] may lie apart.
 
-    1e-5 in float32: sums in another order. Where a layer computes in 16 bits, ten
-    roundings of its dtype.
+    1e-5 in float32, whose sums may be added in another order; ten roundings of the
+    dtype where a layer computes in 16 bits.
     """
     roundings = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
-    dtypes = {layer.compute_dtype for layer in generator._flatten_layers()}
+    dtypes = keras_private.compute_dtypes(generator)
     return max([1e-5] + [10 * roundings[d] for d in dtypes if d in roundings])

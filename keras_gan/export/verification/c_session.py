@@ -1,7 +1,7 @@
-"""A SavedModel in the server's own loader: TensorFlow's C API, by ctypes.
+"""Loads a SavedModel as TensorFlow Serving does: by TensorFlow's C API, through ctypes.
 
-What TensorFlow Serving does to load a model, with the library that the wheel holds, and
-nothing of TensorFlow's Python. It refuses models that `tf.saved_model.load` lets pass.
+It uses the library in TensorFlow's wheel and nothing of its Python. The C loader
+refuses models that `tf.saved_model.load` accepts.
 """
 
 import ctypes
@@ -18,18 +18,18 @@ _CODES = {np.dtype(dtype): code for code, dtype in _DTYPES.items()}
 
 
 class SessionError(RuntimeError):
-    """What the C API reports: the model cannot be loaded, or a request fails."""
+    """An error that the C API reports: no model loaded, or a request that fails."""
 
 
 class Session:
-    """A loaded SavedModel, which answers requests by signature.
+    """Answers requests to the signatures of a loaded SavedModel.
 
     Args:
         path: str or path-like, a version's directory.
         signatures: dict of signature names to `{"inputs": names, "outputs": names}`,
             each a dict of the signature's names to tensors in the graph.
-        disable_xla: bool, as the server's `main` does before anything else. It holds
-            for the process.
+        disable_xla: bool, whether to disable XLA for this process, as the server's
+            `main` does before anything else.
 
     Raises:
         SessionError: a SavedModel that the loader refuses.
@@ -38,7 +38,6 @@ class Session:
     def __init__(self, path, signatures, disable_xla=True):
         self._library = _library()
         if disable_xla:
-            # The C++ symbol of tensorflow::DisableXlaCompilation().
             self._library._ZN10tensorflow21DisableXlaCompilationEv()
         self.signatures = signatures
         library, status = self._library, _Status(self._library)
@@ -57,10 +56,10 @@ class Session:
             raise
 
     def run(self, signature, inputs):
-        """One request.
+        """Returns the answer to one request.
 
         Args:
-            signature: str.
+            signature: str, its name.
             inputs: dict of the signature's input names to arrays, float32, int64, int32
                 or uint8.
 
@@ -68,7 +67,8 @@ class Session:
             dict of output names to arrays; strings as object arrays of bytes.
 
         Raises:
-            SessionError: what the runtime reports, such as a wrong dtype or shape.
+            SessionError: the runtime refuses the request, such as a wrong dtype or
+                shape.
         """
         if not self._session:
             raise SessionError("Expected an open session. Received: a closed one")
@@ -105,12 +105,14 @@ class Session:
                 for index, name in enumerate(outputs)
             }
         finally:
+            # The C API leaves all tensors to its caller, also those of a request that
+            # failed halfway.
             for tensor in (*fed, *fetched):
                 if tensor:
                     library.TF_DeleteTensor(tensor)
 
     def close(self):
-        """Frees the session; it answers no more."""
+        """Frees the session, which then answers every request with SessionError."""
         if self._session:
             status = _Status(self._library)
             self._library.TF_CloseSession(self._session, status.handle)
@@ -122,7 +124,7 @@ class Session:
         operation, _, index = name.partition(":")
         handle = self._library.TF_GraphOperationByName(self._graph, operation.encode())
         if not handle:
-            raise SessionError(f"Expected {operation!r} in the graph. There is none.")
+            raise SessionError(f"The graph has no operation {operation!r}.")
         return _Output(handle, int(index or 0))
 
     def _to_tensor(self, array):
@@ -161,7 +163,10 @@ class Session:
             result[:] = values
             return result.reshape(shape)
         if code not in _DTYPES:
-            raise SessionError(f"Expected an output that REST can write. Code: {code}")
+            raise SessionError(
+                f"Expected an output of a dtype among {', '.join(map(str, _CODES))}. "
+                f"Received: number {code} of TF_DataType"
+            )
         array = np.empty(shape, _DTYPES[code])
         if array.nbytes:
             ctypes.memmove(array.ctypes.data, data, array.nbytes)
@@ -173,13 +178,16 @@ class _Output(ctypes.Structure):
 
 
 class _TString(ctypes.Structure):
-    """Of tensorflow/c/tf_tstring.h: 24 bytes, read by functions of the library only."""
+    """TF_TString of tensorflow/c/tf_tstring.h: 24 bytes.
+
+    The library's functions read it, because its layout depends on the string's length.
+    """
 
     _fields_ = [("words", ctypes.c_uint64 * 3)]
 
 
 class _Status:
-    """TF_Status, freed with the object."""
+    """A TF_Status, freed together with this object."""
 
     def __init__(self, library):
         self._library = library
@@ -194,50 +202,58 @@ class _Status:
         self._library.TF_DeleteStatus(self.handle)
 
 
+_POINTER, _TEXT, _NUMBER = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
+# Name, result and arguments of each function of tensorflow/c/c_api.h that is called.
+_FUNCTIONS = (
+    ("TF_NewStatus", _POINTER),
+    ("TF_DeleteStatus", None, _POINTER),
+    ("TF_GetCode", _NUMBER, _POINTER),
+    ("TF_Message", _TEXT, _POINTER),
+    ("TF_NewSessionOptions", _POINTER),
+    ("TF_DeleteSessionOptions", None, _POINTER),
+    ("TF_NewGraph", _POINTER),
+    ("TF_DeleteGraph", None, _POINTER),
+    (
+        "TF_LoadSessionFromSavedModel", _POINTER, _POINTER, _POINTER, _TEXT,
+        ctypes.POINTER(_TEXT), _NUMBER, _POINTER, _POINTER, _POINTER,
+    ),
+    ("TF_CloseSession", None, _POINTER, _POINTER),
+    ("TF_DeleteSession", None, _POINTER, _POINTER),
+    ("TF_GraphOperationByName", _POINTER, _POINTER, _TEXT),
+    (
+        "TF_AllocateTensor", _POINTER, _NUMBER, ctypes.POINTER(ctypes.c_int64),
+        _NUMBER, ctypes.c_size_t,
+    ),
+    ("TF_DeleteTensor", None, _POINTER),
+    ("TF_TensorData", _POINTER, _POINTER),
+    ("TF_TensorType", _NUMBER, _POINTER),
+    ("TF_NumDims", _NUMBER, _POINTER),
+    ("TF_Dim", ctypes.c_int64, _POINTER, _NUMBER),
+    ("TF_StringGetDataPointer", _POINTER, _POINTER),
+    ("TF_StringGetSize", ctypes.c_size_t, _POINTER),
+    (
+        "TF_SessionRun", None, _POINTER, _POINTER, ctypes.POINTER(_Output),
+        ctypes.POINTER(_POINTER), _NUMBER, ctypes.POINTER(_Output),
+        ctypes.POINTER(_POINTER), _NUMBER, _POINTER, _NUMBER, _POINTER, _POINTER,
+    ),
+    # tensorflow::DisableXlaCompilation(), which the C API lacks: its C++ symbol.
+    ("_ZN10tensorflow21DisableXlaCompilationEv", None),
+)  # fmt: skip
+
+
 @functools.cache
 def _library():
-    """The wheel's library, its functions declared; TensorFlow's Python stays out."""
+    """Returns the wheel's library, its functions declared.
+
+    TensorFlow's Python stays out: `find_spec` imports nothing.
+    """
     spec = importlib.util.find_spec("tensorflow")
     folder = pathlib.Path(spec.submodule_search_locations[0])
-    # By its absolute path first, so that the second finds it loaded. Not for all to
-    # see: symbols of its own would take the place of NumPy's.
+    # The second library needs the first and finds it loaded, by its absolute path. Not
+    # with RTLD_GLOBAL: some of its symbols would take the place of NumPy's.
     ctypes.CDLL(str(folder / "libtensorflow_framework.so.2"))
     library = ctypes.CDLL(str(folder / "libtensorflow_cc.so.2"))
-    pointer, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
-    for name, result, *arguments in (
-        ("TF_NewStatus", pointer),
-        ("TF_DeleteStatus", None, pointer),
-        ("TF_GetCode", number, pointer),
-        ("TF_Message", text, pointer),
-        ("TF_NewSessionOptions", pointer),
-        ("TF_DeleteSessionOptions", None, pointer),
-        ("TF_NewGraph", pointer),
-        ("TF_DeleteGraph", None, pointer),
-        (
-            "TF_LoadSessionFromSavedModel", pointer, pointer, pointer, text,
-            ctypes.POINTER(text), number, pointer, pointer, pointer,
-        ),
-        ("TF_CloseSession", None, pointer, pointer),
-        ("TF_DeleteSession", None, pointer, pointer),
-        ("TF_GraphOperationByName", pointer, pointer, text),
-        (
-            "TF_AllocateTensor", pointer, number, ctypes.POINTER(ctypes.c_int64),
-            number, ctypes.c_size_t,
-        ),
-        ("TF_DeleteTensor", None, pointer),
-        ("TF_TensorData", pointer, pointer),
-        ("TF_TensorType", number, pointer),
-        ("TF_NumDims", number, pointer),
-        ("TF_Dim", ctypes.c_int64, pointer, number),
-        ("TF_StringGetDataPointer", pointer, pointer),
-        ("TF_StringGetSize", ctypes.c_size_t, pointer),
-        (
-            "TF_SessionRun", None, pointer, pointer, ctypes.POINTER(_Output),
-            ctypes.POINTER(pointer), number, ctypes.POINTER(_Output),
-            ctypes.POINTER(pointer), number, pointer, number, pointer, pointer,
-        ),
-        ("_ZN10tensorflow21DisableXlaCompilationEv", None),
-    ):  # fmt: skip
+    for name, result, *arguments in _FUNCTIONS:
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
     return library

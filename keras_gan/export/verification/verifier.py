@@ -1,8 +1,7 @@
-"""What must hold of an exported version before a server sees it.
+"""Checks an exported version before a server sees it, from weak to strict.
 
-`verify` goes from weak to strict: the files, the graph, a process without Keras, the
-server's own loader, and what batching asks. It cannot prove what only the server's
-image can.
+The files, the graph, a process without Keras, the server's own loader, and what
+batching demands. The one thing that it cannot prove is that the server's image runs.
 """
 
 import json
@@ -10,33 +9,32 @@ import os
 import pathlib
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 
-from keras_gan.export import graph, probe, publishing
+from keras_gan.export import cards, graph, publishing
 
-_PROBE = pathlib.Path(probe.__file__)
+_PROBE = pathlib.Path(__file__).with_name("probe.py")
 _PROBE_SECONDS = 300
 
 
 class VerificationError(ValueError):
-    """A version that a server must not get; the message names every check that failed.
+    """A version that a server cannot run; the message gives every reason.
 
     Attributes:
-        failures: dict of check names to lists of words.
+        failures: dict of the names of the checks that failed to lists of reasons.
     """
 
-    def __init__(self, path, failures):
+    def __init__(self, path, failures: dict[str, list[str]]):
         self.failures = failures
-        named = "; ".join(
-            f"{check}: {', '.join(words)}" for check, words in failures.items()
+        reasons = "; ".join(
+            f"{check}: {', '.join(found)}" for check, found in failures.items()
         )
-        super().__init__(
-            f"Expected a version that a server can load. Received: {path} ({named})"
-        )
+        super().__init__(f"A server cannot run {path} ({reasons}). Export it again.")
 
 
-def verify(path, progress=None):
+def verify(path, progress: Callable[[str], object] | None = None) -> list[str]:
     """Checks an exported version, from weak to strict.
 
     1. `files`: the card is there and as it was written, and every file has the digest
@@ -59,7 +57,7 @@ def verify(path, progress=None):
 
     Raises:
         ValueError: there is no SavedModel at `path`.
-        VerificationError: what does not hold, all of it.
+        VerificationError: at least one check failed.
     """
     path = pathlib.Path(path)
     if not (path / "saved_model.pb").is_file():
@@ -70,33 +68,33 @@ def verify(path, progress=None):
             "Expected a version's directory, with a saved_model.pb. "
             f"Received: {path}{hint}"
         )
+    checks = {
+        "files": file_faults,
+        "graph": graph_faults,
+        "python": lambda path: probe_faults(path, "python"),
+        "server": lambda path: probe_faults(path, "server"),
+    }
     failures = {}
-
-    def check(name, function):
+    for name, find_faults in checks.items():
         if progress:
             progress(name)
         try:
-            words = function()
+            faults = find_faults(path)
         except Exception as error:  # a damaged model fails in many ways
-            text = str(error).strip() or type(error).__name__
-            words = [" ".join(text.split())[:300]]
-        if words:
-            failures[name] = words
-
-    check("files", lambda: _check_files(path))
-    check("graph", lambda: _check_graph(path))
-    check("python", lambda: _check_probe(path, "python"))
-    check("server", lambda: _check_probe(path, "server"))
+            faults = [_shortened(str(error).strip() or type(error).__name__)]
+        if faults:
+            failures[name] = faults
     if failures:
         raise VerificationError(path, failures)
-    return ["files", "graph", "python", "server"]
+    return list(checks)
 
 
-def _check_files(path):
-    card = publishing.read_card(path)
-    found, stated = publishing.digests(path), card["files"]
+def file_faults(path) -> list[str]:
+    """Lists every file of a version that is not as its card states."""
+    card = cards.read_card(path)
+    found, stated = cards.digests(path), card["files"]
     return (
-        ([] if publishing.is_sealed(path) else [f"{publishing.CARD} was altered"])
+        ([] if cards.is_sealed(path) else [f"{cards.CARD} was altered"])
         + [f"{name} is missing" for name in sorted(set(stated) - set(found))]
         + [f"{name} is not on the card" for name in sorted(set(found) - set(stated))]
         + [
@@ -107,17 +105,23 @@ def _check_files(path):
     )
 
 
-def _check_graph(path):
+def graph_faults(path) -> list[str]:
+    """Lists every reason why a server would reject a version's graph."""
     try:
-        weight_bytes = publishing.read_card(path)["weight_bytes"]
-    except ValueError:  # which is for `files` to say
+        weight_bytes = cards.read_card(path)["weight_bytes"]
+    except ValueError:  # `file_faults` reports the card
         weight_bytes = None
-    return graph.check(path, weight_bytes)
+    return graph.find_faults(path, weight_bytes)
 
 
-def _check_probe(path, kind):
-    """What a process of its own finds, see `probe`."""
-    card = publishing.read_card(path)
+def probe_faults(path, loader: str) -> list[str]:
+    """Lists what a process of its own finds wrong with a version.
+
+    Args:
+        path: `pathlib.Path`, the version's directory.
+        loader: "python" or "server", see `probe`.
+    """
+    card = cards.read_card(path)
     request = {
         "path": str(path.resolve()),
         "signatures": graph.read_signatures(path),
@@ -126,28 +130,28 @@ def _check_probe(path, kind):
         "tolerance": card["tolerance"],
     }
     process = subprocess.run(
-        [sys.executable, str(_PROBE), kind],
+        [sys.executable, str(_PROBE), loader],
         input=json.dumps(request),
         capture_output=True,
         text=True,
         timeout=_PROBE_SECONDS,
-        # On the CPU, as the goldens: this process may hold the GPU's memory, and the
-        # products of a GPU are rounded to 10 bits.
+        # On the CPU, as the goldens: this process may hold the GPU's memory, and a GPU
+        # may round products to 10 bits.
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
     )
     if process.returncode:
         lines = process.stderr.strip().splitlines() or [
             f"the process ended with {process.returncode}"
         ]
-        return [" ".join(lines[-1].split())[:300]]
+        return [_shortened(lines[-1])]
     answer = json.loads(process.stdout.strip().splitlines()[-1])
-    return answer.get("failures", []) + _compare(
+    return answer.get("failures", []) + _golden_faults(
         card["goldens"], answer["goldens"], card["tolerance"]
     )
 
 
-def _compare(stated, found, tolerance):
-    words = []
+def _golden_faults(stated, found, tolerance):
+    faults = []
     for golden, other in zip(stated, found, strict=True):
         for name in ("latents", "values", "mean"):
             expected, given = np.asarray(golden[name]), np.asarray(other[name])
@@ -157,5 +161,9 @@ def _compare(stated, found, tolerance):
             if expected.shape != given.shape or not np.allclose(
                 given, expected, rtol=0, atol=bound
             ):
-                words.append(f"{name} of seed {golden['seed']} are not the card's")
-    return words
+                faults.append(f"{name} of seed {golden['seed']} are not the card's")
+    return faults
+
+
+def _shortened(text):
+    return " ".join(text.split())[:300]

@@ -1,0 +1,40 @@
+"""What a card remembers of a few samples, for another process to match.
+
+`verification/probe.py` loads this file by its path, in a process that must not find
+`keras_gan`: it may import nothing but NumPy.
+"""
+
+import numpy as np
+
+# Small, negative, and beyond 32 bits.
+SEEDS = (0, 1, -3, 2**40 + 7)
+_MAX_VALUES = 64
+
+
+def goldens(seeds, latents, samples) -> list[dict]:
+    """Returns the goldens of samples, as JSON can hold them.
+
+    Args:
+        seeds: ints, one a row.
+        latents: float array `(len(seeds), L)`.
+        samples: float array `(len(seeds), *sample_shape)`.
+
+    Returns:
+        list of dicts: `seed`, all `latents`, up to 64 `values` spread evenly over the
+        sample, and the `mean` of all its values.
+    """
+    return [
+        {"seed": seed, **_golden(latents[row], samples[row])}
+        for row, seed in enumerate(seeds)
+    ]
+
+
+def _golden(latents, sample):
+    values = np.asarray(sample, np.float64).ravel()
+    count = min(_MAX_VALUES, len(values))
+    places = np.linspace(0, len(values) - 1, count).astype(int)
+    return {
+        "latents": np.asarray(latents, np.float64).tolist(),
+        "values": values[places].tolist(),
+        "mean": float(values.mean()),
+    }

@@ -1,0 +1,165 @@
+"""Loads a SavedModel in a process of its own: `python probe.py python|server`.
+
+A request, JSON on standard input: `path`, `signatures` (see `c_session.Session`),
+`seeds`, `latent_dim`, `tolerance` (of outputs of up to 1; it grows with larger ones).
+The answer, JSON on standard output: `goldens` of the seeds and, for the server's
+loader, `failures`, one reason for each property that does not hold.
+
+This file runs as a script that imports nothing of `keras_gan` or `keras`: a model that
+needs them to load would not load in a server.
+"""
+
+import importlib.util
+import io
+import json
+import pathlib
+import sys
+
+import numpy as np
+
+# A dtype that each input must refuse.
+_OTHER_DTYPES = {"latents": "int64", "seed": "float32"}
+_ROWS = 8
+
+
+def _load_goldens():
+    """Returns the module `export/goldens.py`, loaded by its path."""
+    file = pathlib.Path(__file__).resolve().parent.parent / "goldens.py"
+    spec = importlib.util.spec_from_file_location("goldens", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def goldens(answers, seeds):
+    """Returns the goldens of what the signature `sample` answers to these seeds."""
+    samples = next(value for name, value in answers.items() if name != "latents")
+    return _load_goldens().goldens(seeds, answers["latents"], samples)
+
+
+class _Blind:
+    """A finder that does not find some packages, and leaves the rest to another."""
+
+    def __init__(self, finder, packages):
+        self._finder = finder
+        self._packages = packages
+
+    def find_spec(self, name, path=None, target=None):
+        # None, not an error: TensorFlow asks whether there is a Keras.
+        if name.partition(".")[0] in self._packages:
+            return None
+        return self._finder.find_spec(name, path, target)
+
+    def __getattr__(self, name):
+        return getattr(self._finder, name)
+
+
+def by_python(request):
+    """Answers by `tf.saved_model.load`, where keras and keras_gan cannot be found."""
+    hidden = ("keras", "keras_gan")
+    sys.meta_path[:] = [_Blind(finder, hidden) for finder in sys.meta_path]
+    import tensorflow as tf
+
+    model = tf.saved_model.load(request["path"])
+    answers = model.signatures["sample"](seed=tf.constant(request["seeds"], tf.int64))
+    answers = {name: value.numpy() for name, value in answers.items()}
+    loaded = sorted(set(hidden) & set(sys.modules))
+    if loaded:
+        raise ImportError(f"{', '.join(loaded)} was loaded all the same")
+    return {"goldens": goldens(answers, request["seeds"])}
+
+
+def by_server(request):
+    """Answers by the server's own loader, and tests what batching demands."""
+    import c_session
+
+    session = c_session.Session(request["path"], request["signatures"])
+    rng = np.random.default_rng(0)
+    latents = rng.uniform(-1, 1, (_ROWS, request["latent_dim"])).astype(np.float32)
+    inputs = {"latents": latents, "seed": rng.integers(-(2**63), 2**63 - 1, _ROWS)}
+    failures, answers = [], {}
+    for signature, names in request["signatures"].items():
+        (name,) = names["inputs"]
+        rows = inputs[name]
+        answers[signature] = session.run(signature, {name: rows})
+        failures += _batching_failures(
+            session, signature, name, rows, answers[signature], request["tolerance"]
+        )
+        failures += _input_failures(session, signature, name, rows)
+    failures += _png_failures(answers, request["tolerance"])
+    seeds = request["seeds"]
+    drawn = session.run("sample", {"seed": np.asarray(seeds, np.int64)})
+    session.close()
+    return {"goldens": goldens(drawn, seeds), "failures": failures}
+
+
+def _batching_failures(session, signature, name, rows, answer, tolerance):
+    """Lists the outputs whose rows change where the batch is cut in two."""
+    failures = []
+    for size in range(len(rows) + 1):
+        first = session.run(signature, {name: rows[:size]})
+        rest = session.run(signature, {name: rows[size:]})
+        for output, whole in answer.items():
+            parts, bound = np.concatenate([first[output], rest[output]]), tolerance
+            if whole.dtype == object:
+                # PNG rounds: a value halfway between two levels may become either.
+                parts, whole = _pixels(parts), _pixels(whole)
+                bound = tolerance + 1.01 / 255
+            if not _equal(parts, whole, bound):
+                failures.append(
+                    f"{signature}: {output} of a row depends on its batch, "
+                    f"{size} + {len(rows) - size} rows"
+                )
+    return failures
+
+
+def _input_failures(session, signature, name, rows):
+    """Lists the wrong inputs that a signature takes without an error."""
+    import c_session
+
+    failures = []
+    dtype = _OTHER_DTYPES[name]
+    wrong = {dtype: rows.astype(dtype), "another rank": rows[0]}
+    for description, value in wrong.items():
+        try:
+            session.run(signature, {name: value})
+            failures.append(f"{signature}: takes {name} of {description}")
+        except c_session.SessionError:
+            pass
+    return failures
+
+
+def _png_failures(answers, tolerance):
+    """Lists the outputs of `png` that show other samples than `serving_default`."""
+    if "png" not in answers:
+        return []
+    pixels = _pixels(answers["png"]["image_bytes"])
+    images = answers["serving_default"]["images"].reshape(pixels.shape)
+    if _equal(pixels, images, tolerance + 0.51 / 255):
+        return []
+    return ["png: its pixels are not those of serving_default"]
+
+
+def _equal(first, second, tolerance):
+    """Whether two answers are equal, but for sums in another order."""
+    if first.shape != second.shape:
+        return False
+    bound = tolerance * max(1.0, float(np.abs(second).max(initial=0.0)))
+    return bool(np.allclose(first, second, rtol=0, atol=bound))
+
+
+def _pixels(contents):
+    """Returns the pixels of PNG files, in [0, 1]."""
+    from PIL import Image
+
+    pixels = []
+    for content in contents:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            pixels.append(np.asarray(image) / 255.0)
+    return np.stack(pixels)
+
+
+if __name__ == "__main__":
+    request = json.load(sys.stdin)
+    answer = {"python": by_python, "server": by_server}[sys.argv[1]](request)
+    print(json.dumps(answer))

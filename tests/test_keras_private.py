@@ -1,0 +1,54 @@
+"""The names of Keras that it does not document: each still does what is asked of it."""
+
+import keras
+
+from keras_gan import keras_private
+
+
+@keras.saving.register_keras_serializable("tests")
+class Nested(keras.layers.Layer):
+    """A layer that keeps others in an attribute, a list, a dict and a tuple."""
+
+    def __init__(self):
+        super().__init__(dtype="float32")
+        self.attribute = keras.layers.Dense(2, dtype="mixed_float16")
+        self.several = [keras.layers.Dense(2, dtype="mixed_bfloat16")]
+        self.inner = {"model": keras.Sequential([keras.layers.Dense(2)])}
+        self.pair = (keras.layers.Dropout(0.5, dtype="float64"),)
+
+    def build(self, input_shape):
+        self.attribute.build(input_shape)
+
+    def call(self, inputs):
+        return self.attribute(inputs)
+
+
+def network(layer):
+    return keras.Sequential([keras.Input((2,)), layer])
+
+
+def test_compute_dtypes_reach_layers_inside_of_layers():
+    plain = network(keras.layers.Dense(2))
+    assert keras_private.compute_dtypes(plain) == {"float32"}
+    half = network(keras.layers.Dense(2, dtype="mixed_float16"))
+    assert keras_private.compute_dtypes(half) == {"float32", "float16"}
+    wrapped = network(
+        keras.layers.SpectralNormalization(
+            keras.layers.Dense(2, dtype="mixed_bfloat16"), dtype="float32"
+        )
+    )
+    assert keras_private.compute_dtypes(wrapped) == {"float32", "bfloat16"}
+    # A model inside of a model, whose layers keep layers in every kind of container.
+    nested = network(network(Nested()))
+    assert keras_private.compute_dtypes(nested) == {
+        "float32", "float16", "bfloat16", "float64",
+    }  # fmt: skip
+
+
+def test_compute_dtypes_of_several_networks_are_their_union():
+    first = network(keras.layers.Dense(2, dtype="float64"))
+    second = network(keras.layers.Dense(2, dtype="mixed_float16"))
+    assert keras_private.compute_dtypes(first, second) == {
+        "float64", "float32", "float16",
+    }  # fmt: skip
+    assert keras_private.compute_dtypes() == set()
