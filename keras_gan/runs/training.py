@@ -275,9 +275,8 @@ def build(preset, data):
         options["pretrained_generator"] = runs.load_gan(
             preset.pretrained, compile=False
         ).generator
-    shape = "sample_shape" if "sample_shape" in parameters else "image_shape"
     with _global_policy(dtype_policy(preset.mixed_precision)):
-        generator, discriminator = builder(**{shape: data.image_shape}, **options)
+        generator, discriminator = builder(data.spec, **options)
     gan = GAN(
         generator,
         discriminator,
