@@ -132,7 +132,7 @@ def _draw_curves(run):
 def _draw_health(run, count=500):
     lines = runs.load_metrics(run.workdir)
     spread = figures.sample_spread(
-        run.gan.generate(count, seed=run.seed), run.data.some(count)
+        run.gan.generate(count, seed=run.seed), run.data.fixed_examples(count)
     )
     diagnosis = figures.diagnose(lines, *spread)
     print(f"{diagnosis.state.capitalize()}. {diagnosis.words}")

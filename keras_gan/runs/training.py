@@ -520,7 +520,7 @@ def _run(workdir, preset, data, data_dir, gan, start, writer, about, intervals):
             workdir / runs.SAMPLES,
             every=preset.sample_epochs,
             seed=preset.seed,
-            examples=None if data.value_range else data.some(2000),
+            examples=None if data.value_range else data.fixed_examples(2000),
             summary_writer=summary_writer,
         ),
         *_figure_1_recorder(gan, data, workdir),
@@ -712,7 +712,7 @@ def _defaults():
 
 def _describe(data):
     """What decides whether a run's data are still the same."""
-    some = hashlib.sha256(data.some(1000).tobytes())
+    some = hashlib.sha256(data.fixed_examples(1000).tobytes())
     return {
         "name": data.name,
         "split": data.split,
@@ -790,7 +790,7 @@ def _start_run(workdir, preset, data, data_dir, gan, start):
         **environment(),
     }
     files.write(workdir / runs.CONFIG, json.dumps(config, indent=2) + "\n")
-    reals = data.some(100 if data.value_range else 2000)
+    reals = data.fixed_examples(100 if data.value_range else 2000)
     picture = figures.sample_picture(reals, data.value_range, label="data")
     files.write(workdir / runs.REALS, raster.encode_png(picture))
     return tf.summary.create_file_writer(str(workdir / runs.EVENTS))
