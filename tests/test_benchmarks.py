@@ -200,7 +200,9 @@ def test_input_puts_fit_beside_the_bare_step(root, monkeypatch, capsys, tmp_path
     (row,) = json.loads(output.read_text())["rows"]
     assert row["batch_size"] == 100
     ways = row["milliseconds"]
-    assert list(ways) == ["pipeline alone", "step, batch ready", "step, fed", "fit"]
+    assert list(ways) == [
+        *("pipeline alone", "with labels", "step, batch ready", "step, fed", "fit")
+    ]
     assert row["fit_to_bare_step"] == ways["fit"] / ways["step, batch ready"]
     printed = capsys.readouterr().out
     for way, value in ways.items():

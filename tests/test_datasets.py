@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_gan import datasets
 from keras_gan.datasets import Dataset, DatasetError
+from keras_gan.samples import SampleSpec
 
 
 def numbered(count, **options):
@@ -163,7 +164,133 @@ def test_on_disk_and_in_memory_are_the_same(dtype, tmp_path):
     assert np.array_equal(a.images, b.images)
 
 
+# === Labels ===
+
+
+@pytest.mark.parametrize("disk", [False, True])
+def test_labels_come_with_their_examples_in_the_order_without(disk, tmp_path):
+    images = np.zeros((23, 2, 2, 1), np.uint8)
+    images[:, 0, 0, 0] = np.arange(23)
+    if disk:
+        images = on_disk(images, tmp_path / "images.npy")
+    # The label of row i is 100 - i.
+    data = Dataset(images, labels=100 - np.arange(23), value_range=(0, 255))
+    labelled = data.batches(5, seed=3, labels=True)
+    assert labelled.element_spec == (
+        tf.TensorSpec((None, 2, 2, 1), tf.float32),
+        tf.TensorSpec((None,), tf.int32),
+    )
+    assert int(labelled.cardinality()) == 5
+    alone = data.batches(5, seed=3)
+    for _ in range(2):
+        for (x, labels), same in zip(labelled, alone, strict=True):
+            np.testing.assert_array_equal(x, same)
+            np.testing.assert_array_equal(labels, 100 - x.numpy()[:, 0, 0, 0])
+    rest = data.batches(5, seed=3, start_step=7, endless=True, labels=True).take(4)
+    tail = data.batches(5, seed=3, start_step=7, endless=True).take(4)
+    for (x, labels), same in zip(rest, tail, strict=True):
+        np.testing.assert_array_equal(x, same)
+        np.testing.assert_array_equal(labels, 100 - x.numpy()[:, 0, 0, 0])
+
+
+# === The kind of the data ===
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "kind"),
+    [
+        ((4, 2, 2, 1), {}, "image"),
+        ((4, 2, 2, 1), {"value_range": None}, "vector"),
+        ((4, 3), {}, "vector"),
+        ((4, 3), {"value_range": None}, "vector"),
+        ((4, 3, 2), {"value_range": None}, "series"),
+        ((4, 3, 2), {"kind": "series"}, "series"),
+        ((4, 3, 2), {"kind": "series", "value_range": None}, "series"),
+        ((4, 3, 2), {"kind": "vector"}, "vector"),
+        ((4, 3, 2, 1), {"kind": "vector"}, "vector"),
+    ],
+)
+def test_the_spec_says_what_an_example_is(shape, options, kind):
+    values = np.linspace(0, 1, np.prod(shape), dtype=np.float32).reshape(shape)
+    data = Dataset(values, **options)
+    value_range = options.get("value_range", (0.0, 1.0))
+    assert data.spec == SampleSpec(shape[1:], kind, value_range)
+    assert data.subset(slice(1, 3), "some").spec == data.spec
+    assert np.array_equal(data.examples(), values)
+    batch = next(iter(data.batches(4, seed=0))).numpy()
+    assert np.array_equal(np.sort(batch, axis=0), values)
+
+
 # === What is delivered ===
+
+
+def test_to_range_of_uint8_changes_the_delivery_alone():
+    images = np.arange(256, dtype=np.uint8).reshape(64, 2, 2, 1)
+    data = Dataset(images, labels=np.arange(64) % 3)
+    wide = data.to_range((-1, 1))
+    assert wide.images is data.images
+    assert wide.spec == SampleSpec((2, 2, 1), "image", (-1.0, 1.0))
+    assert (wide.num_classes, data.value_range) == (3, (0.0, 1.0))
+    direct = Dataset(images, value_range=(-1, 1))
+    assert np.array_equal(wide.examples(), direct.examples())
+    for x, y in zip(wide.batches(9, 1), direct.batches(9, 1), strict=True):
+        assert np.array_equal(x, y)
+    # The tensor of the data is shared, and each keeps its own range.
+    list(data.batches(9, 1))
+    after = data.to_range((0, 255))
+    batch = next(iter(after.batches(64, 0))).numpy()
+    assert np.array_equal(np.sort(batch.ravel()), np.arange(256))
+
+
+def test_to_range_stays_on_disk(tmp_path):
+    images = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1)
+    data = Dataset(on_disk(images, tmp_path / "x.npy")).to_range((-1, 1))
+    assert isinstance(data.images, np.memmap)
+    np.testing.assert_allclose(data.examples(), images / 127.5 - 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("target", [(-1.0, 1.0), (0.0, 255.0), (-0.1, 0.3)])
+def test_to_range_of_floats_is_linear(target, monkeypatch):
+    random = np.random.default_rng(0)
+    values = random.uniform(-2, 6, (50, 3)).astype(np.float32)
+    values[0] = [-2, 6, 2]
+    data = Dataset(values, value_range=(-2, 6))
+    monkeypatch.setattr(datasets.arrays, "CHUNK_BYTES", 7 * 3 * 8)
+    mapped = data.to_range(target)
+    low, high = target
+    expected = low + (high - low) * (values.astype(np.float64) + 2) / 8
+    np.testing.assert_allclose(mapped.examples(), expected, rtol=1e-6, atol=1e-6)
+    ends = np.float32([low, high, (low + high) / 2])
+    np.testing.assert_allclose(mapped.images[0], ends, rtol=1e-6)
+    assert low <= mapped.images.min() and mapped.images.max() <= high
+    assert mapped.images.dtype == np.float32 and mapped.value_range == target
+    Dataset(mapped.images, value_range=target)  # holds floats to their range
+    assert data.images is values and data.value_range == (-2.0, 6.0)
+    assert np.array_equal(data.to_range((-2, 6)).images, values)
+
+
+def test_to_range_refuses_what_has_no_bounds():
+    images = Dataset(FLOATS)
+    for data, wanted, message in (
+        (images.contrast_normalized(), (-1, 1), r"'array', contrast-normalised$"),
+        (Dataset([[3.0]], value_range=None), (0, 1), r"without a value_range$"),
+        (images, None, r"`value_range` to be \(low, high\)\. Received: None$"),
+        (images, (1, -1), r"low < high.*\(1, -1\)$"),
+    ):
+        with pytest.raises(ValueError, match=message) as caught:
+            data.to_range(wanted)
+        assert "\n" not in str(caught.value)
+
+
+def test_fixed_examples_are_the_same_at_every_call():
+    data = numbered(23)
+    rows = data.fixed_examples(7)[:, 0].astype(int).tolist()
+    # Frozen: scores and pictures are compared across versions.
+    assert rows == sorted(np.random.default_rng(0).permutation(23)[:7].tolist())
+    assert np.array_equal(data.fixed_examples(7), data.fixed_examples(7))
+    assert np.array_equal(data.fixed_examples(99), data.examples())
+    with pytest.raises(ValueError, match="`count` to be an int >= 1"):
+        data.fixed_examples(0)
 
 
 @pytest.mark.parametrize("value_range", [(0.0, 1.0), (-1.0, 1.0), (-3.0, 5.0)])
@@ -209,7 +336,7 @@ def test_pixel_means_are_those_of_numpy(monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (50, 3, 4, 3), np.uint8)
     data = Dataset(images, value_range=(-1.0, 1.0))
     expected = images.astype(np.float64).mean(axis=0) / 255 * 2 - 1
-    monkeypatch.setattr(datasets.base, "_CHUNK_BYTES", 7 * 36 * 8)
+    monkeypatch.setattr(datasets.arrays, "CHUNK_BYTES", 7 * 36 * 8)
     means = data.pixel_means()
     assert means.dtype == np.float64
     np.testing.assert_allclose(means, expected, rtol=0, atol=1e-14)
@@ -221,7 +348,7 @@ def test_contrast_normalisation(monkeypatch):
     images[8] = 131
     images[8, 0, 0, 0] = 132  # and nearly so
     data = Dataset(images, labels=np.arange(50) % 4)
-    monkeypatch.setattr(datasets.base, "_CHUNK_BYTES", 7 * 192 * 8)
+    monkeypatch.setattr(datasets.arrays, "CHUNK_BYTES", 7 * 192 * 8)
     result = data.contrast_normalized()
 
     x = images.astype(np.float64).reshape(50, -1)
@@ -236,6 +363,7 @@ def test_contrast_normalisation(monkeypatch):
     assert not result.images[7].any()
 
     assert result.value_range == (-3.0, 3.0)
+    assert result.spec == SampleSpec((8, 8, 3), "image", (-3.0, 3.0), True)
     assert np.abs(flat).max() > 3  # a range to show it in, not a bound
     assert result.images.dtype == np.float32
     assert np.array_equal(result.labels, data.labels)
@@ -265,6 +393,23 @@ NAN[2, 0, 1, 0] = NAN[3, 1, 1, 0] = np.nan
     [
         ({"images": FLOATS[:0]}, r"at least one example.*shape \(0, 2, 2, 1\)"),
         ({"images": FLOATS[..., 0]}, r"shape \(4, 2, 2\); .*images\[\.\.\., None\]"),
+        (
+            {"images": FLOATS[..., 0]},
+            r"series of shape \(N, T, F\), pass kind",
+        ),
+        (
+            {"images": FLOATS, "kind": "series"},
+            r"one series to have 2 dim.*\(2, 2, 1\)",
+        ),
+        (
+            {"images": FLOATS[..., 0], "kind": "image"},
+            r"one image .* 3 dim.*: \(2, 2\)$",
+        ),
+        ({"images": FLOATS, "kind": "images"}, r"'images'\. Did you mean 'image'\?$"),
+        (
+            {"images": FLOATS[:, 0, 0] * 4},
+            r"value_range, None where they have no bounds$",
+        ),
         ({"images": FLOATS[0, 0, 0]}, r"\(N, H, W, C\) or \(N, D\).*shape \(1,\)"),
         ({"images": NAN}, r"2 NaN or Inf values, the first in row 2$"),
         ({"images": FLOATS * np.inf}, r"16 NaN or Inf values, the first in row 0$"),
@@ -297,6 +442,7 @@ def test_bad_data(arguments, message):
         ((2, None), r"`seed` .*Received: None"),
         ((2, 2**63), r"`seed` .*Received: 9223372036854775808"),
         ((2, 0, -1), r"`start_step` to be an int >= 0\. Received: -1"),
+        ((2, 0, 0, False, True), r"with labels for labels=True\. Received: 'array'"),
     ],
 )
 def test_bad_arguments_of_batches(arguments, message):
@@ -307,7 +453,7 @@ def test_bad_arguments_of_batches(arguments, message):
 def test_vectors_without_a_range_have_no_contrast():
     data = Dataset(np.array([[5.0], [-7.0]]), value_range=None)
     assert np.array_equal(data.examples(), np.float32([[5], [-7]]))
-    with pytest.raises(ValueError, match="Expected images .*value_range is None"):
+    with pytest.raises(ValueError, match="Expected images .*of kind 'vector'$"):
         data.contrast_normalized()
 
 

@@ -166,6 +166,26 @@ def test_unreadable_files_by_name(images, cache_directory):
     assert not cache_directory.exists()
 
 
+def test_a_name_does_not_open_the_door_to_other_formats(images, tmp_path, monkeypatch):
+    """Pillow would hand PostScript to Ghostscript, whatever the file's name."""
+    program = tmp_path / "bin" / "gs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    base = images(a_png=random_pixels(4, 6, 3))
+    postscript = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 4\n%%EndComments\n"
+    (base / "evil.png").write_text(postscript + "showpage\n" * 20)
+    assert "Received 1 that cannot: evil.png (Unidentified" in refusal(base)
+    (base / "evil.png").unlink()
+    Image.fromarray(random_pixels(4, 6, 3)).save(base / "b.png", format="PPM")
+    assert "Received 1 that cannot: b.png (Unidentified" in refusal(base)
+    # A format of the list under another suffix of the list is no harm.
+    Image.fromarray(random_pixels(4, 6, 3)).save(base / "b.png", format="BMP")
+    assert len(load(base)) == 2
+    assert not (tmp_path / "started").exists()
+
+
 def test_folders_without_images(tmp_path, images):
     assert f"Received: {tmp_path}/absent" in refusal(tmp_path / "absent")
     assert "Expected image files (.png, .jpg," in refusal(images())
@@ -262,16 +282,19 @@ def test_where_the_cache_is(tmp_path, monkeypatch):
     assert str(cache.directory(None)) == "/home/me/.cache/keras_gan"
 
 
-def test_progress_is_shown_when_it_takes_long(capsys, monkeypatch):
-    clock = iter(range(0, 1000, 3))
-    monkeypatch.setattr(folder.time, "monotonic", lambda: next(clock))
-    assert list(folder._progress(iter("ab"), 2, "Decoding")) == ["a", "b"]
+def test_progress_is_shown_when_it_takes_long(images, capsys, monkeypatch):
+    base = images(a_png=random_pixels(4, 6), b_png=random_pixels(4, 6, seed=1))
+    load(base)
+    shown = capsys.readouterr()
+    assert shown.out == shown.err == ""
+    # Every look at the clock finds three seconds gone.
+    clock = iter(range(0, 100_000, 3))
+    monkeypatch.setattr("tqdm.std.time", lambda: next(clock))
+    load(base, size="@3")
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err.endswith("\rDecoding: 2 of 2\n")
-    monkeypatch.setattr(folder.time, "monotonic", lambda: 0.0)
-    assert list(folder._progress(iter("ab"), 2, "Decoding")) == ["a", "b"]
-    assert capsys.readouterr().err == ""
+    assert "Reading headers: 100%" in shown.err
+    assert "Decoding images: 100%" in shown.err and " 2/2 " in shown.err
 
 
 def test_cifar10_as_a_folder(tmp_path, test_data):

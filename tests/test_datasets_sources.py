@@ -1,6 +1,7 @@
 """What `datasets.load` finds by name: digits, toy mixtures, TFD, TFDS."""
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -43,6 +44,20 @@ def test_unknown_splits_suggest_a_close_one(name):
     message = refusal(name, "trian")
     assert message.startswith(f"Expected a split of '{name}' among ")
     assert message.endswith("'test'. Received: 'trian'. Did you mean 'train'?")
+
+
+def test_without_tfds_its_names_say_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    extra = "Run: pip install 'keras_gan[datasets]'"
+    message = refusal("digit")
+    assert "Received: 'digit'. Did you mean 'digits'? For TFDS's names: " in message
+    assert message.endswith(extra)
+    for name in ("mnist", "cifar10"):
+        with pytest.raises(ModuleNotFoundError) as caught:
+            datasets.load(name)
+        assert str(caught.value).endswith(extra) and "\n" not in str(caught.value)
+    assert len(datasets.load("digits")) == 1078
+    assert len(datasets.load("ring8", "test")) == 10_000
 
 
 # === digits ===

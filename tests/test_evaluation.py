@@ -237,7 +237,7 @@ def test_a_part_of_a_sorted_reference_is_of_all_classes():
     data = two_classes(12_000)
     settings = protocol((data, None, None), num_samples=100, subset_size=50)
     # 10,000 of the reference are taken: were they the first, a sixth would be light.
-    samples = data.some(1000)
+    samples = data.fixed_examples(1000)
     scores = evaluation.score_images(
         samples, data, None, None, metrics.Pixels(), settings
     )

@@ -394,7 +394,7 @@ def preset_gan(preset, monkeypatch):
     elif preset.networks in ("paper_tfd_mlp", "paper_tfd_stage2"):
         generator, _ = networks.paper_mlp(shape["tfd"], size="tfd", seed=0)
         if preset.networks == "paper_tfd_stage2":
-            generator, _ = networks.paper_tfd_stage2(generator, shape["tfd"], seed=0)
+            generator, _ = networks.paper_tfd_stage2(shape["tfd"], generator, seed=0)
     elif preset.networks == "paper_cifar_mlp":
         generator, _ = networks.paper_cifar_mlp(shape["cifar10"], seed=0)
     elif preset.networks == "paper_cifar_conv":

@@ -8,8 +8,7 @@
 [200, 200, 200, 200, 200, 78]
 """
 
-import difflib
-
+from keras_gan import checks
 from keras_gan.datasets import digits, folder, tfd, tfds_images, toy
 from keras_gan.datasets.base import Dataset, DatasetError
 
@@ -25,12 +24,12 @@ _LOADERS = {
 
 
 def names() -> list[str]:
-    """The names that `load` knows by itself, besides "folder:PATH" and TFDS's names."""
+    """Returns the names that `load` knows besides "folder:PATH" and TFDS's names."""
     return list(_LOADERS)
 
 
-def load(name, split="train", data_dir=None) -> Dataset:
-    """Loads a dataset.
+def load(name: str, split: str = "train", data_dir=None) -> Dataset:
+    """Loads a dataset by name.
 
     | name | examples | splits |
     |---|---|---|
@@ -60,6 +59,8 @@ def load(name, split="train", data_dir=None) -> Dataset:
     Raises:
         DatasetError (a ValueError): no such dataset or split, or its files are not
             there or not as expected; the message is one line that says what to do.
+        ModuleNotFoundError: "mnist" or "cifar10" without the package's extra
+            `datasets`.
     """
     if not isinstance(name, str) or not isinstance(split, str):
         raise DatasetError(
@@ -67,13 +68,22 @@ def load(name, split="train", data_dir=None) -> Dataset:
         )
     if name.startswith(folder.PREFIX):
         return folder.load(name, split, data_dir)
-    loader = _LOADERS.get(name, tfds_images.load)
+    if name in _LOADERS:
+        return _LOADERS[name](name, split, data_dir)
+    expected = (
+        f"Expected one of {', '.join(names())}, {folder.PREFIX}PATH, or the name of a "
+        "TFDS image dataset"
+    )
     try:
-        return loader(name, split, data_dir)
-    except tfds_images.NotFoundError as error:
-        close = difflib.get_close_matches(name, [*names(), *error.known], n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        checks.require("tensorflow_datasets", extra="datasets")
+    # The name may be misspelt or one of TFDS's: only TFDS could tell.
+    except ModuleNotFoundError as error:
         raise DatasetError(
-            f"Expected one of {', '.join(names())}, {folder.PREFIX}PATH, or the name "
-            f"of a TFDS image dataset. Received: {name!r}.{hint}"
-        ) from None
+            f"{expected}. Received: {name!r}.{checks.did_you_mean(name, names())} "
+            f"For TFDS's names: {checks.one_line(error)}"
+        ) from error
+    try:
+        return tfds_images.load(name, split, data_dir)
+    except tfds_images.NotFoundError as error:
+        hint = checks.did_you_mean(name, [*names(), *error.known])
+        raise DatasetError(f"{expected}. Received: {name!r}.{hint}") from None

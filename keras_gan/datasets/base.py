@@ -1,23 +1,21 @@
 """Dataset: examples in memory or memory-mapped, and their repeatable batches."""
 
 import copy
-import difflib
-import functools
-import itertools
+import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
+from keras_gan import checks
+from keras_gan.datasets import arrays
+from keras_gan.datasets.batches import disk_reader, shuffled_batches
 from keras_gan.samples import (
     CONTRAST_NORMALIZED_RANGE,
     SampleSpec,
     check_value_range,
-    from_uint8,
 )
-
-# Passes over a whole dataset go in pieces of about this many bytes of float64.
-_CHUNK_BYTES = 64 * 1024**2
 
 
 class DatasetError(ValueError):
@@ -28,24 +26,23 @@ class DatasetError(ValueError):
         super().__init__(" ".join(str(message).split()))
 
 
-def unknown_split(name, split, known):
-    """The `DatasetError` for a `split` that is not among the `known` ones."""
-    close = difflib.get_close_matches(str(split), known, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+def unknown_split(name, split, known) -> DatasetError:
+    """Returns the error for a `split` that is not among the `known` ones."""
     return DatasetError(
         f"Expected a split of {name!r} among {', '.join(map(repr, known))}. "
-        f"Received: {split!r}.{hint}"
+        f"Received: {split!r}.{checks.did_you_mean(split, known)}"
     )
 
 
 class Dataset:
-    """Examples with, perhaps, labels; validated once, here.
+    """Holds examples and, where there are some, their labels; validates them once.
 
     Args:
-        images: array of shape (N, H, W, C), or (N, D) for vectors. uint8 stands for
-            `value_range` linearly (0 is its low end, 255 its high end). Floating point
-            must be finite and lie in `value_range`; other than float32 is converted.
-            A `np.memmap` stays on disk, and batches are read from there.
+        images: array of shape (N, H, W, C), (N, D) for vectors or (N, T, F) for series
+            of T steps. uint8 stands for `value_range` linearly (0 is its low end, 255
+            its high end). Floating point must be finite and lie in `value_range`; other
+            than float32 is converted. A `np.memmap` stays on disk, and batches are read
+            from there.
         labels: None, or integers of shape (N,) in [0, num_classes).
         value_range: (low, high), the range in which examples are delivered; None for
             data that are no images, whose values have no bounds.
@@ -53,19 +50,21 @@ class Dataset:
         num_classes: int; without it, the largest label plus one.
         distribution: the distribution that the examples were drawn from, where known:
             a `tfp.distributions.Distribution` with event shape (D,).
+        kind: "image", "vector" or "series". None decides by the shape: four dimensions
+            with a `value_range` are images, three without one are series, all else
+            vectors.
 
     Attributes:
+        spec: `SampleSpec`, the shape, kind and range of one example.
         images: uint8 or float32 array (N, ...), in memory or a `np.memmap`.
         labels: int64 array (N,), or None.
         num_classes: int, or None without labels.
-        image_shape: tuple of int, the shape of one example.
-        value_range: (low, high) as floats, or None.
         name, split, distribution: as given.
 
     Raises:
-        ValueError: no examples; not 2 or 4 dimensions; another dtype; NaN or Inf;
-            floats outside `value_range`; labels of another length, not integers or
-            outside [0, num_classes).
+        ValueError: no examples; a shape that is none of the above; another dtype; NaN
+            or Inf; floats outside `value_range`; labels of another length, not integers
+            or outside [0, num_classes).
 
     Example:
 
@@ -78,31 +77,40 @@ class Dataset:
         self,
         images,
         labels=None,
-        value_range=(0.0, 1.0),
-        name="array",
-        split="all",
-        num_classes=None,
+        value_range: tuple[float, float] | None = (0.0, 1.0),
+        name: str = "array",
+        split: str = "all",
+        num_classes: int | None = None,
         distribution=None,
+        kind: str | None = None,
     ):
         self.name = name
         self.split = split
-        self.value_range = check_value_range(value_range)
-        self.images = _check_images(images, self.value_range)
-        self.labels, self.num_classes = _check_labels(labels, len(self), num_classes)
+        if not isinstance(images, np.memmap):
+            images = np.asarray(images)
+        value_range = check_value_range(value_range)
+        arrays.check_shape(images, kind, value_range)
+        shape = images.shape[1:]
+        if kind is None:
+            self.spec = SampleSpec.of(shape, value_range)
+        else:
+            self.spec = SampleSpec(shape, kind, value_range)
+        self.images = arrays.check_values(images, self.spec)
+        self.labels, self.num_classes = arrays.check_labels(
+            labels, len(self), num_classes
+        )
         self.distribution = distribution
-        self.contrast_is_normalized = False
         self._tensor = None
 
     @property
-    def spec(self) -> SampleSpec:
-        """The shape, kind and range of one example."""
-        return SampleSpec.of(
-            self.image_shape, self.value_range, self.contrast_is_normalized
-        )
+    def image_shape(self) -> tuple[int, ...]:
+        """The shape of one example, `spec.shape`."""
+        return self.spec.shape
 
     @property
-    def image_shape(self) -> tuple[int, ...]:
-        return tuple(int(size) for size in self.images.shape[1:])
+    def value_range(self) -> tuple[float, float] | None:
+        """The range in which examples are delivered, `spec.value_range`."""
+        return self.spec.value_range
 
     def __len__(self) -> int:
         return len(self.images)
@@ -113,11 +121,13 @@ class Dataset:
             f"shape {self.image_shape}, value_range={self.value_range}>"
         )
 
+    # === Examples and batches ===
+
     def examples(self, indices=None) -> np.ndarray:
-        """All examples, or those at `indices`, as a new float32 array in `value_range`.
+        """Returns examples as a new float32 array in `value_range`.
 
         Args:
-            indices: None, a slice, or an array of row numbers or booleans.
+            indices: a slice, or an array of row numbers or booleans; None is all.
 
         Returns:
             float32 array (N, *image_shape), or (len(indices), *image_shape).
@@ -128,18 +138,41 @@ class Dataset:
         rows = slice(None) if indices is None else indices
         if isinstance(rows, list | tuple):
             rows = np.asarray(rows, dtype=None if len(rows) else np.int64)
-        return _deliver(np.array(self.images[rows], np.float32), self)
+        return self._deliver(np.array(self.images[rows], np.float32))
 
-    def steps_per_epoch(self, batch_size) -> int:
-        """Batches that hold every example once: ceil(N / batch_size).
+    def fixed_examples(self, count: int) -> np.ndarray:
+        """Returns `count` random examples, the same ones at every call.
+
+        Args:
+            count: int >= 1; where there are fewer examples, all are returned.
+
+        Returns:
+            float32 array (count, *image_shape) in `value_range`, in the data's order.
+
+        Raises:
+            ValueError: `count` is not a positive int.
+        """
+        count = checks.count("count", count)
+        rows = np.random.default_rng(0).permutation(len(self))[:count]
+        return self.examples(np.sort(rows))
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Returns how many batches hold every example once: ceil(N / batch_size).
 
         Raises:
             ValueError: `batch_size` is not a positive int.
         """
-        return math.ceil(len(self) / _check_int("batch_size", batch_size, low=1))
+        return math.ceil(len(self) / checks.count("batch_size", batch_size))
 
-    def batches(self, batch_size, seed, start_step=0, endless=False) -> tf.data.Dataset:
-        """Shuffled float32 batches in `value_range`, a function of `seed` and the step.
+    def batches(
+        self,
+        batch_size: int,
+        seed: int,
+        start_step: int | Callable[[], int] = 0,
+        endless: bool = False,
+        labels: bool = False,
+    ) -> tf.data.Dataset:
+        """Returns shuffled batches in `value_range`, a function of `seed` and the step.
 
         Step s, counted over all epochs from 0, belongs to epoch
         e = s // steps_per_epoch and always holds the same examples: those at positions
@@ -148,7 +181,7 @@ class Dataset:
         last batch is short when `batch_size` does not divide N.
 
         One iteration of the result is `steps_per_epoch` consecutive steps, and the next
-        iteration goes on where it ended, however much of it was consumed: so
+        iteration continues where it ended, however much of it was consumed: so
         `fit(data.batches(200, seed=0), epochs=50)` sees 50 epochs. An iteration counts
         from its first element on. Call `batches` again for the same stream from its
         start.
@@ -157,98 +190,101 @@ class Dataset:
         of the uninterrupted stream, to the last bit. From the middle of an epoch every
         iteration still has `steps_per_epoch` batches, and so crosses into the next
         epoch. To end at the epoch's own end instead, run
-        `.take(steps_per_epoch - start_step % steps_per_epoch)` first and go on with a
-        new stream from there. (Shorter first iterations would mislead Keras, which
+        `.take(steps_per_epoch - start_step % steps_per_epoch)` first and continue with
+        a new stream from there. (Shorter first iterations would mislead Keras, which
         reads the cardinality once and cuts every later epoch to it.)
 
         Args:
             batch_size: positive int.
             seed: int of 64 bits, signed.
             start_step: int >= 0, the step of the first batch; or a function without
-                arguments that gives it, which is asked whenever an iteration starts.
-            endless: bool, whether an iteration goes on into all further epochs, for
+                arguments that returns it, which is called whenever an iteration starts.
+            endless: bool, whether an iteration continues into all further epochs, for
                 `fit(..., steps_per_epoch=data.steps_per_epoch(batch_size))`: Keras
                 starts a finite pipeline anew, twice, for each epoch. A
                 `steps_per_execution` has to divide that number. An iteration after
                 the first starts at `start_step` again, where this is no function.
+            labels: bool, whether elements are pairs (x, labels). The rows and their
+                order do not depend on it.
 
         Returns:
-            `tf.data.Dataset` of float32 tensors (batch, *image_shape), prefetched, with
-            cardinality `steps_per_epoch`, or infinite.
+            `tf.data.Dataset` of float32 tensors (batch, *image_shape), or of pairs of
+            these and int32 labels (batch,); prefetched, with cardinality
+            `steps_per_epoch`, or infinite.
 
         Raises:
-            ValueError: an argument of another type, or outside these bounds.
+            ValueError: an argument of another type, or outside these bounds;
+                `labels=True` for data without labels.
         """
-        steps = self.steps_per_epoch(batch_size)
-        seed = _check_int("seed", seed, low=-(2**63), high=2**63 - 1)
+        batch_size = checks.count("batch_size", batch_size)
+        seed = checks.count("seed", seed, least=-(2**63), most=2**63 - 1)
         if not callable(start_step):
-            start_step = _check_int("start_step", start_step, low=0)
-            # Of an endless iteration nothing is left for the next to go on with.
-            step = 0 if endless else steps
-            start_step = functools.partial(next, itertools.count(start_step, step))
-        num_examples = len(self)
-        gather = self._gather_function()
-
-        def iteration(_):
-            # Not a tf.Variable: a strategy's scope would mirror it.
-            first = tf.numpy_function(lambda: np.int64(start_step()), [], tf.int64)
-            first = tf.ensure_shape(first, ())
-            last = tf.int64.max if endless else first + steps
-            return tf.data.Dataset.range(first, last)
-
-        def batch(step):
-            epoch, index = step // steps, step % steps
-            begin = index * batch_size
-            position = tf.range(begin, tf.minimum(begin + batch_size, num_examples))
-            rows = tf.random.experimental.index_shuffle(
-                position,
-                tf.stack([epoch, tf.constant(seed, tf.int64)]),
-                tf.constant(num_examples - 1, tf.int64),
-            )
-            return _deliver(tf.cast(gather(rows), tf.float32), self)
-
-        return (
-            tf.data.Dataset.from_tensors(0)
-            .flat_map(iteration)
-            .map(batch, num_parallel_calls=tf.data.AUTOTUNE)
-            .prefetch(tf.data.AUTOTUNE)
-            .apply(
-                tf.data.experimental.assert_cardinality(
-                    tf.data.INFINITE_CARDINALITY if endless else steps
-                )
-            )
+            start_step = checks.count("start_step", start_step, least=0)
+        read = self._labelled_reader() if labels else self._reader()
+        return shuffled_batches(
+            read, len(self), batch_size, seed, start_step, endless=endless
         )
 
-    def some(self, count) -> np.ndarray:
-        """`count` examples (all, where there are fewer), the same ones every time.
+    # === Other datasets made from this one ===
 
-        Returns:
-            float32 array (count, *image_shape) in `value_range`, in the data's order.
-        """
-        rows = np.random.default_rng(0).permutation(len(self))[:count]
-        return self.examples(np.sort(rows))
-
-    def subset(self, rows, split) -> "Dataset":
-        """The examples at `rows`, a slice or an array of row numbers, as a Dataset.
+    def subset(self, rows, split: str) -> "Dataset":
+        """Returns the examples at `rows` as a Dataset.
 
         Args:
-            rows: slice, or int array.
+            rows: slice, or int array of row numbers.
             split: str, what the subset is called in messages.
 
         Raises:
             ValueError: no rows.
         """
-        result = copy.copy(self)
-        result.images = self.images[rows]
-        result.labels = None if self.labels is None else self.labels[rows]
-        result.split = split
-        result._tensor = None
+        labels = None if self.labels is None else self.labels[rows]
+        result = self._changed(images=self.images[rows], labels=labels, split=split)
         if not len(result):
             raise ValueError(f"Expected at least one example in {split!r}. Got none.")
         return result
 
+    def to_range(self, value_range: tuple[float, float]) -> "Dataset":
+        """Returns the same examples, delivered in another range.
+
+        uint8 stays as it is, in memory or on disk. Floating point is mapped linearly
+        into a new array in memory (4 bytes a value).
+
+        Args:
+            value_range: (low, high), the ends that those of the present range go to.
+
+        Raises:
+            ValueError: no such pair; values without bounds, as those of
+                contrast-normalised images.
+
+        >>> data = Dataset([[0.0, 0.25], [0.5, 1.0]])
+        >>> data.to_range((-1, 1)).examples().tolist()
+        [[-1.0, -0.5], [0.0, 1.0]]
+        """
+        if self.value_range is None or self.spec.contrast_normalized:
+            normalized = self.spec.contrast_normalized
+            what = "contrast-normalised" if normalized else "without a value_range"
+            raise ValueError(
+                "Expected data whose values have bounds, to map them to another range. "
+                f"Received: {self.name!r}, {what}"
+            )
+        if value_range is None:
+            raise ValueError("Expected `value_range` to be (low, high). Received: None")
+        spec = dataclasses.replace(self.spec, value_range=value_range)
+        if self.images.dtype == np.uint8 or spec == self.spec:
+            result = copy.copy(self)
+            result.spec = spec
+            return result
+        mapped = np.empty(self.images.shape, np.float32)
+        for rows in arrays.chunks(mapped.shape):
+            mapped[rows] = spec.from_unit(self.spec.to_unit(self.images[rows]))
+        # Rounding may have left the range by a unit in the last place.
+        np.clip(mapped, *spec.value_range, out=mapped)
+        return self._changed(images=mapped, spec=spec)
+
     def contrast_normalized(self) -> "Dataset":
-        """Global contrast normalisation, as the paper's CIFAR-10 experiments had it.
+        """Returns the images after global contrast normalisation.
+
+        As the paper's CIFAR-10 experiments had it:
 
             x <- 55 * (x - mean(x)) / ||x - mean(x)||_2
 
@@ -260,19 +296,16 @@ class Dataset:
         the result is (-3, 3), the range to show it in, not a bound: a few values lie
         outside.
 
-        Returns:
-            a new Dataset; this one is unchanged.
-
         Raises:
-            ValueError: the data are no images (`value_range` is None).
+            ValueError: the data are no images.
         """
-        if self.value_range is None:
+        if not self.spec.is_image:
             raise ValueError(
                 "Expected images to normalise the contrast of. Received: "
-                f"{self.name!r}, whose value_range is None"
+                f"{self.name!r}, of kind {self.spec.kind!r}"
             )
         normalized = np.empty(self.images.shape, np.float32)
-        for rows in self._chunks():
+        for rows in arrays.chunks(self.images.shape):
             x = self._float64(rows).reshape(rows.stop - rows.start, -1)
             # Not by the norm: the mean of equal values need not equal them.
             constant = x.max(axis=1, keepdims=True) == x.min(axis=1, keepdims=True)
@@ -280,143 +313,63 @@ class Dataset:
             norm = np.linalg.norm(x, axis=1, keepdims=True)
             x *= np.where(constant, 0.0, 55.0 / np.where(constant, 1.0, norm))
             normalized[rows] = x.reshape(-1, *self.image_shape)
-        # Not through the constructor, which holds floats to their value_range.
-        result = copy.copy(self)
-        result.images = normalized
-        result.value_range = CONTRAST_NORMALIZED_RANGE
-        result.contrast_is_normalized = True
-        result._tensor = None
-        return result
+        spec = dataclasses.replace(
+            self.spec, value_range=CONTRAST_NORMALIZED_RANGE, contrast_normalized=True
+        )
+        return self._changed(images=normalized, spec=spec)
 
     def pixel_means(self) -> np.ndarray:
-        """Mean over the examples, in `value_range`: float64 array of `image_shape`."""
+        """Returns the mean over the examples: float64 array of `image_shape`."""
         total = np.zeros(self.image_shape, np.float64)
-        for rows in self._chunks():
+        for rows in arrays.chunks(self.images.shape):
             total += self._float64(rows).sum(axis=0)
         return total / len(self)
 
+    # === Inside ===
+
+    def _changed(self, **attributes):
+        # Not through the constructor, which holds floats to their value_range.
+        result = copy.copy(self)
+        result._tensor = None
+        for name, value in attributes.items():
+            setattr(result, name, value)
+        return result
+
+    def _deliver(self, values):
+        """Maps float `values` of `images`, NumPy or TensorFlow, to `value_range`."""
+        if self.images.dtype != np.uint8:
+            return values
+        return self.spec.from_uint8(values)
+
     def _float64(self, rows):
-        return _deliver(np.array(self.images[rows], np.float64), self)
+        return self._deliver(np.array(self.images[rows], np.float64))
 
-    def _chunks(self):
-        chunk = max(1, _CHUNK_BYTES // (8 * math.prod(self.image_shape)))
-        for begin in range(0, len(self), chunk):
-            yield slice(begin, min(begin + chunk, len(self)))
-
-    def _gather_function(self):
-        """A graph function from rows (batch,) to examples (batch, *image_shape)."""
-        images = self.images
-        if isinstance(images, np.memmap):
-
-            def read(rows):
-                # Ascending, as a disk likes to be read.
-                order = np.argsort(rows)
-                batch = np.empty((len(rows), *images.shape[1:]), images.dtype)
-                batch[order] = images[rows[order]]
-                return batch
+    def _reader(self):
+        """Returns a graph function from rows (batch,) to float32 examples."""
+        if isinstance(self.images, np.memmap):
+            gather = disk_reader(self.images)
+        else:
+            if self._tensor is None:
+                with tf.device("CPU:0"):
+                    self._tensor = tf.constant(self.images)
+                # A view of the tensor's own memory: the data are held once.
+                self.images = self._tensor.numpy()
+            tensor = self._tensor
 
             def gather(rows):
-                batch = tf.numpy_function(read, [rows], images.dtype, stateful=False)
-                return tf.ensure_shape(batch, (None, *self.image_shape))
+                return tf.gather(tensor, rows)
 
-            return gather
+        return lambda rows: self._deliver(tf.cast(gather(rows), tf.float32))
 
-        if self._tensor is None:
-            with tf.device("CPU:0"):
-                self._tensor = tf.constant(images)
-            # A view of the tensor's own memory: the data are held once.
-            self.images = self._tensor.numpy()
-        return lambda rows: tf.gather(self._tensor, rows)
-
-
-def _deliver(values, data):
-    """Float `values` of `data.images`, NumPy or TensorFlow, mapped to value_range."""
-    if data.images.dtype != np.uint8:
-        return values
-    return from_uint8(values, data.value_range)
-
-
-def _check_int(name, value, low, high=None):
-    integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not integer or value < low or (high is not None and value > high):
-        bounds = f">= {low}" if high is None else f"in [{low}, {high}]"
-        raise ValueError(
-            f"Expected `{name}` to be an int {bounds}. Received: {value!r}"
-        )
-    return int(value)
-
-
-def _check_images(images, value_range):
-    if not isinstance(images, np.memmap):
-        images = np.asarray(images)
-    if images.ndim not in (2, 4):
-        hint = "; add the channel axis: images[..., None]" if images.ndim == 3 else ""
-        raise ValueError(
-            "Expected `images` of shape (N, H, W, C) or (N, D). "
-            f"Received: shape {images.shape}{hint}"
-        )
-    if images.size == 0:
-        raise ValueError(
-            f"Expected at least one example. Received: shape {images.shape}"
-        )
-    if images.dtype == np.uint8:
-        if value_range is None:
+    def _labelled_reader(self):
+        """Returns a graph function from rows to (examples, int32 labels)."""
+        if self.labels is None:
             raise ValueError(
-                "Expected a `value_range` for uint8 to stand for. Received: None"
+                "Expected data with labels for labels=True. Received: "
+                f"{self.name!r}, split {self.split!r}, which has none"
             )
-        return images
-    if not np.issubdtype(images.dtype, np.floating):
-        raise ValueError(
-            "Expected `images` of dtype uint8 (0 to 255) or floating point. "
-            f"Received: dtype {images.dtype}"
-        )
-    if images.dtype != np.float32:
-        images = images.astype(np.float32)
-    _check_floats(images, value_range)
-    return images
-
-
-def _check_floats(images, value_range):
-    chunk = max(1, _CHUNK_BYTES // (4 * math.prod(images.shape[1:])))
-    bad_values, first_bad_row = 0, None
-    lowest, highest = math.inf, -math.inf
-    for begin in range(0, len(images), chunk):
-        x = images[begin : begin + chunk].reshape(-1, math.prod(images.shape[1:]))
-        bad = ~np.isfinite(x)
-        if bad.any():
-            bad_values += int(bad.sum())
-            if first_bad_row is None:
-                first_bad_row = begin + int(bad.any(axis=1).argmax())
-        lowest, highest = min(lowest, x.min()), max(highest, x.max())
-    if bad_values:
-        raise ValueError(
-            f"Expected finite `images`. Received: {bad_values} NaN or Inf values, the "
-            f"first in row {first_bad_row}"
-        )
-    if value_range and not (value_range[0] <= lowest and highest <= value_range[1]):
-        raise ValueError(
-            f"Expected float `images` in value_range={value_range}. Received: values "
-            f"from {lowest:g} to {highest:g}; rescale them or pass their value_range"
-        )
-
-
-def _check_labels(labels, num_examples, num_classes):
-    if labels is None:
-        return None, None
-    labels = np.asarray(labels)
-    if labels.shape != (num_examples,):
-        raise ValueError(
-            f"Expected `labels` of shape ({num_examples},), one for each example. "
-            f"Received: shape {labels.shape}"
-        )
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"Expected integer `labels`. Received: dtype {labels.dtype}")
-    labels = labels.astype(np.int64)
-    if num_classes is None:
-        num_classes = int(labels.max()) + 1
-    if labels.min() < 0 or labels.max() >= num_classes:
-        raise ValueError(
-            f"Expected `labels` in [0, {num_classes}). Received: values from "
-            f"{labels.min()} to {labels.max()}"
-        )
-    return labels, num_classes
+        read = self._reader()
+        with tf.device("CPU:0"):
+            # What the priors of labels draw, too, is int32.
+            all_labels = tf.constant(self.labels, tf.int32)
+        return lambda rows: (read(rows), tf.gather(all_labels, rows))

@@ -1,7 +1,7 @@
-"""Decoded images on disk: an .npy array per dataset, beside it a .json with its labels.
+"""Decoded images on disk: for each dataset an .npy array, and a .json with its labels.
 
-Both are written beside and renamed. Whatever is not as it was written counts as absent
-and is written again.
+Both are written under temporary names and renamed. A file that is not as it was written
+counts as absent and is written again.
 """
 
 import hashlib
@@ -23,24 +23,24 @@ _FORMAT = "1"
 
 
 def key(*parts) -> str:
-    """The name that `parts`, JSON values that state what the images are, go by."""
+    """Returns a digest of `parts`, JSON values that describe the images."""
     text = json.dumps([_FORMAT, *parts], separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def directory(data_dir) -> Path:
-    """$KERAS_GAN_CACHE; without it `data_dir`; without that ~/.cache/keras_gan."""
+    """Returns $KERAS_GAN_CACHE, else `data_dir`, else ~/.cache/keras_gan."""
     path = os.environ.get("KERAS_GAN_CACHE") or data_dir or "~/.cache/keras_gan"
     return Path(path).expanduser()
 
 
 def fits_memory(shape) -> bool:
-    """Whether uint8 images of `shape` are to be held in memory."""
+    """Returns whether uint8 images of `shape` are to be held in memory."""
     return math.prod(shape) <= IN_MEMORY_BYTES
 
 
 def read(key, data_dir):
-    """The (images, labels) that `write` left under `key`, or None.
+    """Returns the (images, labels) that `write` left under `key`, or None.
 
     Returns:
         uint8 array (N, H, W, C), in memory or a `np.memmap`, and a list of N ints or
@@ -60,7 +60,7 @@ def read(key, data_dir):
 
 
 def write(key, data_dir, source, shape, fill):
-    """Decodes images, keeps them under `key`, and returns them as `read` would.
+    """Decodes images, stores them under `key`, and returns them as `read` would.
 
     A cache that cannot be written is a warning as long as the images fit in memory.
 

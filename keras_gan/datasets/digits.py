@@ -8,7 +8,7 @@ SPLITS = ("all", "train", "test")
 
 
 def load(name, split, data_dir=None):
-    """The optical digits of scikit-learn's `load_digits`: no network and no file.
+    """Loads the digits of scikit-learn's `load_digits`, without network or file.
 
     8x8 pixels of 17 grey levels (0 to 16, divided by 16), the test part of the UCI
     "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak).
@@ -16,7 +16,7 @@ def load(name, split, data_dir=None):
     Args:
         name: str, what the dataset is called in messages.
         split: "all" (1,797 examples), "train" (60 % of each class) or "test" (the
-            other 40 %); the split is fixed and in no way depends on a user's seed.
+            other 40 %); the split is fixed and does not depend on a user's seed.
         data_dir: ignored.
 
     Returns:

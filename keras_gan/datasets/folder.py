@@ -2,25 +2,30 @@
 
 import itertools
 import os
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import tqdm
 
+from keras_gan import checks
 from keras_gan.datasets import cache
 from keras_gan.datasets.base import Dataset, DatasetError
 from keras_gan.datasets.resizing import fit, split_size
 
 PREFIX = "folder:"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-# What cameras write, by Pillow's names. Of a PNG, asking decodes the whole image.
+# The formats of these suffixes, by Pillow's names. Pillow decides by content and not by
+# name: without this list a .png that holds PostScript would start Ghostscript. A JPEG
+# called .png is common, and fine.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
+# The formats that cameras write, by Pillow's names. Reading the orientation of a PNG
+# would decode the whole image. Pillow's JPEG reader makes MPO images as well.
 _ORIENTED = ("JPEG", "MPO")
 
 
 def load(name, split, data_dir=None):
-    """All images below a folder, as uint8, in the sorted order of their paths.
+    """Loads all images below a folder, as uint8, in the sorted order of their paths.
 
     Files: png, jpg, jpeg, bmp, gif (its first frame), webp, tif, tiff; names that begin
     with a dot are skipped. JPEGs are turned as their EXIF orientation says; an alpha
@@ -42,8 +47,9 @@ def load(name, split, data_dir=None):
         subfolders in sorted order, if every image lies in one; else they are None.
 
     Raises:
-        DatasetError: no such folder or split; no image; files that cannot be read, by
-            name; images of different sizes without a size to bring them to.
+        DatasetError: no such folder or split; no image; files that cannot be read or
+            hold another format than those above, by name; images of different sizes
+            without a size to bring them to.
     """
     path, size = name.removeprefix(PREFIX), None
     # A folder whose own name ends like a size goes before one with a size.
@@ -82,7 +88,7 @@ def _root(folder, split):
 
 
 def _listing(root):
-    """Sorted [relative path, bytes, mtime in ns] of the image files below `root`."""
+    """Returns sorted [relative path, bytes, mtime in ns] of the images below `root`."""
     listing = []
     for directory, subdirectories, names in os.walk(root):
         subdirectories[:] = [name for name in subdirectories if name[0] != "."]
@@ -95,7 +101,7 @@ def _listing(root):
                 except OSError as error:  # a broken link, say
                     raise DatasetError(
                         f"Expected image files that can be read below {root}. "
-                        f"Received: {relative} ({error.strerror})"
+                        f"Received: {relative} ({checks.one_line(error)})"
                     ) from error
                 listing.append([relative, stat.st_size, stat.st_mtime_ns])
     return sorted(listing)
@@ -137,24 +143,23 @@ def _decode(root, paths, size, key, data_dir):
 
 
 def _header(root, path):
-    """((height, width), whether it is grey), from the file's header alone."""
+    """Returns ((height, width), whether it is grey), from the file's header alone."""
     from PIL import Image
 
-    with Image.open(root / path) as image:
+    with Image.open(root / path, formats=_FORMATS) as image:
         _check_mode(image.mode)
         width, height = image.size
         # EXIF orientations 5 to 8 lie on their side.
         if image.format in _ORIENTED and image.getexif().get(0x0112, 1) >= 5:
             width, height = height, width
-        return (height, width), image.mode in ("1", "L", "LA", "La") or image.mode[
-            :2
-        ] == "I;"
+        grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I;")
+        return (height, width), grey
 
 
 def _pixels(root, path, grey, size):
     from PIL import Image, ImageOps
 
-    with Image.open(root / path) as image:
+    with Image.open(root / path, formats=_FORMATS) as image:
         if image.format in _ORIENTED:
             image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I;"):
@@ -169,7 +174,13 @@ def _check_mode(mode):
 
 
 def _for_each(function, root, paths, message):
-    """[function(root, path) for each path], in threads; reports all that fail."""
+    """Returns [function(root, path) for each path], run in threads.
+
+    A progress bar appears on stderr if this takes more than two seconds.
+
+    Raises:
+        DatasetError: the function failed for some paths; the message names them.
+    """
     from PIL import Image
 
     results, failures = [], []
@@ -190,7 +201,9 @@ def _for_each(function, root, paths, message):
         blocks = [paths[i : i + 64] for i in range(0, len(paths), 64)]
         done = pool.map(lambda block: [attempt(path) for path in block], blocks)
         outcomes = itertools.chain.from_iterable(done)
-        for result, failure in _progress(outcomes, len(paths), message):
+        for result, failure in tqdm.tqdm(
+            outcomes, message, len(paths), unit=" images", delay=2
+        ):
             results.append(result)
             if failure:
                 failures.append(failure)
@@ -204,18 +217,3 @@ def _for_each(function, root, paths, message):
             "remove or replace them"
         )
     return results
-
-
-def _progress(items, total, message):
-    """Passes `items` on; a line on stderr if that takes longer than two seconds."""
-    shown = time.monotonic() + 1.0
-    line = ""
-    for done, item in enumerate(items, 1):
-        if time.monotonic() - shown > 1.0:
-            shown = time.monotonic()
-            line = f"\r{message}: {done:,} of {total:,}"
-            sys.stderr.write(line)
-            sys.stderr.flush()
-        yield item
-    if line:
-        sys.stderr.write(f"\r{message}: {total:,} of {total:,}\n")

@@ -5,8 +5,8 @@ import re
 import numpy as np
 
 
-def split_size(name) -> tuple[str, tuple[int, int] | None]:
-    """`name` without the size at its end, and that size as (height, width) or None.
+def split_size(name: str) -> tuple[str, tuple[int, int] | None]:
+    """Splits `name` into the name alone and its size, (height, width) or None.
 
     "@64" is 64x64; "@48x64" is 48 high and 64 wide.
     """
@@ -17,11 +17,15 @@ def split_size(name) -> tuple[str, tuple[int, int] | None]:
     return name, (int(height), int(width or height))
 
 
-def fit(image, size) -> np.ndarray:
-    """A PIL image (mode L or RGB) as uint8 (H, W, C) of `size` = (height, width).
+def fit(image, size: tuple[int, int] | None) -> np.ndarray:
+    """Returns a PIL image of mode L or RGB as uint8 (H, W, C) of a size.
 
     `PIL.ImageOps.fit`: the centre is cropped to the aspect ratio of `size`, then
-    resized by a bicubic filter that antialiases. None keeps the size.
+    resized by a bicubic filter that antialiases.
+
+    Args:
+        image: `PIL.Image.Image`.
+        size: (height, width); None keeps the image's.
     """
     from PIL import ImageOps
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_gan import checks
 from keras_gan.datasets.base import Dataset, DatasetError, unknown_split
 
 FILE = "TFD_48x48.mat"
@@ -16,7 +17,7 @@ _REQUEST = (
 
 
 def load(name, split, data_dir=None):
-    """48x48 grey faces, with one of seven expressions where labelled.
+    """Loads 48x48 grey faces, with one of seven expressions where labelled.
 
     The file `data_dir`/TFD_48x48.mat is a MATLAB file up to version 7 with `images`
     (N, 48, 48) uint8; `folds` (N, 5), 0 unlabeled, 1 train, 2 valid, 3 test; `labs_ex`
@@ -99,7 +100,8 @@ def _read(path):
     # SciPy raises whatever its parser trips over.
     except Exception as error:
         raise DatasetError(
-            f"Expected {path} to be a MATLAB file. Received: {error}; {again}"
+            f"Expected {path} to be a MATLAB file. Received: {checks.one_line(error)}; "
+            f"{again}"
         ) from error
     missing = [key for key in shapes if key not in arrays]
     if missing:

@@ -1,7 +1,6 @@
 """Image datasets by their TensorFlow Datasets name."""
 
 import contextlib
-import difflib
 import json
 import logging
 import urllib.error
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_gan import checks
 from keras_gan.datasets import cache
 from keras_gan.datasets.base import Dataset, DatasetError
 from keras_gan.datasets.resizing import fit, split_size
@@ -23,7 +23,7 @@ _NETWORK_TIMEOUT_SECONDS = 10
 
 
 def load(name, split, data_dir=None):
-    """An image dataset of TFDS, downloaded and prepared on first use.
+    """Loads an image dataset of TFDS, downloaded and prepared on first use.
 
     Args:
         name: a TFDS name ("mnist", "emnist/letters", "celeb_a"), or one with a size:
@@ -42,9 +42,9 @@ def load(name, split, data_dir=None):
     Raises:
         DatasetError: no such dataset or split; no images, or of different sizes
             without a size to bring them to; nothing cached and no network.
+        ModuleNotFoundError: TFDS is not installed.
     """
-    import tensorflow_datasets as tfds
-
+    tfds = _tfds()
     tfds_name, size = split_size(name)
     builder = _builder(tfds_name, data_dir)
     image_key, label_key = _feature_keys(builder, name)
@@ -94,27 +94,28 @@ class NotFoundError(LookupError):
         self.known = known
 
 
-def _builder(name, data_dir):
-    import tensorflow_datasets as tfds
-    from tensorflow_datasets.core.registered import DatasetNotFoundError
+def _tfds():
+    return checks.require("tensorflow_datasets", extra="datasets")
 
+
+def _builder(name, data_dir):
+    tfds = _tfds()
     try:
         return tfds.builder(name, data_dir=data_dir)
-    except DatasetNotFoundError:
+    except tfds.core.registered.DatasetNotFoundError:
         known = tfds.list_builders(with_community_datasets=False)
         raise NotFoundError(known) from None
     # Versions and configurations that do not exist, packages that it would need, ...
     except Exception as error:
         raise DatasetError(
             f"Expected a dataset that TFDS can build. Received: {name!r}, of which "
-            f"TFDS says: {_first_line(error)}"
+            f"TFDS says: {checks.one_line(error)}"
         ) from error
 
 
 def _feature_keys(builder, name):
-    """Names of the image and of the label (None if there is none)."""
-    import tensorflow_datasets as tfds
-
+    """Returns the names of the image and of the label (None if there is none)."""
+    tfds = _tfds()
     features = builder.info.features
     if not isinstance(features, tfds.features.FeaturesDict):
         features = {}
@@ -157,12 +158,12 @@ def _prepare(builder, name):
     except Exception as error:
         raise DatasetError(
             f"Expected TFDS to prepare {name!r} in {builder.data_dir_root}. Received: "
-            f"{type(error).__name__}: {_first_line(error)}"
+            f"{type(error).__name__}: {checks.one_line(error)}"
         ) from error
 
 
 def _missing_files(builder):
-    """{URL: file name} of the original files that TFDS would have to download."""
+    """Returns {URL: file name} of the original files that TFDS would download."""
     downloads = Path(builder.data_dir_root, "downloads")
     cached = set()
     for info in downloads.rglob("*.INFO"):
@@ -175,14 +176,14 @@ def _missing_files(builder):
         for url, file in wanted.items()
         if url not in cached and not (downloads / "manual" / file).exists()
     }
-    # A configuration may need but some of the files that its dataset lists.
+    # A configuration may need only some of the files that its dataset lists.
     if builder.builder_config is not None and len(missing) < len(wanted):
         return {}
     return missing
 
 
 def _answers(url):
-    """Whether the network leads to the host of `url`: TFDS itself tries for minutes."""
+    """Returns whether the host of `url` answers: TFDS itself tries for minutes."""
     request = urllib.request.Request(url, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=_NETWORK_TIMEOUT_SECONDS):
@@ -199,11 +200,10 @@ def _num_examples(builder, tfds_split, name, split):
     # KeyError, ValueError, AssertionError, by what is wrong with the split.
     except Exception as error:
         known = [*SPLITS.get(builder.name, ()), *builder.info.splits]
-        close = difflib.get_close_matches(str(split), known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
         raise DatasetError(
             f"Expected a split of {name!r} ({', '.join(dict.fromkeys(known))}) or a "
-            f"slice of one, like 'train[:1000]'. Received: {split!r}.{hint}"
+            f"slice of one, like 'train[:1000]'. Received: {split!r}."
+            f"{checks.did_you_mean(split, known)}"
         ) from error
     if num_examples == 0:
         raise DatasetError(
@@ -224,7 +224,7 @@ def _materialize(builder, tfds_split, size, shape, fill, data_dir):
 
 @contextlib.contextmanager
 def _without_warnings():
-    """TFDS warns of every dataset that it has not prepared yet."""
+    """Silences TFDS, which warns of every dataset that it has not prepared yet."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -232,8 +232,3 @@ def _without_warnings():
         yield
     finally:
         logger.setLevel(level)
-
-
-def _first_line(error):
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -12,14 +12,17 @@ SPLITS = {"train": 50_000, "valid": 10_000, "test": 10_000}
 
 
 def gaussian1d():
-    """N(2, 0.5^2): the setting of the paper's figure 1, which does not give its
-    parameters. Event shape (1,)."""
+    """Returns N(2, 0.5^2), event shape (1,).
+
+    The setting is that of the paper's figure 1, which does not give its parameters.
+    """
     return _mixture([[2.0]], scale=0.5)
 
 
 def ring8():
-    """Eight Gaussians of standard deviation 0.01 on the unit circle, means
-    (cos(2 pi i / 8), sin(2 pi i / 8)) [1]. Event shape (2,).
+    """Returns eight Gaussians on the unit circle [1], event shape (2,).
+
+    Means (cos(2 pi i / 8), sin(2 pi i / 8)), standard deviation 0.01.
 
     [1] Z. Lin et al., "PacGAN: The power of two samples in generative adversarial
         networks", arXiv 1712.04086.
@@ -29,8 +32,10 @@ def ring8():
 
 
 def grid25():
-    """25 Gaussians of standard deviation 0.05 with means (-4 + 2i, -4 + 2j),
-    i, j = 0..4, as in PacGAN (see `ring8`). Event shape (2,)."""
+    """Returns 25 Gaussians on a grid, as in PacGAN (see `ring8`), event shape (2,).
+
+    Means (-4 + 2i, -4 + 2j), i, j = 0..4, standard deviation 0.05.
+    """
     axis = -4.0 + 2.0 * np.arange(5)
     means = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1)
     return _mixture(means.reshape(25, 2), scale=0.05)
@@ -40,7 +45,7 @@ DISTRIBUTIONS = {"gaussian1d": gaussian1d, "ring8": ring8, "grid25": grid25}
 
 
 def load(name, split, data_dir=None):
-    """Samples of one of `DISTRIBUTIONS`, the same at every call.
+    """Loads samples of one of `DISTRIBUTIONS`, the same at every call.
 
     Args:
         name: "gaussian1d", "ring8" or "grid25".
@@ -72,8 +77,10 @@ def load(name, split, data_dir=None):
 
 
 def _mixture(means, scale):
-    """Equal weights; `means` (K, D); the same `scale` in each direction."""
+    """Returns a mixture of equal weights; `means` (K, D), one `scale` for all."""
     means = np.asarray(means, np.float32)
+    # Not Independent(Normal), which would have a cdf: its samples are the same, but its
+    # log_prob differs in the last bits, and with it every score that was ever written.
     return tfd.MixtureSameFamily(
         tfd.Categorical(logits=np.zeros(len(means), np.float32)),
         tfd.MultivariateNormalDiag(means, np.full_like(means, scale)),

@@ -1,8 +1,53 @@
-"""Builders of generators and discriminators."""
+"""Builders of generators and discriminators as functional Keras models.
 
-from keras_gan.networks.builders import digits_mlp as digits_mlp
-from keras_gan.networks.builders import paper_cifar_conv as paper_cifar_conv
-from keras_gan.networks.builders import paper_cifar_mlp as paper_cifar_mlp
-from keras_gan.networks.builders import paper_mlp as paper_mlp
-from keras_gan.networks.builders import paper_tfd_stage2 as paper_tfd_stage2
-from keras_gan.networks.builders import toy_mlp as toy_mlp
+A builder returns `(generator, discriminator)`: the generator takes latents
+`(batch, latent_dim)`, the discriminator returns logits `(batch, 1)`. One paper is one
+module. Arguments that several builders share:
+
+    spec: `samples.SampleSpec` of the samples, such as `data.spec`, or only their shape:
+        (H, W, C) of images, (D,) of vectors.
+    latent_dim: int, L.
+    generator_noise: float in [0, 1] (the bound of Keras), standard deviation of the
+        Gaussian noise that is added to each hidden layer of the generator in training.
+    generator_dropout: float in [0, 1), share of each hidden layer of the generator
+        that is dropped out in training.
+    seed: int or None, of initial weights, noise and dropout masks.
+
+By default noise enters the generator at the bottom layer only, as in the paper's
+experiments, though "our theoretical framework permits the use of dropout and other
+noise at intermediate layers of the generator".
+
+The layers that output samples and logits compute in float32 under every dtype policy
+(`keras.mixed_precision.set_dtype_policy`).
+"""
+
+from collections.abc import Callable
+
+from keras_gan.networks.conv_2014 import paper_cifar_conv
+from keras_gan.networks.digits import digits_mlp
+from keras_gan.networks.mlp_2014 import paper_cifar_mlp, paper_mlp, paper_tfd_stage2
+from keras_gan.networks.toy import toy_mlp
+
+__all__ = [
+    "BUILDERS",
+    "digits_mlp",
+    "paper_cifar_conv",
+    "paper_cifar_mlp",
+    "paper_mlp",
+    "paper_tfd_stage2",
+    "toy_mlp",
+]
+
+# By name. `inspect.signature` of each says which arguments it takes: `spec` first, all
+# others by keyword. Those without a default have to be given.
+BUILDERS: dict[str, Callable] = {
+    builder.__name__: builder
+    for builder in (
+        digits_mlp,
+        paper_mlp,
+        paper_tfd_stage2,
+        paper_cifar_mlp,
+        paper_cifar_conv,
+        toy_mlp,
+    )
+}

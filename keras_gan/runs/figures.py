@@ -5,7 +5,9 @@ import pathlib
 
 import numpy as np
 
-from keras_gan import files, pictures
+from keras_gan import files
+from keras_gan.pictures import figures
+from keras_gan.pictures import raster
 from keras_gan.runs import run as runs
 from keras_gan.runs import training
 
@@ -79,7 +81,7 @@ class _Run:
         return training.load_data(self.preset, self.data_dir)
 
     def expect_images(self, number):
-        if not self.gan.spec.is_image:
+        if self.gan.value_range is None:
             raise _DoesNotFit(
                 f"Expected a run whose samples are images for figure {number}. "
                 f"Received: {self.workdir}, with samples of shape "
@@ -95,53 +97,51 @@ def _draw_figure_1(run):
             "samples and latents of one dimension writes (--preset=gaussian1d). "
             f"Received: {run.workdir}, which has none"
         )
-    frames = pictures.load_frames(path)
-    animation = pictures.figure_1_animation(frames)
+    moments = figures.load_moments(path)
+    frames = figures.figure_1_animation(moments)
     return {
-        "figure_1.png": pictures.encode_png(pictures.figure_1(frames)),
+        "figure_1.png": raster.encode_png(figures.figure_1(moments)),
         # The last picture stands for two seconds before all begins anew.
-        "figure_1.gif": pictures.encode_gif(
-            animation, [120] * (len(animation) - 1) + [2000]
-        ),
+        "figure_1.gif": raster.encode_gif(frames, [120] * (len(frames) - 1) + [2000]),
     }
 
 
 def _draw_figure_2(run, rows=5, columns=6):
     run.expect_images(2)
     samples = run.gan.generate(rows * columns, seed=run.seed)
-    indices, _ = pictures.nearest_examples(samples[columns - 1 :: columns], run.data)
-    picture = pictures.figure_2(
-        samples, run.data.examples(indices), run.gan.spec, columns
+    indices, _ = figures.nearest_examples(samples[columns - 1 :: columns], run.data)
+    picture = figures.figure_2(
+        samples, run.data.examples(indices), run.gan.value_range, columns
     )
-    return {"figure_2.png": pictures.encode_png(picture)}
+    return {"figure_2.png": raster.encode_png(picture)}
 
 
 def _draw_figure_3(run, rows=5, steps=11):
     run.expect_images(3)
     latents = np.asarray(run.gan.latent_prior.sample(2 * rows, run.seed))
-    lines = pictures.interpolation(run.gan, latents[:rows], latents[rows:], steps)
-    picture = pictures.figure_3(lines, run.gan.spec)
-    return {"figure_3.png": pictures.encode_png(picture)}
+    lines = figures.interpolation(run.gan, latents[:rows], latents[rows:], steps)
+    picture = figures.figure_3(lines, run.gan.value_range)
+    return {"figure_3.png": raster.encode_png(picture)}
 
 
 def _draw_curves(run):
     lines = runs.load_metrics(run.workdir)
-    return {"curves.png": pictures.encode_png(pictures.training_curves(lines))}
+    return {"curves.png": raster.encode_png(figures.training_curves(lines))}
 
 
 def _draw_health(run, count=500):
     lines = runs.load_metrics(run.workdir)
-    spread = pictures.sample_spread(
-        run.gan.generate(count, seed=run.seed), run.data.some(count)
+    spread = figures.sample_spread(
+        run.gan.generate(count, seed=run.seed), run.data.fixed_examples(count)
     )
-    diagnosis = pictures.diagnose(lines, *spread)
-    print(f"{diagnosis.state.capitalize()}. {diagnosis.explanation}")
-    samples = [
+    diagnosis = figures.diagnose(lines, *spread)
+    print(f"{diagnosis.state.capitalize()}. {diagnosis.words}")
+    grids = [
         (f"samples, epoch {epoch}", picture)
         for epoch, picture in runs.load_sample_pictures(run.workdir)
     ]
-    page = pictures.health_page(lines, diagnosis, samples)
-    return {"health.png": pictures.encode_png(page)}
+    page = figures.health_page(lines, diagnosis, grids)
+    return {"health.png": raster.encode_png(page)}
 
 
 _DRAW = {

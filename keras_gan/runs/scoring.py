@@ -126,7 +126,7 @@ def _evaluate(model, num_samples, data_dir, seed, features, dataset, output, kno
             )
     images = train_data.value_range is not None
     if not images or test is not None:
-        samples["training examples"] = train_data.some(protocol.num_samples)
+        samples["training examples"] = train_data.fixed_examples(protocol.num_samples)
     for name, row in samples.items():
         samples[name] = evaluation.check_samples(
             row,
@@ -313,7 +313,7 @@ def _beside_its_start(gan, preset, data, samples, seed):
         "pixel_frechet_distance": distance,
         "pixel_frechet_distance_at_start": first_distance,
         "discriminator_accuracy": evaluation.discriminator_accuracy(
-            gan, data.some(len(samples)), samples
+            gan, data.fixed_examples(len(samples)), samples
         ),
     }
     # The table holds the other split back, and reads pixels from 0 to 1.

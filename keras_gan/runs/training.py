@@ -30,9 +30,9 @@ import tensorflow as tf
 from keras_gan import datasets, evaluation, files, losses, networks, optimizers, priors
 from keras_gan.runs import callbacks
 from keras_gan.runs import checkpoint
-from keras_gan.runs import interrupts
 from keras_gan import replicas
-from keras_gan.pictures import formats, grids
+from keras_gan.pictures import figures
+from keras_gan.pictures import raster
 from keras_gan.runs import run as runs
 from keras_gan.gan import GAN
 from keras_gan.experiments.presets import PRESETS, Preset
@@ -64,7 +64,7 @@ LATENT_PRIORS = {"uniform": _uniform, "normal": _normal}
 DTYPE_POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 # Beyond this, what Python takes between executions is nothing to them.
 _MOST_STEPS_PER_EXECUTION = 16
-# Between two frames of figure 1.
+# Between two moments of figure 1.
 _FIGURE_1_STEPS = 10
 _JIT_COMPILE = {"auto": "auto", "true": True, "false": False}
 
@@ -275,9 +275,8 @@ def build(preset, data):
         options["pretrained_generator"] = runs.load_gan(
             preset.pretrained, compile=False
         ).generator
-    shape = "sample_shape" if "sample_shape" in parameters else "image_shape"
     with _global_policy(dtype_policy(preset.mixed_precision)):
-        generator, discriminator = builder(**{shape: data.image_shape}, **options)
+        generator, discriminator = builder(data.spec, **options)
     gan = GAN(
         generator,
         discriminator,
@@ -461,12 +460,12 @@ def _train(preset, workdir, data_dir, strategy, writer, intervals, resume, overw
     with contextlib.ExitStack() as stack:
         existed = workdir.exists()
         if existed:
-            stack.enter_context(files.locked(workdir / runs.LOCK))
+            stack.enter_context(files.locked(workdir / runs.LOCK, "a run"))
         start = _find_start(workdir, preset, resume, overwrite)
         data, gan, about = _restored(preset, data_dir, strategy, start, workdir)
         if not existed:
             workdir.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(files.locked(workdir / runs.LOCK))
+            stack.enter_context(files.locked(workdir / runs.LOCK, "a run"))
             _find_start(workdir, preset, "never", overwrite)
         return _run(
             workdir, preset, data, data_dir, gan, start, writer, about, intervals
@@ -521,7 +520,7 @@ def _run(workdir, preset, data, data_dir, gan, start, writer, about, intervals):
             workdir / runs.SAMPLES,
             every=preset.sample_epochs,
             seed=preset.seed,
-            examples=None if data.value_range else data.some(2000),
+            examples=None if data.value_range else data.fixed_examples(2000),
             summary_writer=summary_writer,
         ),
         *_figure_1_recorder(gan, data, workdir),
@@ -532,7 +531,7 @@ def _run(workdir, preset, data, data_dir, gan, start, writer, about, intervals):
     )
     if start:
         print(f"Going on after step {start.step}, from {start.path}", flush=True)
-    with interrupts.StopRequest() as request:
+    with checkpoint.StopRequest() as request:
         checkpoints = callbacks.Checkpoints(
             writer,
             about,
@@ -713,7 +712,7 @@ def _defaults():
 
 def _describe(data):
     """What decides whether a run's data are still the same."""
-    some = hashlib.sha256(data.some(1000).tobytes())
+    some = hashlib.sha256(data.fixed_examples(1000).tobytes())
     return {
         "name": data.name,
         "split": data.split,
@@ -791,9 +790,9 @@ def _start_run(workdir, preset, data, data_dir, gan, start):
         **environment(),
     }
     files.write(workdir / runs.CONFIG, json.dumps(config, indent=2) + "\n")
-    reals = data.some(100 if data.spec.is_image else 2000)
-    picture = grids.sample_picture(reals, data.spec, label="data")
-    files.write(workdir / runs.REALS, formats.encode_png(picture))
+    reals = data.fixed_examples(100 if data.value_range else 2000)
+    picture = figures.sample_picture(reals, data.value_range, label="data")
+    files.write(workdir / runs.REALS, raster.encode_png(picture))
     return tf.summary.create_file_writer(str(workdir / runs.EVENTS))
 
 

@@ -1,0 +1,48 @@
+"""Small networks for the toy densities in one and two dimensions."""
+
+import math
+
+import keras
+from keras import layers
+
+from keras_gan.networks.common import LayerSeeds, dense_generator, sample_shape
+
+
+def toy_mlp(
+    spec, latent_dim: int = 2, seed: int | None = None
+) -> tuple[keras.Model, keras.Model]:
+    """Builds small fully connected networks without dropout.
+
+    G latents -> 128 ReLU -> 128 ReLU -> samples, linear; D 128 ReLU -> 128 ReLU -> 1.
+    Initial weights are Glorot's.
+
+    Args:
+        spec: of vectors of shape (D,), or that shape.
+        latent_dim, seed: see `networks`.
+
+    Returns:
+        (generator, discriminator); samples are unbounded.
+    """
+    shape = sample_shape(spec)
+    seeds = LayerSeeds(seed)
+
+    def hidden():
+        return [
+            layers.Dense(
+                128, activation="relu", kernel_initializer=seeds.glorot_initializer()
+            )
+            for _ in range(2)
+        ]
+
+    output = layers.Dense(
+        math.prod(shape), kernel_initializer=seeds.glorot_initializer(), dtype="float32"
+    )
+    generator = dense_generator(latent_dim, hidden(), output, shape)
+    samples = keras.Input(shape, name="samples")
+    x = layers.Flatten()(samples)
+    for layer in hidden():
+        x = layer(x)
+    logits = layers.Dense(
+        1, kernel_initializer=seeds.glorot_initializer(), dtype="float32"
+    )(x)
+    return generator, keras.Model(samples, logits, name="discriminator")
