@@ -328,7 +328,7 @@ def test_parzen_refuses_what_is_empty_or_not_finite():
         ((inputs, inputs, np.inf), "Expected sigma > 0 and finite. Received: inf"),
         (
             (inputs, inputs, 1.0, 0),
-            "Expected block_size, an integer >= 1. Received: 0",
+            "Expected `block_size` to be an int >= 1. Received: 0",
         ),
     ):
         with pytest.raises(ValueError) as error:

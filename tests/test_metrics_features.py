@@ -155,14 +155,14 @@ def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, classifier, digit
 def test_data_without_labels_or_of_another_shape_are_refused(digits, classifier):
     train, test = digits
     unlabelled = keras_gan.datasets.Dataset(np.zeros((4, 8, 8, 1), np.uint8))
-    with pytest.raises(ValueError, match="labelled images.*without labels; take"):
+    with pytest.raises(ValueError, match="labelled images.*without labels; use"):
         metrics.Classifier.train(unlabelled, test)
     larger = keras_gan.datasets.Dataset(np.zeros((4, 9, 9, 1), np.uint8), [0, 1, 2, 3])
     with pytest.raises(ValueError, match=r"test images of shape \(8, 8, 1\)"):
         metrics.Classifier.train(train, larger)
     few = test.subset(test.labels < 9, "nine")
     few.num_classes = 9
-    with pytest.raises(ValueError, match="of 10 classes.*Received: 9; take"):
+    with pytest.raises(ValueError, match="of 10 classes.*Received: 9; use"):
         metrics.Classifier.train(train, few)
     with pytest.raises(ValueError, match=r"shape \(None, 8, 8, 1\).*\(4, 9, 9, 1\)"):
         classifier.features(larger.examples())
