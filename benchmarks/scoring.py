@@ -34,7 +34,9 @@ def main():
     cache_dir = datasets.cache.directory(arguments.data_dir)
     classifier = metrics.Classifier.trained(splits[0], splits[2], cache_dir)
     samples = splits[0].some(arguments.num_samples)
-    protocol = evaluation.protocol_for(preset, *splits, num_samples=len(samples))
+    protocol = evaluation.protocol_for(
+        preset.dataset, preset.contrast_normalization, *splits, num_samples=len(samples)
+    )
     metrics.cached_features(classifier, splits[2], cache_dir)
     rounds = []
     for _ in range(arguments.rounds):

@@ -32,9 +32,7 @@ def classifier(digits):
 def protocol(data, **changes):
     train, valid, test = data
     return dataclasses.replace(
-        evaluation.protocol_for(
-            training.get_preset("digits"), train, valid, test, num_samples=500
-        ),
+        evaluation.protocol_for("digits", False, train, valid, test, num_samples=500),
         **changes,
     )
 
@@ -73,19 +71,19 @@ def test_the_hash_follows_every_field(digits):
 
 def test_the_defaults_are_those_of_the_sources(digits):
     train, valid, test = digits
-    images = evaluation.protocol_for(training.get_preset("digits"), *digits)
+    images = evaluation.protocol_for("digits", False, *digits)
     assert images.num_samples == 10_000 and images.num_validation == 1000
     np.testing.assert_allclose(images.sigmas, np.logspace(-1, 0, 10))
     for name, count in (("gaussian1d", 100_000), ("ring8", 2500), ("grid25", 2500)):
         data = keras_gan.datasets.load(name, "train")
-        points = evaluation.protocol_for(training.get_preset(name), data, None, None)
+        points = evaluation.protocol_for(name, False, data, None, None)
         assert points.num_samples == count and points.value_range is None
     # Contrast-normalised values span six units, not one.
     np.testing.assert_allclose(
         evaluation.sigmas_for((-3, 3)), 6 * np.logspace(-1, 0, 10)
     )
-    with pytest.raises(ValueError, match="at least 2 samples. Received: 1"):
-        evaluation.protocol_for(training.get_preset("digits"), *digits, num_samples=1)
+    with pytest.raises(ValueError, match="`num_samples` .* >= 2. Received: 1"):
+        evaluation.protocol_for("digits", False, *digits, num_samples=1)
 
 
 # === Scores ===
@@ -225,12 +223,16 @@ def two_classes(count):
     return keras_gan.datasets.Dataset(images.astype(np.uint8), labels)
 
 
-def test_some_rows_stand_for_all(digits):
-    np.testing.assert_array_equal(evaluation.some_rows(digits[0], 50), np.arange(50))
+def test_representative_rows_stand_for_all(digits):
+    np.testing.assert_array_equal(
+        evaluation.representative_rows(digits[0], 50), np.arange(50)
+    )
     data = two_classes(100)
-    rows = evaluation.some_rows(data, 30)
+    rows = evaluation.representative_rows(data, 30)
     assert len(np.unique(rows)) == 30 and data.labels[rows].sum() == 15
-    np.testing.assert_array_equal(evaluation.some_rows(data, 200), np.arange(100))
+    np.testing.assert_array_equal(
+        evaluation.representative_rows(data, 200), np.arange(100)
+    )
 
 
 def test_a_part_of_a_sorted_reference_is_of_all_classes():

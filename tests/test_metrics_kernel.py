@@ -170,5 +170,5 @@ def test_wrong_sizes_are_refused():
     for size in (1, 0, -3, 2.5):
         with pytest.raises(ValueError, match=f"^Expected `subset_size`.*: {size}$"):
             kernel_distance(gaussian(4), gaussian(4), subset_size=size)
-    with pytest.raises(ValueError, match="^Expected block_size.*: 0$"):
+    with pytest.raises(ValueError, match="^Expected `block_size`.*: 0$"):
         squared_mmd(gaussian(4), gaussian(4), block_size=0)
