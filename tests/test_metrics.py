@@ -368,6 +368,19 @@ def test_parzen_bounds_its_blocks(monkeypatch):
     assert sizes == [(5, 8), (7, 8)]
 
 
+def test_rows_of_many_features_come_in_smaller_blocks():
+    from keras_gan.metrics import _distances
+
+    def sizes(features, block_size=1000):
+        rows = np.broadcast_to(np.float32(0), (2500, features))
+        blocks = _distances.row_blocks(rows, block_size)
+        return [block.stop - block.start for block, _ in blocks]
+
+    assert sizes(6144) == [1000, 1000, 500]
+    assert sizes(12_288) == [500] * 5
+    assert sizes(12_288, block_size=400) == [400] * 6 + [100]
+
+
 def test_parzen_estimate_is_the_protocol_by_hand():
     """One centre at 0 in one dimension: the best sigma^2 is the mean of v^2."""
     validation, test = np.array([[1.0], [-3.0]]), np.array([[2.0], [0.0], [1.0]])
