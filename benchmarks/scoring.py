@@ -33,8 +33,10 @@ def main():
     splits = training.splits(preset, arguments.data_dir)
     cache_dir = datasets.cache.directory(arguments.data_dir)
     classifier = metrics.Classifier.trained(splits[0], splits[2], cache_dir)
-    samples = splits[0].fixed_examples(arguments.num_samples)
-    protocol = evaluation.protocol_for(preset, *splits, num_samples=len(samples))
+    samples = splits[0].some(arguments.num_samples)
+    protocol = evaluation.protocol_for(
+        preset.dataset, preset.contrast_normalization, *splits, num_samples=len(samples)
+    )
     metrics.cached_features(classifier, splits[2], cache_dir)
     rounds = []
     for _ in range(arguments.rounds):

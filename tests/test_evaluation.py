@@ -32,9 +32,7 @@ def classifier(digits):
 def protocol(data, **changes):
     train, valid, test = data
     return dataclasses.replace(
-        evaluation.protocol_for(
-            training.get_preset("digits"), train, valid, test, num_samples=500
-        ),
+        evaluation.protocol_for("digits", False, train, valid, test, num_samples=500),
         **changes,
     )
 
@@ -71,21 +69,64 @@ def test_the_hash_follows_every_field(digits):
     assert evaluation.Protocol(**again).hash == base.hash
 
 
+def test_the_hash_of_equal_inputs_is_that_of_earlier_versions(digits):
+    """Scores of earlier versions stay comparable."""
+    given = evaluation.Protocol(
+        dataset="mnist",
+        train=("train", 50_000, "0123456789abcdef"),
+        valid=("valid", 10_000, "0" * 16),
+        test=("test", 10_000, "f" * 16),
+        contrast_normalization=False,
+        value_range=(0.0, 1.0),
+        num_samples=10_000,
+        sample_seed=0,
+        sigmas=(0.1, 0.2),
+        features="classifier",
+        features_key="classifier-0",
+        versions={"keras": "3.15.0"},
+    )
+    assert given.hash == "94cb7f79c7d8"
+    assert protocol(digits).hash == "62543ef70fe6"
+    ring = keras_gan.datasets.load("ring8", "train")
+    points = evaluation.protocol_for(
+        "ring8", False, ring, None, None, versions={"a": "1"}
+    )
+    assert points.hash == "06d8d5ed0747"
+
+
 def test_the_defaults_are_those_of_the_sources(digits):
     train, valid, test = digits
-    images = evaluation.protocol_for(training.get_preset("digits"), *digits)
+    images = evaluation.protocol_for("digits", False, *digits)
     assert images.num_samples == 10_000 and images.num_validation == 1000
     np.testing.assert_allclose(images.sigmas, np.logspace(-1, 0, 10))
     for name, count in (("gaussian1d", 100_000), ("ring8", 2500), ("grid25", 2500)):
         data = keras_gan.datasets.load(name, "train")
-        points = evaluation.protocol_for(training.get_preset(name), data, None, None)
+        points = evaluation.protocol_for(name, False, data, None, None)
         assert points.num_samples == count and points.value_range is None
     # Contrast-normalised values span six units, not one.
     np.testing.assert_allclose(
         evaluation.sigmas_for((-3, 3)), 6 * np.logspace(-1, 0, 10)
     )
-    with pytest.raises(ValueError, match="at least 2 samples. Received: 1"):
-        evaluation.protocol_for(training.get_preset("digits"), *digits, num_samples=1)
+    with pytest.raises(ValueError, match="`num_samples` .* >= 2. Received: 1"):
+        evaluation.protocol_for("digits", False, *digits, num_samples=1)
+
+
+def test_vectors_are_scored_by_their_density_or_by_examples():
+    vectors = np.random.default_rng(0).random((40, 3), np.float32)
+    bounded = keras_gan.datasets.Dataset(vectors)
+    settings = evaluation.protocol_for("array", False, bounded, bounded, bounded, 20)
+    assert settings.num_samples == 20 and len(settings.sigmas) == 10
+    scores = evaluation.score(
+        vectors[:20], bounded, bounded, bounded, metrics.Pixels(), settings, None
+    )
+    assert scores["precision"] == 1 and scores["sigma"] in settings.sigmas
+    unbounded = keras_gan.datasets.Dataset(vectors, value_range=None, name="mine")
+    for score in (
+        lambda: evaluation.protocol_for("array", False, unbounded, None, None),
+        lambda: evaluation.ValidationScores(unbounded),
+    ):
+        with pytest.raises(ValueError, match="`distribution` or .*'mine', a vector wi"):
+            score()
 
 
 # === Scores ===
@@ -162,6 +203,48 @@ def test_without_a_test_split_there_is_no_likelihood(digits):
     assert scores["precision"] == 1.0
 
 
+def large_images(count, seed=0):
+    """3,267 values each: more than covariances are taken of."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (count, 33, 33, 3), np.uint8)
+    return keras_gan.datasets.Dataset(pixels, name="large")
+
+
+def test_large_images_have_no_covariance_of_pixels(monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("a covariance was taken")
+
+    monkeypatch.setattr(metrics.Moments, "update", refuse)
+    data = large_images(30)
+    samples = data.examples(slice(0, 20))
+    scores = evaluation.score_images(
+        samples, data, None, None, metrics.Pixels(), protocol((data, None, None))
+    )
+    assert "frechet_distance" not in scores and scores["precision"] == 1
+    expected = metrics.squared_mmd(data.examples(), samples[:20])
+    assert scores["kernel_distance"] == pytest.approx(expected, abs=0.05)
+    assert evaluation.why_no_covariance(32 * 32 * 3) is None
+    reason = evaluation.why_no_covariance(64 * 64 * 3)
+    assert "12,288 values" in reason and "1.2 GB" in reason and "\n" not in reason
+
+
+def test_large_images_keep_a_classifiers_frechet_distance():
+    data = large_images(30)
+    labels = np.arange(30) % 2
+    train, test = (
+        keras_gan.datasets.Dataset(data.images[rows], labels[rows], num_classes=2)
+        for rows in (slice(0, 20), slice(20, 30))
+    )
+    extractor = metrics.Classifier.train(train, test, steps=1)
+    settings = protocol((train, test, test), nearest_k=3)
+    samples = train.examples(slice(0, 12))
+    scores = evaluation.score_images(samples, train, test, test, extractor, settings)
+    expected = metrics.frechet_distance(
+        metrics.Moments().update(extractor.features(test.examples())),
+        metrics.Moments().update(extractor.features(samples)),
+    )
+    assert scores["frechet_distance"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_points_by_pacgans_protocol():
     data = keras_gan.datasets.load("ring8", "test")
     scores = evaluation.score_points(data.examples(slice(0, 2500)), data.distribution)
@@ -225,12 +308,16 @@ def two_classes(count):
     return keras_gan.datasets.Dataset(images.astype(np.uint8), labels)
 
 
-def test_some_rows_stand_for_all(digits):
-    np.testing.assert_array_equal(evaluation.some_rows(digits[0], 50), np.arange(50))
+def test_representative_rows_stand_for_all(digits):
+    np.testing.assert_array_equal(
+        evaluation.representative_rows(digits[0], 50), np.arange(50)
+    )
     data = two_classes(100)
-    rows = evaluation.some_rows(data, 30)
+    rows = evaluation.representative_rows(data, 30)
     assert len(np.unique(rows)) == 30 and data.labels[rows].sum() == 15
-    np.testing.assert_array_equal(evaluation.some_rows(data, 200), np.arange(100))
+    np.testing.assert_array_equal(
+        evaluation.representative_rows(data, 200), np.arange(100)
+    )
 
 
 def test_a_part_of_a_sorted_reference_is_of_all_classes():
@@ -386,6 +473,65 @@ def test_the_papers_rows_stand_beside_ours():
     lines = evaluation.format_report(report).splitlines()
     assert any("samples" in line and "231.3 +- 2.0" in line for line in lines)
     assert any("Adversarial nets (2014)" in line and "225.0" in line for line in lines)
+
+
+def report_of(rows, **entries):
+    """The report that `scoring.evaluate` would return for these rows of CIFAR-10."""
+    protocol = {
+        "dataset": "cifar10",
+        "num_samples": 10,
+        "sample_seed": 0,
+        "test": ["test", 10_000],
+        "features": "pixels",
+    }
+    return {
+        "model": "runs/x",
+        "step": 3,
+        "protocol": protocol,
+        "protocol_hash": "0" * 12,
+        "rows": rows,
+        **entries,
+    }
+
+
+def test_scores_stand_below_their_headings():
+    rows = {
+        "samples": {"kernel_distance": 0.5, "precision": 0.25, "recall": None},
+        "training examples": {"kernel_distance": 0.125, "precision": 1.0, "recall": 1},
+    }
+    text = evaluation.format_report(report_of(rows))
+    heading, *lines = text.split("\n\n")[1].splitlines()
+    assert heading.split() == ["kernel", "precision", "recall"]
+    assert [line.split()[-3:] for line in lines] == [
+        ["0.5", "0.250", "-"],
+        ["0.125", "1.000", "1.000"],
+    ]
+    assert lines[1].startswith("training examples ")
+    # Each column ends where its heading does.
+    for name, cells in (("kernel", ("0.5", "0.125")), ("recall", ("-", "1.000"))):
+        end = heading.index(name) + len(name)
+        for line, cell in zip(lines, cells, strict=True):
+            assert line[:end].endswith(" " + cell)
+
+
+def test_pixel_distances_stand_beside_those_of_the_start():
+    rows = {"samples": {"kernel_distance": 0.5}}
+
+    def last_line(final, initial):
+        report = report_of(
+            rows,
+            num_pixel_samples=2000,
+            pixel_frechet_distance=final,
+            pixel_frechet_distance_at_start=initial,
+        )
+        return evaluation.format_report(report).splitlines()[-1]
+
+    start = "pixel Frechet distance, final (initial): "
+    assert last_line(0.17, 10.361).startswith(f"{start}0.170 (10.36), of 2,000 samples")
+    assert last_line(0.00412, 1168.2).startswith(f"{start}0.00412 (1168)")
+    left_out = report_of(rows, pixel_frechet_distance_left_out="left out, because")
+    text = evaluation.format_report(left_out)
+    assert text.endswith("\n\npixel Frechet distance: left out, because")
 
 
 def test_what_a_file_holds_is_read_or_refused(tmp_path):
@@ -545,7 +691,65 @@ def test_without_a_test_split_the_training_examples_are_not_judged(tmp_path):
     assert report["protocol"]["features"] == "pixels"
 
 
+def write_pictures(folder, count, size):
+    from PIL import Image
+
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        pixels = rng.integers(0, 256, (*size, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+
+
+def test_a_run_on_large_images_is_scored_without_covariances(tmp_path, monkeypatch):
+    write_pictures(tmp_path / "pictures", 20, (33, 33))
+    settings = {
+        "dataset": f"folder:{tmp_path / 'pictures'}",
+        "epochs": 1,
+        "evaluation_epochs": 1,
+        "keep_best": "pixel_kernel_distance",
+    }
+    workdir = training.train(training.get_preset("digits", settings), tmp_path / "run")
+    (line,) = (workdir / runs.EVALUATIONS).read_text().splitlines()
+    assert set(json.loads(line)) == {"epoch", "step", "pixel_kernel_distance"}
+    report = scoring.evaluate(workdir, num_samples=30)
+    assert "pixel_frechet_distance" not in report
+    assert "frechet_distance" not in report["rows"]["samples"]
+    assert 0 <= report["discriminator_accuracy"] <= 1
+    reason = evaluation.why_no_covariance(33 * 33 * 3)
+    assert report["pixel_frechet_distance_left_out"] == reason
+    assert reason in evaluation.format_report(report)
+
+
 # === During a training ===
+
+
+def test_validation_scores_of_large_images_use_the_kernel_distance():
+    data = large_images(30)
+    gan = keras_gan.GAN(
+        keras.Sequential(
+            [
+                keras.Input((2,)),
+                keras.layers.Dense(3267, activation="sigmoid"),
+                keras.layers.Reshape((33, 33, 3)),
+            ]
+        ),
+        keras.Sequential(
+            [keras.Input((33, 33, 3)), keras.layers.Flatten(), keras.layers.Dense(1)]
+        ),
+        keras_gan.priors.Uniform(2),
+        seed=0,
+    )
+    validate = evaluation.ValidationScores(data, seed=3)
+    scores = validate(gan)
+    assert tuple(scores) == validate.names == ("pixel_kernel_distance",)
+    expected = metrics.kernel_distance(data.some(2000), gan.generate(2000, seed=3))
+    assert scores["pixel_kernel_distance"] == pytest.approx(expected.distance)
+    valid = large_images(10, seed=1)
+    assert evaluation.ValidationScores(data, valid).names == (
+        "pixel_kernel_distance",
+        "validation_log_likelihood",
+    )
 
 
 def test_the_best_model_is_kept(tmp_path):
@@ -633,6 +837,10 @@ def test_a_run_is_scored_as_it_goes(preset, names, tmp_path):
         json.loads(x) for x in (workdir / runs.EVALUATIONS).read_text().splitlines()
     ]
     assert len(lines) == 2 and set(lines[0]) == {"epoch", "step", *names}
+    data = keras_gan.datasets.load(preset, "train")
+    valid = keras_gan.datasets.load(preset, "test")
+    assert set(evaluation.ValidationScores(data, valid).names) == names
+    assert names <= set(evaluation.VALIDATION_SCORES)
     choose = max if evaluation.VALIDATION_SCORES[keep] else min
     best = choose(lines, key=lambda line: line[keep])
     kept = runs.load_gan(workdir / runs.BEST)

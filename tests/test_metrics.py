@@ -328,7 +328,7 @@ def test_parzen_refuses_what_is_empty_or_not_finite():
         ((inputs, inputs, np.inf), "Expected sigma > 0 and finite. Received: inf"),
         (
             (inputs, inputs, 1.0, 0),
-            "Expected block_size, an integer >= 1. Received: 0",
+            "Expected `block_size` to be an int >= 1. Received: 0",
         ),
     ):
         with pytest.raises(ValueError) as error:
@@ -366,6 +366,19 @@ def test_parzen_bounds_its_blocks(monkeypatch):
     sizes.clear()
     parzen_estimate(normal(7, 3), normal(5, 3), normal(8, 3))
     assert sizes == [(5, 8), (7, 8)]
+
+
+def test_rows_of_many_features_come_in_smaller_blocks():
+    from keras_gan.metrics import _distances
+
+    def sizes(features, block_size=1000):
+        rows = np.broadcast_to(np.float32(0), (2500, features))
+        blocks = _distances.row_blocks(rows, block_size)
+        return [block.stop - block.start for block, _ in blocks]
+
+    assert sizes(6144) == [1000, 1000, 500]
+    assert sizes(12_288) == [500] * 5
+    assert sizes(12_288, block_size=400) == [400] * 6 + [100]
 
 
 def test_parzen_estimate_is_the_protocol_by_hand():

@@ -202,7 +202,7 @@ def test_class_coverage_refuses_what_it_cannot_count():
         ((np.zeros(0, int), 2), integer + "int64 of shape (0,)"),
         (([0, 2], 2), "Expected labels in [0, 2). Received: 0 to 2"),
         (([-1, 1], 2), "Expected labels in [0, 2). Received: -1 to 1"),
-        (([0], 0), "Expected num_classes, an integer >= 1. Received: 0"),
+        (([0], 0), "Expected `num_classes` to be an int >= 1. Received: 0"),
         (
             ([0, 1], 2, [0.3, 0.3]),
             "Expected 2 reference shares >= 0 that sum to 1. Received: shape (2,), sum "

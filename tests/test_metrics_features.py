@@ -48,6 +48,42 @@ def test_an_image_has_the_same_features_in_any_company(classifier, digits):
     np.testing.assert_allclose(classifier.features(company)[:5], alone, atol=1e-5)
 
 
+def test_many_images_have_the_same_features_as_few(classifier, digits):
+    """They are predicted 2,000 at a time, and read from the data 4,000 at a time."""
+    rows = np.arange(5003) % len(digits[1])
+    many = digits[1].subset(rows, "many")
+    result = classifier.features(many.examples())
+    cached = metrics.cached_features(classifier, many, None)
+    assert result.shape == cached.shape == (5003, 128)
+    few = classifier.features(digits[1].examples())
+    np.testing.assert_allclose(result, few[rows], atol=1e-5)
+    np.testing.assert_allclose(cached, few[rows], atol=1e-5)
+
+
+def test_data_is_read_in_pieces_of_bounded_size(digits):
+    """4,000 images at most, and of large ones as many values as 4,000 of 64x64x3."""
+    sizes = []
+
+    def first_values(images):
+        sizes.append(len(images))
+        return images.reshape(len(images), -1)[:, :2]
+
+    data = keras_gan.datasets.Dataset(
+        np.arange(9000, dtype=np.float32).reshape(4500, 2) / 9000
+    )
+    np.testing.assert_array_equal(features.in_pieces(first_values, data), data.images)
+    assert sizes == [4000, 500]
+    sizes.clear()
+    assert len(features.in_pieces(first_values, data, limit=7)) == 7
+    assert sizes == [7]
+    sizes.clear()
+    pixels = np.broadcast_to(np.uint8([0, 255]), (9, 4000, 4000, 2))
+    large = keras_gan.datasets.Dataset(pixels)
+    result = features.in_pieces(first_values, large)
+    np.testing.assert_array_equal(result, np.tile(np.float32([0, 1]), (9, 1)))
+    assert sizes == [1] * 9
+
+
 def test_the_classifier_follows_its_seed_and_not_the_global_one(digits):
     def key(seed):
         return metrics.Classifier.train(*digits, seed=seed, steps=3).key
@@ -155,14 +191,14 @@ def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, classifier, digit
 def test_data_without_labels_or_of_another_shape_are_refused(digits, classifier):
     train, test = digits
     unlabelled = keras_gan.datasets.Dataset(np.zeros((4, 8, 8, 1), np.uint8))
-    with pytest.raises(ValueError, match="labelled images.*without labels; take"):
+    with pytest.raises(ValueError, match="labelled images.*without labels; use"):
         metrics.Classifier.train(unlabelled, test)
     larger = keras_gan.datasets.Dataset(np.zeros((4, 9, 9, 1), np.uint8), [0, 1, 2, 3])
     with pytest.raises(ValueError, match=r"test images of shape \(8, 8, 1\)"):
         metrics.Classifier.train(train, larger)
     few = test.subset(test.labels < 9, "nine")
     few.num_classes = 9
-    with pytest.raises(ValueError, match="of 10 classes.*Received: 9; take"):
+    with pytest.raises(ValueError, match="of 10 classes.*Received: 9; use"):
         metrics.Classifier.train(train, few)
     with pytest.raises(ValueError, match=r"shape \(None, 8, 8, 1\).*\(4, 9, 9, 1\)"):
         classifier.features(larger.examples())

@@ -168,7 +168,7 @@ def test_wrong_sets_are_refused_in_one_line(function):
 
 def test_wrong_sizes_are_refused():
     for size in (1, 0, -3, 2.5):
-        with pytest.raises(ValueError, match=f"^Expected subset_size.*: {size}$"):
+        with pytest.raises(ValueError, match=f"^Expected `subset_size`.*: {size}$"):
             kernel_distance(gaussian(4), gaussian(4), subset_size=size)
-    with pytest.raises(ValueError, match="^Expected block_size.*: 0$"):
+    with pytest.raises(ValueError, match="^Expected `block_size`.*: 0$"):
         squared_mmd(gaussian(4), gaussian(4), block_size=0)

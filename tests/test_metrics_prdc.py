@@ -187,9 +187,9 @@ def test_wrong_sets_are_refused_in_one_line():
             (rows[:5], rows),
             "Expected more than nearest_k = 5 real examples. Received: 5",
         ),
-        ((rows, rows, 0), "Expected nearest_k, an integer >= 1. Received: 0"),
-        ((rows, rows, 2.0), "Expected nearest_k, an integer >= 1. Received: 2.0"),
-        ((rows, rows, 5, 0), "Expected block_size, an integer >= 1. Received: 0"),
+        ((rows, rows, 0), "Expected `nearest_k` to be an int >= 1. Received: 0"),
+        ((rows, rows, 2.0), "Expected `nearest_k` to be an int >= 1. Received: 2.0"),
+        ((rows, rows, 5, 0), "Expected `block_size` to be an int >= 1. Received: 0"),
     ):
         with pytest.raises(ValueError) as error:
             prdc(*arguments)

@@ -1,4 +1,4 @@
-"""Measures of what samples are worth: pure functions in float64."""
+"""Measures of the quality of samples: pure functions in float64."""
 
 from keras_gan.metrics.coverage import ClassCoverage as ClassCoverage
 from keras_gan.metrics.coverage import ModeCoverage as ModeCoverage
@@ -6,6 +6,7 @@ from keras_gan.metrics.coverage import class_coverage as class_coverage
 from keras_gan.metrics.coverage import mode_coverage as mode_coverage
 from keras_gan.metrics.coverage import modes_of as modes_of
 from keras_gan.metrics.features import Classifier as Classifier
+from keras_gan.metrics.features import Extractor as Extractor
 from keras_gan.metrics.features import Inception as Inception
 from keras_gan.metrics.features import Pixels as Pixels
 from keras_gan.metrics.features import cached_features as cached_features

@@ -6,9 +6,13 @@ import math
 import numpy as np
 import tensorflow as tf
 
+# Values that a block of rows holds at most: 1,000 rows of 6,144 features, 49 MB in
+# float64. Rows with more features come in smaller blocks, so that memory has a bound.
+_MAX_BLOCK_VALUES = 1_000 * 6_144
 
-def matched_rows(**sets):
-    """The sets as `(N, D)`, flattened, each in its own dtype, and checked.
+
+def matched_rows(**sets) -> list[np.ndarray]:
+    """Returns the sets as `(N, D)`, flattened, each in its own dtype, and checked.
 
     Args:
         **sets: arrays `(N, ...)` by the names that messages give them.
@@ -44,28 +48,27 @@ def matched_rows(**sets):
     return rows
 
 
-def check_count(name, value, least=1):
-    """Raises ValueError unless `value` is an integer of at least `least`."""
-    if not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"Expected {name}, an integer >= {least}. Received: {value!r}")
-
-
-def standard_error(values):
-    """std(ddof=1) / sqrt(N) of `(N,)`, a float; NaN for a single value."""
+def standard_error(values) -> float:
+    """Returns std(ddof=1) / sqrt(N) of `(N,)`; NaN for a single value."""
     if len(values) < 2:
         return math.nan
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
 def row_blocks(rows, block_size, origin=0.0):
-    """Yields (slice, float64 tensor of `rows[slice] - origin`)."""
+    """Yields (slice, float64 tensor of `rows[slice] - origin`).
+
+    A block holds `block_size` rows, or fewer where so many would have more than
+    `_MAX_BLOCK_VALUES` values.
+    """
+    block_size = min(block_size, max(1, _MAX_BLOCK_VALUES // rows.shape[1]))
     for start in range(0, len(rows), block_size):
         block = slice(start, min(start + block_size, len(rows)))
         yield block, tf.constant(np.asarray(rows[block], np.float64) - origin)
 
 
 def distance_blocks(first, second, block_size, origin):
-    """Squared Euclidean distances, block_size x block_size at once.
+    """Yields squared Euclidean distances, block_size x block_size at once.
 
     They come from matrix products, |x|^2 - 2 x.c + |c|^2, after moving `origin` to
     zero: near the data's mean, it keeps the terms, and with them the cancellation, as
@@ -74,7 +77,8 @@ def distance_blocks(first, second, block_size, origin):
 
     Args:
         first, second: arrays `(M, D)` and `(N, D)`.
-        block_size: int; memory is some 4 * 8 * block_size * (block_size + D) bytes.
+        block_size: int, rows of a block, see `row_blocks`; memory is about
+            4 * 8 * block_size * (block_size + D) bytes.
         origin: float64 `(D,)`.
 
     Yields:

@@ -10,14 +10,15 @@ import math
 import numpy as np
 import tensorflow_probability as tfp
 
-from keras_gan.metrics._distances import check_count, matched_rows
+from keras_gan import checks
+from keras_gan.metrics._distances import matched_rows
 
 tfd = tfp.distributions
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ModeCoverage:
-    """What `mode_coverage` found.
+    """The result of `mode_coverage`.
 
     Attributes:
         modes_covered: int, modes to which a sample of high quality is nearest.
@@ -38,7 +39,7 @@ class ModeCoverage:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ClassCoverage:
-    """What `class_coverage` found.
+    """The result of `class_coverage`.
 
     Attributes:
         shares: float64 `(num_classes,)`, of the samples.
@@ -54,7 +55,7 @@ class ClassCoverage:
     kl_divergence: float
 
 
-def mode_coverage(samples, modes, scale, within=3.0):
+def mode_coverage(samples, modes, scale: float, within: float = 3.0) -> ModeCoverage:
     """Counts modes as in section 4 of PacGAN (Lin et al., arXiv 1712.04086), which
     follows VEEGAN (Srivastava et al., arXiv 1705.07761).
 
@@ -100,8 +101,8 @@ def mode_coverage(samples, modes, scale, within=3.0):
     )
 
 
-def modes_of(distribution):
-    """The modes and the scale of a mixture, as `mode_coverage` takes them.
+def modes_of(distribution) -> tuple[np.ndarray, float]:
+    """Returns the modes and the scale of a mixture, as `mode_coverage` takes them.
 
     Args:
         distribution: `tfp.distributions.MixtureSameFamily` of equally weighted
@@ -142,8 +143,8 @@ def modes_of(distribution):
     return modes, float(np.sqrt(variance))
 
 
-def class_coverage(labels, num_classes, reference_shares=None):
-    """The histogram of classes that a classifier assigned to samples.
+def class_coverage(labels, num_classes: int, reference_shares=None) -> ClassCoverage:
+    """Counts the classes that a classifier assigned to samples.
 
     Args:
         labels: integers `(N,)` in [0, num_classes).
@@ -157,7 +158,7 @@ def class_coverage(labels, num_classes, reference_shares=None):
     Raises:
         ValueError: no labels, labels that are no such integers, or other shares.
     """
-    check_count("num_classes", num_classes)
+    checks.count("num_classes", num_classes)
     labels = np.asarray(labels)
     if labels.ndim != 1 or not len(labels) or labels.dtype.kind not in "iu":
         raise ValueError(
@@ -196,7 +197,7 @@ def class_coverage(labels, num_classes, reference_shares=None):
 
 def _divergence(shares, reference):
     """sum_i p_i log(p_i / q_i), nats; 0 log 0 = 0, and p log(p / 0) is infinite."""
-    some = shares > 0
+    present = shares > 0
     with np.errstate(divide="ignore"):
-        terms = shares[some] * np.log(shares[some] / reference[some])
+        terms = shares[present] * np.log(shares[present] / reference[present])
     return float(max(0.0, terms.sum()))

@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Moments:
-    """The mean and covariance of features that arrive in batches.
+    """The pair (mean, covariance) of features that arrive in batches.
 
     Batches are merged as in Chan, Golub and LeVeque (1979), around each batch's own
     mean, so that a large common offset costs no digits.
@@ -20,8 +20,8 @@ class Moments:
         mean: float64 `(D,)`.
         covariance: float64 `(D, D)`, unbiased; zeros for a single example.
         rank_deficient: bool, no more examples than features, so that the covariance
-            must be singular. (With more, features that depend on each other, as the
-            margins of MNIST, still make it so.)
+            must be singular. (With more examples it still is, where features depend on
+            each other, as in the margins of MNIST.)
     """
 
     def __init__(self):
@@ -29,7 +29,7 @@ class Moments:
         self.mean = None
         self._scatter = None
 
-    def update(self, features):
+    def update(self, features) -> "Moments":
         """Adds a batch; examples of higher rank are flattened.
 
         Args:
@@ -72,26 +72,29 @@ class Moments:
         return self
 
     @property
-    def covariance(self):
+    def covariance(self) -> np.ndarray:
         return self._scatter / max(1, self.count - 1)
 
     @property
-    def rank_deficient(self):
+    def rank_deficient(self) -> bool:
         return self.mean is None or self.count <= len(self.mean)
 
 
-def frechet_distance(first, second):
-    """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), a squared distance.
+def frechet_distance(first: Moments, second: Moments) -> float:
+    """Returns |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), a squared distance.
 
     The trace of the root is the sum of the roots of the eigenvalues of C1^(1/2) C2
-    C1^(1/2), which is symmetric: no matrix square root of a product, which turns
-    complex where covariances are singular.
+    C1^(1/2), which is symmetric. It needs no matrix square root of a product, which
+    turns complex where covariances are singular.
 
-    With finitely many examples it is biased up: sets of one distribution are at a
-    positive distance, the larger the fewer they are. Worst is a set with no more
-    examples than features, `Moments.rank_deficient`: its covariance has no extent along
-    most axes of the other. The distance is then defined, and compares to nothing but
-    distances between equally many examples.
+    With finitely many examples the distance is biased up: sets of one distribution are
+    at a positive distance, the larger the fewer examples they have. The bias is worst
+    for a set with no more examples than features, `Moments.rank_deficient`: its
+    covariance has no extent along most axes of the other. The distance is then defined,
+    but compares only with distances between equally many examples.
+
+    Memory is about six D x D matrices of float64, and time grows as D^3: 12,288
+    features (the pixels of 64x64x3) take 7 GB, and 64 times as long as 3,072.
 
     Args:
         first, second: `Moments` of equally many features.

@@ -8,8 +8,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from keras_gan import checks
 from keras_gan.metrics._distances import (
-    check_count,
     matched_rows,
     row_blocks,
     standard_error,
@@ -18,7 +18,7 @@ from keras_gan.metrics._distances import (
 
 @dataclasses.dataclass(frozen=True)
 class KernelDistance:
-    """What `kernel_distance` found.
+    """The result of `kernel_distance`.
 
     Attributes:
         distance: float, the mean of the subsets' estimates; it may be negative.
@@ -33,8 +33,8 @@ class KernelDistance:
     subset_size: int
 
 
-def squared_mmd(first, second, block_size=1000):
-    """The unbiased estimate of MMD^2 with k(x, y) = (x.y / D + 1)^3: section 4 of [1].
+def squared_mmd(first, second, block_size: int = 1000) -> float:
+    """Returns the unbiased MMD^2 with k(x, y) = (x.y / D + 1)^3: section 4 of [1].
 
     sum_{i != j} k(x_i, x_j) / (M (M - 1)) + sum_{i != j} k(y_i, y_j) / (N (N - 1))
     - 2 sum_{i, j} k(x_i, y_j) / (M N), in float64. Its mean is 0 where both sets come
@@ -42,7 +42,7 @@ def squared_mmd(first, second, block_size=1000):
 
     Args:
         first, second: arrays `(M, ...)` and `(N, ...)`, flattened to D features.
-        block_size: int, examples of either set at once.
+        block_size: int, examples of either set at once; fewer where D is large.
 
     Returns:
         float.
@@ -52,12 +52,14 @@ def squared_mmd(first, second, block_size=1000):
             or infinity.
     """
     first, second = _checked_sets(first, second)
-    check_count("block_size", block_size)
+    checks.count("block_size", block_size)
     return _squared_mmd(first, second, block_size)
 
 
-def kernel_distance(first, second, subset_size=1000, seed=0):
-    """The mean of `squared_mmd` over disjoint random subsets, and its standard error.
+def kernel_distance(
+    first, second, subset_size: int = 1000, seed: int = 0
+) -> KernelDistance:
+    """Returns the mean of `squared_mmd` over disjoint random subsets, and its error.
 
     Both sets are shuffled and dealt into as many pairs of subsets as the smaller one
     fills; what remains is left out. [1] draws each subset from all examples instead:
@@ -65,8 +67,8 @@ def kernel_distance(first, second, subset_size=1000, seed=0):
 
     Args:
         first, second: arrays `(M, ...)` and `(N, ...)`, flattened to D features.
-        subset_size: int >= 2. Where the smaller set has fewer examples, it is one
-            subset, beside equally many of the larger.
+        subset_size: int >= 2. A smaller set with fewer examples is one subset, and
+            is compared with equally many of the larger.
         seed: int, of the shuffling.
 
     Returns:
@@ -76,7 +78,7 @@ def kernel_distance(first, second, subset_size=1000, seed=0):
         ValueError: as in `squared_mmd`, or subset_size < 2.
     """
     first, second = _checked_sets(first, second)
-    check_count("subset_size", subset_size, least=2)
+    checks.count("subset_size", subset_size, least=2)
     smaller = min(len(first), len(second))
     subset_size = min(int(subset_size), smaller)
     num_subsets = smaller // subset_size

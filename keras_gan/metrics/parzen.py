@@ -11,8 +11,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from keras_gan import checks
 from keras_gan.metrics._distances import (
-    check_count,
     distance_blocks,
     matched_rows,
     standard_error,
@@ -24,7 +24,7 @@ PAPER_SIGMAS = np.logspace(-1, 0, 10)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ParzenEstimate:
-    """What `parzen_estimate` found; log-likelihoods in nats.
+    """The result of `parzen_estimate`; log-likelihoods in nats.
 
     Attributes:
         sigma: float, the width that was chosen.
@@ -45,21 +45,23 @@ class ParzenEstimate:
     sigmas: np.ndarray
 
     @property
-    def sigma_at_edge(self):
-        """bool: the chosen width is the smallest or largest of those tried, so that a
+    def sigma_at_edge(self) -> bool:
+        """Whether the chosen width is the smallest or largest of those tried, so that a
         better one may lie outside."""
         return self.sigma in (self.sigmas.min(), self.sigmas.max())
 
 
-def parzen_log_likelihood(examples, centres, sigma, block_size=1000):
-    """log 1/N sum_i N(x; c_i, sigma^2 I) for each example x.
+def parzen_log_likelihood(
+    examples, centres, sigma: float, block_size: int = 1000
+) -> np.ndarray:
+    """Returns log 1/N sum_i N(x; c_i, sigma^2 I) for each example x.
 
     Args:
         examples: array `(M, ...)`, flattened to `(M, D)`.
         centres: array `(N, ...)`, flattened to `(N, D)`.
         sigma: float > 0, the Gaussians' standard deviation, in units of the data.
-        block_size: int, examples and centres at once; memory beyond the data is some
-            4 * 8 * block_size * (block_size + D) bytes.
+        block_size: int, examples and centres at once, fewer where D is large; memory
+            beyond the data is about 4 * 8 * block_size * (block_size + D) bytes.
 
     Returns:
         float64 `(M,)`, in nats.
@@ -70,14 +72,20 @@ def parzen_log_likelihood(examples, centres, sigma, block_size=1000):
     """
     examples, centres = matched_rows(examples=examples, centres=centres)
     sigmas = _checked_sigmas([sigma])
-    check_count("block_size", block_size)
+    checks.count("block_size", block_size)
     return _log_likelihoods(examples, centres, sigmas, block_size)[0]
 
 
 def parzen_estimate(
-    test, validation, centres, sigmas=PAPER_SIGMAS, block_size=1000, progress=None
-):
-    """The protocol of the paper's table 1: sigma from validation, the mean from test.
+    test,
+    validation,
+    centres,
+    sigmas=PAPER_SIGMAS,
+    block_size: int = 1000,
+    progress=None,
+) -> ParzenEstimate:
+    """Estimates by the protocol of the paper's table 1: sigma from validation examples,
+    the mean from test examples.
 
     The paper takes 10,000 samples as centres, sigma from `PAPER_SIGMAS` on the first
     1,000 validation images, and the mean over the 10,000 test images.
@@ -100,7 +108,7 @@ def parzen_estimate(
         test=test, validation=validation, centres=centres
     )
     sigmas = _checked_sigmas(sigmas)
-    check_count("block_size", block_size)
+    checks.count("block_size", block_size)
     pairs = (len(validation) + len(test)) * len(centres)
     done = 0
 

@@ -11,12 +11,13 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from keras_gan.metrics._distances import check_count, distance_blocks, matched_rows
+from keras_gan import checks
+from keras_gan.metrics._distances import distance_blocks, matched_rows
 
 
 @dataclasses.dataclass(frozen=True)
 class PRDC:
-    """What `prdc` found: shares in [0, 1], but density in [0, N / nearest_k].
+    """The result of `prdc`: shares in [0, 1], but density in [0, N / nearest_k].
 
     Attributes:
         precision: float, the share of samples inside the ball of a real example.
@@ -34,20 +35,20 @@ class PRDC:
     nearest_k: int
 
 
-def prdc(real, fake, nearest_k=5, block_size=1000):
-    """Section 2 of [1] and section 3 of [2], in float64.
+def prdc(real, fake, nearest_k: int = 5, block_size: int = 1000) -> PRDC:
+    """Computes the scores of section 2 of [1] and section 3 of [2], in float64.
 
     The ball of an example reaches to its nearest_k-th neighbour in its own set, itself
-    not counted, and holds what lies on its surface, as in [1]. The code published with
+    not counted, and holds the points on its surface, as in [1]. The code published with
     [2] leaves the surface out: there duplicates have empty balls, and a set scores a
-    density of 1 against its own copy, here 1 + 1 / nearest_k. Samples without ties
-    score alike. Distances that differ by less than float64 can tell count as equal.
+    density of 1 against its own copy, here 1 + 1 / nearest_k. Samples without ties get
+    equal scores. Distances that differ by less than float64 resolves count as equal.
 
     Args:
         real, fake: arrays `(N, ...)` and `(M, ...)`, flattened to D features.
         nearest_k: int >= 1; 3 in [1], 5 in [2].
-        block_size: int, examples of either set at once; memory beyond the data is some
-            4 * 8 * block_size * (block_size + D) bytes.
+        block_size: int, examples of either set at once, fewer where D is large; memory
+            beyond the data is about 4 * 8 * block_size * (block_size + D) bytes.
 
     Returns:
         `PRDC`.
@@ -57,8 +58,8 @@ def prdc(real, fake, nearest_k=5, block_size=1000):
             in more than N, or NaN or infinity.
     """
     real, fake = matched_rows(real=real, fake=fake)
-    check_count("nearest_k", nearest_k)
-    check_count("block_size", block_size)
+    checks.count("nearest_k", nearest_k)
+    checks.count("block_size", block_size)
     for name, rows in (("real", real), ("fake", fake)):
         if len(rows) <= nearest_k:
             raise ValueError(

@@ -10,9 +10,9 @@ import pathlib
 import tqdm
 
 from keras_gan import datasets, evaluation, export, files, metrics
-from keras_gan.experiments.presets import Preset
 from keras_gan.runs import run as runs
 from keras_gan.runs import training
+from keras_gan.experiments.presets import Preset
 
 
 def evaluate(
@@ -54,7 +54,9 @@ def evaluate(
         `pixel_frechet_distance_at_start` (`num_pixel_samples` samples of the generator
         and of the same before its first step, to all training data, raw values),
         `discriminator_accuracy`, and for the digits `digits`, see
-        `evaluation.digits_report`.
+        `evaluation.digits_report`. Images of more than
+        `evaluation.MAX_COVARIANCE_VALUES` values have no Frechet distance of raw
+        values; `pixel_frechet_distance_left_out` gives the reason.
 
     Raises:
         ValueError: no model, too few samples, or samples that do not fit the data.
@@ -106,7 +108,8 @@ def _evaluate(model, num_samples, data_dir, seed, features, dataset, output, kno
         files.check_output(output)
     train_data, valid, test = training.splits(preset, data_dir)
     protocol = evaluation.protocol_for(
-        preset,
+        preset.dataset,
+        preset.contrast_normalization,
         train_data,
         valid,
         test,
@@ -115,24 +118,25 @@ def _evaluate(model, num_samples, data_dir, seed, features, dataset, output, kno
         training.environment()["versions"],
     )
     if generator is None:
-        samples = {"samples": runs.load_samples(model, train_data)[:num_samples]}
-        count = len(samples["samples"])
-        protocol = dataclasses.replace(protocol, num_samples=count)
+        samples = runs.load_samples(model, train_data)[:num_samples]
+        protocol = dataclasses.replace(protocol, num_samples=len(samples))
     else:
-        samples = {"samples": generator.generate(protocol.num_samples, seed=seed)}
-        if gan is not None and gan.averaged_generator is not None:
-            samples["samples, raw weights"] = gan.generate(
-                protocol.num_samples, seed=seed, averaged=False
-            )
-    images = train_data.value_range is not None
-    if not images or test is not None:
-        samples["training examples"] = train_data.fixed_examples(protocol.num_samples)
-    for name, row in samples.items():
-        samples[name] = evaluation.check_samples(
-            row,
-            train_data.image_shape,
-            least=protocol.nearest_k + 1 if images else 2,
+        samples = generator.generate(protocol.num_samples, seed=seed)
+    images = not evaluation.has_density(train_data)
+    min_samples = protocol.nearest_k + 1 if images else 2
+    samples = evaluation.check_samples(
+        samples, train_data.spec.shape, min_samples=min_samples
+    )
+    some_samples = samples[:2000].copy()
+    # Each row is drawn when its turn comes, and only one is held: 10,000 images of
+    # 64x64x3 take half a gigabyte.
+    rows = {"samples": lambda: samples}
+    if gan is not None and gan.averaged_generator is not None:
+        rows["samples, raw weights"] = lambda: gan.generate(
+            protocol.num_samples, seed=seed, averaged=False
         )
+    if not images or test is not None:
+        rows["training examples"] = lambda: train_data.some(protocol.num_samples)
     report = {
         "model": str(model),
         "step": None if gan is None else gan.generator_steps,
@@ -154,13 +158,15 @@ def _evaluate(model, num_samples, data_dir, seed, features, dataset, output, kno
                 "Expected features='auto' for samples that are no images. Received: "
                 f"{features!r}"
             )
-        for name, row in samples.items():
-            # The training examples score alike beside every model.
+        for name, draw in rows.items():
+            # The training examples have the same scores for every model.
             key = (name, protocol.hash) if name == "training examples" else None
             scores = known.get(key)
             if scores is None:
                 scores = evaluation.score(
-                    row,
+                    evaluation.check_samples(
+                        draw(), train_data.spec.shape, min_samples=min_samples
+                    ),
                     train_data,
                     valid,
                     test,
@@ -172,21 +178,26 @@ def _evaluate(model, num_samples, data_dir, seed, features, dataset, output, kno
             if key is not None:
                 known[key] = scores
             report["rows"][name] = scores
-    if "training examples" in samples:
-        report["num_training_examples"] = len(samples["training examples"])
+            samples = None  # the first row: freed before the next is drawn
+    if "training examples" in rows:
+        report["num_training_examples"] = min(protocol.num_samples, len(train_data))
     if images and test is not None:
         report["test_examples_in_training"] = evaluation.shared_examples(
             train_data, test
         )
-    if gan is not None and train_data.value_range is None:
-        if train_data.image_shape == (1,):
+    if gan is not None and not images:
+        if train_data.spec.num_values == 1:
             report["rows"]["samples"]["largest_deviation_of_d"] = (
                 evaluation.largest_deviation_of_d(
                     gan, evaluation.central_interval(train_data.distribution)
                 )
             )
     elif gan is not None:
-        report |= _beside_its_start(gan, preset, train_data, samples["samples"], seed)
+        report |= _progress_since_start(gan, preset, train_data, some_samples, seed)
+    if images:
+        left_out = evaluation.why_no_covariance(train_data.spec.num_values)
+        if left_out is not None and (gan is not None or extractor.name == "pixels"):
+            report["pixel_frechet_distance_left_out"] = left_out
     report["protocol"] = dataclasses.asdict(protocol)
     report["protocol_hash"] = protocol.hash
     report = _without_nan(json.loads(json.dumps(report)))
@@ -299,23 +310,36 @@ def _extractor(features, data, test, cache_dir, bars, known):
     return known[key]
 
 
-def _beside_its_start(gan, preset, data, samples, seed):
-    """How far a run on images has come, and what its D knows."""
-    samples = samples[:2000]
-    first_samples = training.build(preset, data).generate(len(samples), seed=seed)
-    moments = evaluation.data_moments(data)
-    distance, first_distance = (
-        metrics.frechet_distance(metrics.Moments().update(drawn), moments)
-        for drawn in (samples, first_samples)
+def _progress_since_start(gan, preset, data, samples, seed):
+    """Scores a run on images against its own start, and its discriminator.
+
+    Args:
+        gan: `GAN` of the run.
+        preset: `Preset` that it was built by.
+        data: `Dataset` that it was trained on.
+        samples: float32 `(N, *image_shape)`, the generator's.
+        seed: int, that they were drawn with.
+
+    Returns:
+        dict, the part of `evaluate`'s report that speaks of them.
+    """
+    report = {}
+    left_out = evaluation.why_no_covariance(data.spec.num_values)
+    if left_out is None:
+        first_samples = training.build(preset, data).generate(len(samples), seed=seed)
+        moments = evaluation.data_moments(data)
+        distance, first_distance = (
+            metrics.frechet_distance(metrics.Moments().update(drawn), moments)
+            for drawn in (samples, first_samples)
+        )
+        report = {
+            "num_pixel_samples": len(samples),
+            "pixel_frechet_distance": distance,
+            "pixel_frechet_distance_at_start": first_distance,
+        }
+    report["discriminator_accuracy"] = evaluation.discriminator_accuracy(
+        gan, data.some(len(samples)), samples
     )
-    report = {
-        "num_pixel_samples": len(samples),
-        "pixel_frechet_distance": distance,
-        "pixel_frechet_distance_at_start": first_distance,
-        "discriminator_accuracy": evaluation.discriminator_accuracy(
-            gan, data.fixed_examples(len(samples)), samples
-        ),
-    }
     # The table holds the other split back, and reads pixels from 0 to 1.
     if (data.name, data.split, data.value_range) == ("digits", "train", (0.0, 1.0)):
         report["digits"] = evaluation.digits_report(

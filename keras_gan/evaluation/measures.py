@@ -1,0 +1,360 @@
+"""The measures of a protocol, applied to samples, to data and to a discriminator."""
+
+import hashlib
+
+import numpy as np
+
+from keras_gan import metrics, theory
+from keras_gan.evaluation.protocol import Protocol, has_density
+from keras_gan.metrics import Extractor
+from keras_gan.replicas import predict_locally
+
+# Values of a sample up to which covariances are taken: 32x32x3, CIFAR-10's. One matrix
+# of float64 has 75 MB there. At 64x64x3 it has 1.2 GB, at 128x128x3 19 GB, and the
+# square roots take hours.
+MAX_COVARIANCE_VALUES = 32 * 32 * 3
+
+
+# === Samples and examples ===
+
+
+def check_samples(
+    samples, shape: tuple[int, ...], value_range=None, min_samples: int = 2
+) -> np.ndarray:
+    """Returns samples as float32 `(N, *shape)`, checked once, at the border.
+
+    Args:
+        samples: array.
+        shape: tuple of int, of one example of the data.
+        value_range: (low, high) that the samples of a file are in, as it states; None
+            for a generator's own, whose output may be without bounds.
+        min_samples: int, how many there must be.
+
+    Raises:
+        ValueError: another shape, fewer than `min_samples`, NaN or infinity, or a
+            hundredth of the values or more outside `value_range` by a quarter of its
+            width: they are of another scale.
+    """
+    samples = np.asarray(samples)
+    if samples.shape[1:] != tuple(shape) or len(samples) < min_samples:
+        raise ValueError(
+            f"Expected at least {min_samples} samples of shape {(None, *shape)}, as "
+            f"the data. Received: {samples.shape}"
+        )
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise ValueError(
+            f"Expected float samples in {value_range or 'the range of the data'}. "
+            f"Received: {samples.dtype}"
+        )
+    samples = samples.astype(np.float32, copy=False)
+    bad = 0
+    # In chunks: a mask of all values takes a quarter of the samples' memory.
+    for start in range(0, len(samples), 1024):
+        finite = np.isfinite(samples[start : start + 1024])
+        bad += np.count_nonzero(~finite.reshape(len(finite), -1).all(axis=1))
+    if bad:
+        raise ValueError(
+            f"Expected finite samples. Received: NaN or infinity in {bad:,} of "
+            f"{len(samples):,}; the generator has diverged"
+        )
+    if value_range is not None:
+        _check_scale(samples, value_range)
+    return samples
+
+
+def _check_scale(samples, value_range):
+    low, high = value_range
+    slack = (high - low) / 4
+    outside = np.mean((samples < low - slack) | (samples > high + slack))
+    if outside >= 0.01:
+        raise ValueError(
+            f"Expected samples in {value_range}. Received: values from "
+            f"{samples.min():.4g} to {samples.max():.4g}, {outside:.0%} of them far "
+            "outside; rescale them, or state their own value_range"
+        )
+
+
+def representative_rows(data, count: int) -> np.ndarray:
+    """Returns row numbers of `count` examples that stand for all.
+
+    They are the same every time: the first ones, as in the paper; but evenly spread
+    ones where the labels are sorted, as in a folder of classes, whose first images are
+    all of one class.
+    """
+    count = min(count, len(data))
+    labels = data.labels
+    if labels is None or len(labels) < 2 or (np.diff(labels) < 0).any():
+        return np.arange(count)
+    return np.arange(count) * len(data) // count
+
+
+def shared_examples(train, test) -> int:
+    """Returns how many test examples are equal, to the last bit, to training examples.
+
+    Args:
+        train, test: `Dataset`s.
+    """
+
+    def digests(data):
+        return (
+            hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
+            for image in data.images
+        )
+
+    training_digests = set(digests(train))
+    return sum(digest in training_digests for digest in digests(test))
+
+
+# === Scores ===
+
+
+def score(
+    samples,
+    train,
+    valid,
+    test,
+    extractor: Extractor | None,
+    protocol: Protocol,
+    cache_dir,
+    progress=None,
+) -> dict:
+    """Scores samples by `score_points` where the data have a density, else by
+    `score_images`.
+    """
+    if has_density(train):
+        return score_points(samples, train.distribution, protocol.bins)
+    return score_images(
+        samples, train, valid, test, extractor, protocol, cache_dir, progress
+    )
+
+
+def score_images(
+    samples,
+    train,
+    valid,
+    test,
+    extractor: Extractor,
+    protocol: Protocol,
+    cache_dir=None,
+    progress=None,
+) -> dict:
+    """Scores samples against examples, by every measure that fits the data.
+
+    Args:
+        samples: float32 `(N, H, W, C)` in the range of the data.
+        train, valid, test: `Dataset`s; `valid` and `test` may be None.
+        extractor: `metrics.Extractor`; one with `classes` counts classes too.
+        protocol: `Protocol`.
+        cache_dir: str or path-like, keeps the features of real images; None does not.
+        progress: None, or a function of a stage's name and the share done.
+
+    Returns:
+        dict of floats (and `class_shares`, a list):
+
+        - `log_likelihood` (mean over `test`, nats), `log_likelihood_standard_error`,
+          `validation_log_likelihood`, `sigma`, `sigma_at_edge`: the Parzen-window
+          estimate, where there are `valid` and `test`.
+        - those of `feature_scores`, on the extractor's features, against `test`, or
+          `train` where there is none.
+        - `class_shares`, `classes_covered`, `class_kl_divergence` (nats, to the
+          reference's classes), where the extractor is a classifier.
+    """
+    report_progress = progress or (lambda stage, share: None)
+    scores = {}
+    if valid is not None and test is not None:
+        scores |= _parzen_scores(samples, valid, test, protocol, report_progress)
+    reference = train if test is None else test
+    limit = max(10_000, protocol.num_samples)
+    if limit < len(reference):
+        rows = representative_rows(reference, limit)
+        reference = reference.subset(rows, reference.split)
+    report_progress("features", 0.0)
+    real = metrics.cached_features(extractor, reference, cache_dir)
+    report_progress("features", 0.5)
+    fake = extractor.features(samples)
+    report_progress("features", 1.0)
+    scores |= feature_scores(
+        real,
+        fake,
+        protocol.nearest_k,
+        protocol.subset_size,
+        lambda share: report_progress("distances", share),
+    )
+    if hasattr(extractor, "classes"):
+        scores |= _class_scores(samples, reference, extractor)
+    return scores
+
+
+def _parzen_scores(samples, valid, test, protocol, report_progress):
+    estimate = metrics.parzen_estimate(
+        test.examples(),
+        valid.examples(representative_rows(valid, protocol.num_validation)),
+        samples,
+        sigmas=protocol.sigmas,
+        progress=lambda share: report_progress("Parzen windows", share),
+    )
+    return {
+        "log_likelihood": estimate.mean,
+        "log_likelihood_standard_error": estimate.standard_error,
+        "validation_log_likelihood": float(np.max(estimate.validation_means)),
+        "sigma": estimate.sigma,
+        "sigma_at_edge": estimate.sigma_at_edge,
+    }
+
+
+def _class_scores(samples, reference, classifier):
+    counts = np.bincount(reference.labels, minlength=classifier.num_classes)
+    counts = counts.astype(float)
+    coverage = metrics.class_coverage(
+        classifier.classes(samples), classifier.num_classes, counts / counts.sum()
+    )
+    return {
+        "class_shares": np.asarray(coverage.shares).tolist(),
+        "classes_covered": coverage.classes_covered,
+        "class_kl_divergence": coverage.kl_divergence,
+    }
+
+
+def feature_scores(
+    real, fake, nearest_k: int = 5, subset_size: int = 1000, progress=None
+) -> dict:
+    """Computes every measure that compares features of real images and of samples.
+
+    Args:
+        real, fake: float arrays `(M, D)` and `(N, D)`.
+        nearest_k: int, see `metrics.prdc`.
+        subset_size: int, see `metrics.kernel_distance`.
+        progress: None, or a function of the share done, a float in [0, 1].
+
+    Returns:
+        dict of floats: `frechet_distance` (only where D <= `MAX_COVARIANCE_VALUES`),
+        `kernel_distance`, `kernel_distance_standard_error` (None for one subset),
+        `precision`, `recall`, `density`, `coverage`.
+
+    Raises:
+        ValueError: as these measures.
+    """
+    report_progress = progress or (lambda share: None)
+    report_progress(0.0)
+    kernel = metrics.kernel_distance(real, fake, subset_size=subset_size)
+    scores = {}
+    if not too_many_values(real.shape[1]):
+        scores["frechet_distance"] = metrics.frechet_distance(
+            moments_of(real), moments_of(fake)
+        )
+    scores["kernel_distance"] = kernel.distance
+    # One subset has no spread, and JSON no NaN.
+    scores["kernel_distance_standard_error"] = (
+        kernel.standard_error if kernel.num_subsets > 1 else None
+    )
+    report_progress(0.3)
+    neighbours = metrics.prdc(real, fake, nearest_k=nearest_k)
+    for name in ("precision", "recall", "density", "coverage"):
+        scores[name] = getattr(neighbours, name)
+    report_progress(1.0)
+    return scores
+
+
+def score_points(samples, distribution, bins: int = 100) -> dict:
+    """Scores samples in one or more dimensions against the density of their data.
+
+    Args:
+        samples: float array `(N, D)`.
+        distribution: TFP distribution of the data, an equal mixture of Gaussians.
+        bins: int.
+
+    Returns:
+        dict of floats. D = 1: `jensen_shannon_divergence`, nats, by a histogram with
+        `bins` bins of equal probability under the data. D > 1: `modes_covered`,
+        `high_quality_share` and `reverse_kl_divergence`, by the protocol of PacGAN,
+        arXiv 1712.04086 (within 3 standard deviations).
+    """
+    if samples.shape[1] == 1:
+        edges = theory.quantile_edges(distribution, bins)
+        return {
+            "jensen_shannon_divergence": theory.binned_jensen_shannon_divergence(
+                samples, distribution, edges
+            )
+        }
+    coverage = metrics.mode_coverage(samples, *metrics.modes_of(distribution))
+    return {
+        "modes_covered": coverage.modes_covered,
+        "high_quality_share": coverage.high_quality_share,
+        "reverse_kl_divergence": coverage.reverse_kl,
+    }
+
+
+# === Moments ===
+
+
+def too_many_values(num_values: int) -> bool:
+    """Returns whether a covariance of so many values a sample is left out."""
+    return num_values > MAX_COVARIANCE_VALUES
+
+
+def why_no_covariance(num_values: int) -> str | None:
+    """Returns, in one line, why raw pixels have no Frechet distance; None if they have.
+
+    Args:
+        num_values: int, values in one sample.
+    """
+    if not too_many_values(num_values):
+        return None
+    return (
+        f"left out, because a covariance of {num_values:,} values a sample takes "
+        f"{8 * num_values**2 / 1e9:.1f} GB (the limit is {MAX_COVARIANCE_VALUES:,} "
+        "values); compare by the features of a classifier or of Inception instead"
+    )
+
+
+def moments_of(rows, chunk_size: int = 4096) -> metrics.Moments:
+    """Returns the `metrics.Moments` of an array `(N, ...)`, in float64 by chunks."""
+    moments = metrics.Moments()
+    for start in range(0, len(rows), chunk_size):
+        moments.update(rows[start : start + chunk_size])
+    return moments
+
+
+def data_moments(data, chunk_size: int = 4096) -> metrics.Moments:
+    """Returns the `metrics.Moments` of all examples of a `Dataset`, on raw values."""
+    moments = metrics.Moments()
+    for start in range(0, len(data), chunk_size):
+        moments.update(data.examples(slice(start, start + chunk_size)))
+    return moments
+
+
+# === Discriminators ===
+
+
+def central_interval(distribution, share: float = 0.95):
+    """Returns (low, high) of the central `share` of a one-dimensional distribution."""
+    return theory.quantile(distribution, [(1 - share) / 2, (1 + share) / 2])
+
+
+def largest_deviation_of_d(gan, interval, num_points: int = 1001) -> float:
+    """Returns max |D(x) - 1/2| over an interval (low, high), see `central_interval`.
+
+    D runs with `training=False`, on `num_points` points at equal distances.
+    """
+    x = np.linspace(*interval, num_points, dtype=np.float32)[:, None]
+    logits = predict_locally(gan.discriminator, x, batch_size=num_points)
+    return float(np.max(np.abs(1 / (1 + np.exp(-logits.astype(np.float64))) - 0.5)))
+
+
+def discriminator_accuracy(gan, examples, samples, batch_size: int = 256) -> float:
+    """Returns the share of examples and samples that D tells apart, each weighing half.
+
+    Args:
+        gan: `GAN`; its discriminator runs with `training=False`.
+        examples, samples: arrays in the GAN's own scale.
+        batch_size: int.
+
+    Returns:
+        float in [0, 1]; 1/2 where D cannot tell them apart.
+    """
+
+    def share_judged_real(inputs):
+        logits = predict_locally(gan.discriminator, inputs, batch_size)
+        return float(np.mean(logits > 0))
+
+    return (share_judged_real(examples) + 1 - share_judged_real(samples)) / 2

@@ -1,0 +1,245 @@
+"""Scores as text: of a run, of several runs, and beside those of the paper."""
+
+import numpy as np
+import tabulate
+
+# Table 1 of the paper: Parzen-window log-likelihood, nats, and the paper's +-: the
+# standard error over test examples (MNIST) and over folds (TFD).
+PUBLISHED = {
+    "mnist": {
+        "DBN": (138.0, 2.0),
+        "Stacked CAE": (121.0, 1.6),
+        "Deep GSN": (214.0, 1.1),
+        "Adversarial nets": (225.0, 2.0),
+    },
+    "tfd": {
+        "DBN": (1909.0, 66.0),
+        "Stacked CAE": (2110.0, 50.0),
+        "Deep GSN": (1890.0, 29.0),
+        "Adversarial nets": (2057.0, 26.0),
+    },
+}
+
+# Columns of the tables: the score, its heading, its form, the score of its error.
+_COLUMNS = (
+    ("log_likelihood", "Parzen LL", "{:.1f}", "log_likelihood_standard_error"),
+    ("frechet_distance", "Frechet", "{:.4g}", None),
+    ("kernel_distance", "kernel", "{:.3g}", "kernel_distance_standard_error"),
+    ("precision", "precision", "{:.3f}", None),
+    ("recall", "recall", "{:.3f}", None),
+    ("density", "density", "{:.3f}", None),
+    ("coverage", "coverage", "{:.3f}", None),
+    ("class_kl_divergence", "class KL", "{:.4f}", None),
+    ("jensen_shannon_divergence", "JSD", "{:.5f}", None),
+    ("largest_deviation_of_d", "max |D - 1/2|", "{:.3f}", None),
+    ("modes_covered", "modes", "{:.3g}", None),
+    ("high_quality_share", "high quality", "{:.3f}", None),
+    ("reverse_kl_divergence", "reverse KL", "{:.4f}", None),
+)
+
+
+# === Several runs ===
+
+
+def check_one_protocol(reports: list[dict]) -> None:
+    """Raises ValueError unless all dicts of `scoring.evaluate` are of one protocol."""
+    first = reports[0]["protocol"]
+    for report in reports[1:]:
+        differing = [
+            name for name in first if first[name] != report["protocol"].get(name)
+        ]
+        if differing:
+            raise ValueError(
+                "Expected runs that were scored by one protocol. Received: "
+                f"{reports[0]['model']} and {report['model']}, which differ in "
+                f"{', '.join(differing)}; score them apart"
+            )
+
+
+def summarize(reports: list[dict]) -> dict:
+    """Returns mean and standard deviation over runs that one protocol scored.
+
+    Args:
+        reports: list of at least two dicts of `scoring.evaluate`.
+
+    Returns:
+        dict of row names to dicts of score names to (mean, standard deviation with
+        n - 1). Rows and scores that some run does not have are left out.
+
+    Raises:
+        ValueError: protocols that differ; the message names the fields.
+    """
+    check_one_protocol(reports)
+    summary = {}
+    for row in reports[0]["rows"]:
+        if not all(row in report["rows"] for report in reports):
+            continue
+        summary[row] = {}
+        for name, value in reports[0]["rows"][row].items():
+            if not isinstance(value, (int, float)) or isinstance(value, bool):
+                continue
+            values = [report["rows"][row].get(name) for report in reports]
+            if None in values:
+                continue
+            summary[row][name] = (float(np.mean(values)), float(np.std(values, ddof=1)))
+    return summary
+
+
+def format_summary(reports: list[dict], summary: dict) -> str:
+    """Returns the table of `summarize` as text."""
+    runs = ", ".join(report["model"] for report in reports)
+    heading = f"{len(reports)} runs ({runs}), mean +- standard deviation over runs"
+    return f"{heading}\n{_table(summary | _published(reports[0]))}"
+
+
+# === One run ===
+
+
+def format_report(report: dict) -> str:
+    """Returns the scores of a run, a dict of `scoring.evaluate`, as text."""
+    rows = report["rows"] | _published(report)
+    lines = [*_heading(report), "", _table(rows), *_remarks(report)]
+    run = [*_pixel_lines(report)]
+    if "discriminator_accuracy" in report:
+        run.append(
+            "accuracy of D, training=False: "
+            f"{report['discriminator_accuracy']:.3f} (1/2: D cannot tell)"
+        )
+    lines += ["", *run] if run else []
+    if "digits" in report:
+        lines += ["", format_digits_report(report["digits"])]
+    return "\n".join(lines)
+
+
+def _heading(report):
+    protocol = report["protocol"]
+    # A file of samples does not state its seed.
+    source = ""
+    if report["step"] is not None:
+        source = f" of seed {protocol['sample_seed']} after step {report['step']:,}"
+    reference = protocol["test"] or protocol["train"]
+    accuracy = ""
+    if "classifier_accuracy" in report:
+        accuracy = (
+            f" ({100 * report['classifier_accuracy']:.2f}% right on {reference[0]})"
+        )
+    return [
+        f"{report['model']}: {protocol['num_samples']:,} samples{source}; protocol "
+        f"{report['protocol_hash']}",
+        f"against {protocol['dataset']}, split {reference[0]}, {reference[1]:,} "
+        f"examples; features: {protocol['features']}{accuracy}",
+    ]
+
+
+def _remarks(report):
+    """What a reader of the table must know."""
+    protocol = report["protocol"]
+    reference = protocol["test"] or protocol["train"]
+    num_training_examples = report.get("num_training_examples", protocol["num_samples"])
+    if num_training_examples < protocol["num_samples"]:
+        yield (
+            f"training examples: all {num_training_examples:,}, fewer than the samples"
+        )
+    if report.get("test_examples_in_training"):
+        yield (
+            f"{report['test_examples_in_training']:,} of the {reference[1]:,} test "
+            "examples are training examples too: memorising scores well on them"
+        )
+    for row, scores in report["rows"].items():
+        if "class_shares" in scores:
+            shares = " ".join(f"{100 * share:.1f}" for share in scores["class_shares"])
+            yield f"class shares of {row} in %: {shares}"
+        if scores.get("sigma_at_edge"):
+            yield (
+                f"Parzen windows of {row}: the best width, {scores['sigma']:.3g}, lies "
+                "at an end of the grid"
+            )
+
+
+def _pixel_lines(report):
+    name = "pixel_frechet_distance"
+    if name in report:
+        final, initial = (
+            f"{value:#.3g}" if value < 1 else f"{value:.4g}"
+            for value in (report[name], report[f"{name}_at_start"])
+        )
+        yield (
+            f"pixel Frechet distance, final (initial): {final} ({initial}), of "
+            f"{report['num_pixel_samples']:,} samples to the training data"
+        )
+    if f"{name}_left_out" in report:
+        yield f"pixel Frechet distance: {report[f'{name}_left_out']}"
+
+
+def format_digits_report(report: dict) -> str:
+    """Returns the table of `digits_report` as text."""
+    cells = []
+    for name, row in report["rows"].items():
+        likelihood = row["log_likelihood"]
+        cells.append(
+            [
+                name,
+                "".join(f"{100 * share:4.0f}" for share in row["class_shares"]),
+                f"{row['top_probability']:.3f}",
+                "-" if likelihood is None else f"{likelihood:.1f}",
+                f"{row['within_class_distance']:.1f}",
+            ]
+        )
+    headings = (
+        "class shares in % (0 to 9)",
+        "top prob.",
+        "Parzen LL",
+        "within-class",
+    )
+    return (
+        f"{_aligned(cells, headings)}\n"
+        "classifier: calibrated RBF support vectors, "
+        f"{100 * report['classifier_accuracy']:.1f}% on the held-out digits"
+    )
+
+
+# === Tables ===
+
+
+def _published(report):
+    """Rows of the paper's table 1, where it has the dataset."""
+    rows = PUBLISHED.get(report["protocol"]["dataset"], {})
+    if not any("log_likelihood" in row for row in report["rows"].values()):
+        return {}
+    return {f"{name} (2014)": {"log_likelihood": row} for name, row in rows.items()}
+
+
+def _table(rows):
+    """A line for each row, a column for each score that some row has."""
+    columns = [
+        column for column in _COLUMNS if any(column[0] in row for row in rows.values())
+    ]
+    cells = [
+        [name, *(_cell(row, score, form, error) for score, _, form, error in columns)]
+        for name, row in rows.items()
+    ]
+    return _aligned(cells, [heading for _, heading, _, _ in columns])
+
+
+def _aligned(cells, headings):
+    """Cells of text as columns: names to the left, all else to the right."""
+    return tabulate.tabulate(
+        cells,
+        headers=["", *headings],
+        tablefmt="plain",
+        colalign=("left", *["right"] * len(headings)),
+        disable_numparse=True,
+    )
+
+
+def _cell(row, score, form, error):
+    value = row.get(score)
+    if value is None:
+        return "-"
+    if isinstance(value, tuple | list):  # with a spread
+        return f"{form.format(value[0])} +- {form.format(value[1])}"
+    text = form.format(value)
+    spread = row.get(error) if error else None
+    if spread is not None:
+        text += f" +- {form.format(spread)}"
+    return text
