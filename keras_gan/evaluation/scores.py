@@ -377,11 +377,21 @@ def sigmas_for(value_range):
     return tuple((metrics.PAPER_SIGMAS * (high - low)).tolist())
 
 
-def protocol_for(preset, train, valid, test, num_samples=None, seed=0, versions=None):
-    """The `Protocol` by which samples of a preset's data are scored.
+def protocol_for(
+    dataset,
+    contrast_normalization,
+    train,
+    valid,
+    test,
+    num_samples=None,
+    seed=0,
+    versions=None,
+):
+    """Returns the `Protocol` by which samples that stand for a dataset are scored.
 
     Args:
-        preset: `Preset`, of which `dataset` and `contrast_normalization` enter.
+        dataset: str, the dataset's name.
+        contrast_normalization: bool, whether the images are contrast normalised.
         train, valid, test: `Dataset`s; the last two may be None.
         num_samples: int, or None: 10,000 images, 2,500 points, 100,000 values.
         seed: int, of the samples.
@@ -394,8 +404,8 @@ def protocol_for(preset, train, valid, test, num_samples=None, seed=0, versions=
     if num_samples is not None and num_samples < 2:
         raise ValueError(f"Expected at least 2 samples. Received: {num_samples}")
     return Protocol(
-        dataset=preset.dataset,
-        contrast_normalization=preset.contrast_normalization,
+        dataset=dataset,
+        contrast_normalization=contrast_normalization,
         value_range=train.value_range,
         num_samples=num_samples or default,
         sample_seed=seed,
