@@ -31,7 +31,7 @@ def main():
     from keras_gan.runs import scoring
 
     with scoring.Bars() as bars:
-        reports, summary = scoring.evaluate_all(
+        reports = scoring.evaluate_all(
             MODEL.value,
             output=OUTPUT.value,
             progress=bars,
@@ -42,7 +42,8 @@ def main():
             features=FEATURES.value,
             dataset=DATASET.value,
         )
-    if summary is not None:
+    if len(reports) > 1:
+        summary = evaluation.summarize(reports)
         print("", evaluation.format_summary(reports, summary), sep="\n")
 
 

@@ -18,7 +18,8 @@ from keras_gan import (
     priors,
     replicas,
 )
-from keras_gan.experiments.experiment import Data, Experiment, SettingError
+from keras_gan.experiments.experiment import Data, Experiment
+from keras_gan.experiments.parts import SettingError
 from keras_gan.experiments.saved import load_gan
 from keras_gan.gan import GAN
 

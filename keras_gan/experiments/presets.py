@@ -9,13 +9,13 @@ here is half the recipe's, except where a preset says otherwise.
 
 from keras_gan import checks
 from keras_gan.experiments.experiment import (
-    Component,
     Data,
     Experiment,
     Optimizer,
     Prior,
     Train,
 )
+from keras_gan.experiments.parts import Component
 
 _PAPER = "Goodfellow et al. 2014 (arXiv 1406.2661) and the released recipe"
 

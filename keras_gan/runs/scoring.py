@@ -118,8 +118,7 @@ def evaluate_all(models, output=None, progress=None, on_report=None, **options):
         **options: of `evaluate`.
 
     Returns:
-        (reports, summary): list of dicts of `evaluate`, and the dict of
-        `evaluation.summarize`; None for one model.
+        list of dicts of `evaluate`.
 
     Raises:
         ValueError: as `evaluate`; models that cannot be scored by one protocol.
@@ -129,7 +128,7 @@ def evaluate_all(models, output=None, progress=None, on_report=None, **options):
     if len(models) == 1:
         report = _evaluate(models[0], request, output, progress, shared={})
         on_report(report)
-        return [report], None
+        return [report]
     paths = [pathlib.Path(model).resolve() for model in models]
     for path in paths:
         if paths.count(path) > 1:
@@ -145,10 +144,10 @@ def evaluate_all(models, output=None, progress=None, on_report=None, **options):
         reports.append(report)
         on_report(report)
         evaluation.check_one_protocol(reports)
-    summary = evaluation.summarize(reports)
     if output is not None:
+        summary = evaluation.summarize(reports)
         files.write(output, _as_json({"reports": reports, "summary": summary}))
-    return reports, summary
+    return reports
 
 
 def _evaluate(model, request, output, progress, shared):
