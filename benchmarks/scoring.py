@@ -26,15 +26,16 @@ def main():
     import numpy as np
     import tensorflow as tf
 
-    from keras_gan import datasets, evaluation, metrics
-    from keras_gan.runs import training
+    from keras_gan import datasets, evaluation, experiments, metrics, runs
 
-    preset = training.get_preset("mnist")
-    splits = training.splits(preset, arguments.data_dir)
+    run = runs.Run("runs/mnist", experiments.PRESETS["mnist"], arguments.data_dir)
+    splits = run.splits()
     cache_dir = datasets.cache.directory(arguments.data_dir)
     classifier = metrics.Classifier.trained(splits[0], splits[2], cache_dir)
     samples = splits[0].some(arguments.num_samples)
-    protocol = evaluation.protocol_for(preset, *splits, num_samples=len(samples))
+    protocol = evaluation.protocol_for(
+        "mnist", False, *splits, num_samples=len(samples)
+    )
     metrics.cached_features(classifier, splits[2], cache_dir)
     rounds = []
     for _ in range(arguments.rounds):

@@ -18,7 +18,7 @@ from keras_gan import (
     priors,
     replicas,
 )
-from keras_gan.experiments.experiment import Data, Experiment
+from keras_gan.experiments.experiment import Data, Experiment, Prior
 from keras_gan.experiments.parts import SettingError
 from keras_gan.experiments.saved import load_gan
 from keras_gan.gan import GAN
@@ -122,17 +122,14 @@ def _takes(builder, name):
     return name in inspect.signature(builder).parameters
 
 
-def _uniform(latent_dim, scale):
-    width = math.sqrt(3) * scale
-    return priors.Uniform(latent_dim, -width, width)
+def build_prior(prior: Prior) -> priors.LatentPrior:
+    """Returns the distribution of the latents, of mean 0."""
+    if prior.name == "normal":
+        return priors.Normal(prior.latent_dim, scale=prior.scale)
+    # The uniform distribution on +-sqrt(3) has a standard deviation of 1.
+    width = math.sqrt(3) * prior.scale
+    return priors.Uniform(prior.latent_dim, -width, width)
 
-
-def _normal(latent_dim, scale):
-    return priors.Normal(latent_dim, scale=scale)
-
-
-# Of mean 0, by their dimension and their standard deviation.
-_PRIORS = {"uniform": _uniform, "normal": _normal}
 
 # === Data ===
 
@@ -195,11 +192,11 @@ def build(experiment: Experiment, data: datasets.Dataset) -> GAN:
     """
     check(experiment)
     generator, discriminator = _networks(experiment, data)
-    prior, train = experiment.prior, experiment.train
+    train = experiment.train
     gan = GAN(
         generator,
         discriminator,
-        latent_prior=_PRIORS[prior.name](prior.latent_dim, prior.scale),
+        latent_prior=build_prior(experiment.prior),
         value_range=data.value_range,
         seed=train.seed,
     )
