@@ -117,8 +117,8 @@ def measured(name, arguments):
     bare = milliseconds["step, batch ready"]
     print(
         f"{name}, m = {preset.train.batch_size}: minima of {arguments.rounds} windows "
-        f"of {steps} steps, fit's of {epochs} epochs, {fitted.steps_per_execution} steps "
-        f"at once; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+        f"of {steps} steps, fit's of {epochs} epochs, {fitted.steps_per_execution} "
+        f"steps at once; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     )
     print(f"{'way':20}{'ms a step':>10}{'to the bare step':>18}")
     for way, value in milliseconds.items():
