@@ -6,7 +6,7 @@ For each preset, in interleaved windows of the same number of steps: the input p
 alone (`Dataset.batches`: an index shuffle, a gather, and scaling to floats), the same
 with labels (which the presets do not ask for: class i % 10 of row i), the compiled step
 on a batch that lies ready, the step fed by the pipeline, and whole epochs
-as `training.train` makes them, but for its callbacks: `checkpoint.fit` with its logs,
+as `runs.train` makes them, but for its callbacks: `checkpoint.fit` with its logs,
 and as many steps in one execution as the preset comes to. The data are random bytes of
 the presets' shapes: what they show costs nothing. Minima over the rounds.
 """
@@ -65,10 +65,11 @@ def measured(name, arguments):
     import numpy as np
     import tensorflow as tf
 
-    from keras_gan import datasets
-    from keras_gan.runs import checkpoint, training
+    from keras_gan import datasets, experiments
+    from keras_gan.experiments import building
+    from keras_gan.runs import checkpoint
 
-    preset = training.get_preset(name)
+    preset = experiments.get_preset(name)
     shape, count = DATA[name]
     random = np.random.default_rng(0)
     if len(shape) == 1:
@@ -83,13 +84,13 @@ def measured(name, arguments):
         name=name,
         split="train",
     )
-    if preset.contrast_normalization:
+    if preset.data.contrast_normalization:
         data = data.contrast_normalized()
-    gan = training.build(preset, data)
+    gan = building.build(preset, data)
     gan.make_train_function()
-    fitted = training.build(preset, data)
-    fitted.steps_per_execution = training.steps_per_execution(preset, fitted, data)
-    batch_size = preset.batch_size * preset.discriminator_steps
+    fitted = building.build(preset, data)
+    fitted.steps_per_execution = building.steps_per_execution(preset, fitted, data)
+    batch_size = preset.train.batch_size * preset.train.discriminator_steps
     endless = data.batches(batch_size, seed=0, endless=True)
     steps = arguments.steps
     epochs = math.ceil(steps / data.steps_per_epoch(batch_size))
@@ -124,16 +125,16 @@ def measured(name, arguments):
     milliseconds = {way: 1e3 * min(each) / counts[way] for way, each in seconds.items()}
     bare = milliseconds["step, batch ready"]
     print(
-        f"{name}, m = {preset.batch_size}: minima of {arguments.rounds} windows of "
-        f"{steps} steps, fit's of {epochs} epochs, {fitted.steps_per_execution} steps "
-        f"at once; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+        f"{name}, m = {preset.train.batch_size}: minima of {arguments.rounds} windows "
+        f"of {steps} steps, fit's of {epochs} epochs, {fitted.steps_per_execution} "
+        f"steps at once; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     )
     print(f"{'way':20}{'ms a step':>10}{'to the bare step':>18}")
     for way, value in milliseconds.items():
         print(f"{way:20}{value:10.3f}{value / bare:18.3f}", flush=True)
     return {
         "preset": name,
-        "batch_size": preset.batch_size,
+        "batch_size": preset.train.batch_size,
         "steps_per_execution_of_fit": fitted.steps_per_execution,
         "milliseconds": milliseconds,
         "fit_to_bare_step": milliseconds["fit"] / bare,

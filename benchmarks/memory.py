@@ -112,23 +112,23 @@ def training_of(name):
     """(the preset's GAN, ready to step, and an endless iterator of its batches)."""
     import numpy as np
 
-    from keras_gan import datasets
-    from keras_gan.runs import training
+    from keras_gan import datasets, experiments
+    from keras_gan.experiments import building
 
-    preset = training.get_preset(name)
+    preset = experiments.get_preset(name)
     if SHAPES[name] is None:
-        data = training.load_data(preset)
+        data = building.load_data(preset.data)
     else:
         shape = (4_000, *SHAPES[name])
         pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         data = datasets.Dataset(
             pixels, value_range=(0.0, 1.0), name=name, split="train"
         )
-        if preset.contrast_normalization:
+        if preset.data.contrast_normalization:
             data = data.contrast_normalized()
-    gan = training.build(preset, data)
+    gan = building.build(preset, data)
     gan.make_train_function()
-    size = preset.discriminator_steps * preset.batch_size
+    size = preset.train.discriminator_steps * preset.train.batch_size
     return gan, iter(data.batches(size, seed=0).repeat())
 
 

@@ -101,16 +101,21 @@ def scored(workdir, policy, seed, arguments):
 
 def check_settings(workdir, policy, seed, arguments):
     """Ends where the run that is there is another than is asked for."""
-    from keras_gan.experiments import presets
+    from keras_gan.experiments import PRESETS
 
     asked = {
         "name": arguments.preset,
         "seed": seed,
         "mixed_precision": policy,
-        "epochs": arguments.epochs or presets.PRESETS[arguments.preset].epochs,
+        "epochs": arguments.epochs or PRESETS[arguments.preset].train.epochs,
     }
-    preset = json.loads((workdir / "config.json").read_text())["preset"]
-    there = {field: preset[field] for field in asked}
+    config = json.loads((workdir / "config.json").read_text())["experiment"]
+    there = {
+        "name": config["name"],
+        "seed": config["train"]["seed"],
+        "mixed_precision": config["runtime"]["mixed_precision"],
+        "epochs": config["train"]["epochs"],
+    }
     if there != asked:
         sys.exit(
             f"error: Expected in {workdir} a run of {asked}. Received: {there}; choose "

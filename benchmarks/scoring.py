@@ -26,16 +26,15 @@ def main():
     import numpy as np
     import tensorflow as tf
 
-    from keras_gan import datasets, evaluation, metrics
-    from keras_gan.runs import training
+    from keras_gan import datasets, evaluation, experiments, metrics, runs
 
-    preset = training.get_preset("mnist")
-    splits = training.splits(preset, arguments.data_dir)
+    run = runs.Run("runs/mnist", experiments.PRESETS["mnist"], arguments.data_dir)
+    splits = run.splits()
     cache_dir = datasets.cache.directory(arguments.data_dir)
     classifier = metrics.Classifier.trained(splits[0], splits[2], cache_dir)
-    samples = splits[0].some(arguments.num_samples)
+    samples = splits[0].fixed_examples(arguments.num_samples)
     protocol = evaluation.protocol_for(
-        preset.dataset, preset.contrast_normalization, *splits, num_samples=len(samples)
+        "mnist", False, *splits, num_samples=len(samples)
     )
     metrics.cached_features(classifier, splits[2], cache_dir)
     rounds = []

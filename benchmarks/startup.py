@@ -81,16 +81,17 @@ def stages(preset, jit_compile):
 
     mark("import tensorflow")
     import keras_gan  # noqa: F401
-    from keras_gan.runs import training
+    from keras_gan import experiments
+    from keras_gan.experiments import building
 
     mark("import keras_gan, with TFP and the rest")
-    preset = training.get_preset(preset)
-    data = training.load_data(preset)
+    preset = experiments.get_preset(preset)
+    data = building.load_data(preset.data)
     mark("load the data")
-    gan = training.build(preset, data)
+    gan = building.build(preset, data)
     gan.jit_compile = jit_compile
     mark("build and compile the GAN")
-    size = preset.discriminator_steps * preset.batch_size
+    size = preset.train.discriminator_steps * preset.train.batch_size
     batches = iter(data.batches(size, seed=0))
     gan.make_train_function()
     float(gan.train_function(batches)["value"])

@@ -81,6 +81,10 @@ class R1(Penalty):
         return {**super().get_config(), "gamma": self.gamma}
 
 
+# The names by which experiments know them.
+BY_NAME = {"r1": R1}
+
+
 def squared_gradient_norms(critic, inputs):
     """Returns |grad_x critic(x)|^2 for each x, summed over all its values.
 

@@ -27,17 +27,24 @@ flags.mark_flag_as_required("model")
 
 
 def main():
+    from keras_gan import evaluation
     from keras_gan.runs import scoring
 
-    scoring.evaluate_all(
-        MODEL.value,
-        num_samples=NUM_SAMPLES.value,
-        data_dir=DATA_DIR.value,
-        seed=SEED.value,
-        features=FEATURES.value,
-        dataset=DATASET.value,
-        output=OUTPUT.value,
-    )
+    with scoring.Bars() as bars:
+        reports = scoring.evaluate_all(
+            MODEL.value,
+            output=OUTPUT.value,
+            progress=bars,
+            on_report=lambda report: print(evaluation.format_report(report)),
+            num_samples=NUM_SAMPLES.value,
+            data_dir=DATA_DIR.value,
+            seed=SEED.value,
+            features=FEATURES.value,
+            dataset=DATASET.value,
+        )
+    if len(reports) > 1:
+        summary = evaluation.summarize(reports)
+        print("", evaluation.format_summary(reports, summary), sep="\n")
 
 
 if __name__ == "__main__":

@@ -16,15 +16,21 @@ CHECK = flags.DEFINE_string(
 
 
 def main():
-    from keras_gan.runs import run as runs
+    from keras_gan.runs import exporting
+
+    def progress(name):
+        print(f"{name:8} {exporting.CHECKED[name]} ...")
 
     if (MODEL.value is None) == (CHECK.value is None):
         raise ValueError("Expected one of --model and --check. Received: both or none")
-    if CHECK.value is None:
-        path = runs.export_run(MODEL.value, BASE.value, VERSION.value, VERIFY.value)
-        print(f"Published {path}")
-    else:
-        runs.verify_export(CHECK.value)
+    if CHECK.value is not None:
+        exporting.verify_export(CHECK.value, progress)
+        print("It can be served.")
+        return
+    path = exporting.export_run(
+        MODEL.value, BASE.value, VERSION.value, VERIFY.value, progress
+    )
+    print(f"{'It can be served.' + chr(10) if VERIFY.value else ''}Published {path}")
 
 
 if __name__ == "__main__":

@@ -21,9 +21,10 @@ flags.mark_flag_as_required("model")
 def main():
     from keras_gan.runs import figures as drawing
 
-    drawing.draw_figures(
+    for path in drawing.draw_figures(
         MODEL.value, FIGURE.value, OUTPUT.value, SEED.value, DATA_DIR.value
-    )
+    ):
+        print(f"Wrote {path}")
 
 
 if __name__ == "__main__":

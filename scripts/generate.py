@@ -16,7 +16,7 @@ flags.mark_flag_as_required("model")
 
 
 def main():
-    from keras_gan.runs import run as runs
+    from keras_gan import runs
 
     runs.write_samples(MODEL.value, OUTPUT.value, NUM_SAMPLES.value, SEED.value)
     print(f"{NUM_SAMPLES.value} samples of seed {SEED.value} are in {OUTPUT.value}")

@@ -67,14 +67,32 @@ def main():
         if flags.FLAGS[field].value is not None:
             settings[field] = flags.FLAGS[field].value
 
-    from keras_gan.runs import training
+    from keras_gan.experiments import get_preset
+    from keras_gan.runs.dry_run import dry_run, format_dry_run
+    from keras_gan.runs.run import Run
+    from keras_gan.runs.training import CheckpointPlan, train
 
-    preset = training.get_preset(PRESET.value, settings)
+    experiment = get_preset(PRESET.value, settings)
+    values = {name: flags.FLAGS[name].value for name in RUN}
     if DRY_RUN.value:
-        data_dir = flags.FLAGS.data_dir
-        print(training.format_dry_run(training.dry_run(preset, data_dir)))
-    else:
-        training.train(preset, **{name: flags.FLAGS[name].value for name in RUN})
+        print(format_dry_run(dry_run(experiment, values["data_dir"])))
+        return
+    path = values["workdir"] or f"runs/{experiment.name}"
+    run = Run(path, experiment, values["data_dir"])
+    plan = CheckpointPlan(
+        values["checkpoint_minutes"],
+        values["checkpoint_steps"],
+        values["keep_checkpoints"],
+    )
+    try:
+        train(run, values["resume"], values["overwrite"], plan)
+    except (KeyboardInterrupt, SystemExit):
+        print(f"To resume: {common.resume_command(run)}", flush=True)
+        raise
+    print(
+        f"Next: {common.python()} scripts/generate.py --model={path} "
+        "--num_samples=100 --output=grid.png"
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ own: `python -m tests.distribution_child mirrored FOLDER`, or `worker FOLDER` wi
 TF_CONFIG.
 """
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -74,7 +73,9 @@ def mirrored(folder):
     import numpy as np
 
     import keras_gan
-    from keras_gan.runs import checkpoint, training
+    from keras_gan import experiments
+    from keras_gan.experiments import building
+    from keras_gan.runs import checkpoint
     from tests import helpers
 
     strategy = two_cpus()
@@ -129,16 +130,16 @@ def mirrored(folder):
     report["seen"]["epochs"] = [sorted(seen[:11]), sorted(seen[11:])]
 
     # --- several steps in one execution, which Keras cannot do on several replicas
-    preset = training.get_preset("digits", {"epochs": 1, "distribute": "mirrored"})
+    preset = experiments.get_preset("digits", {"epochs": 1, "distribute": "mirrored"})
     with strategy.scope():
-        data = training.load_data(preset)
-        gan = training.build(preset, data)
-        together = [training.steps_per_execution(preset, gan, data)]
+        data = building.load_data(preset.data)
+        gan = building.build(preset, data)
+        together = [building.steps_per_execution(preset, gan, data)]
         for ask in (
             lambda: gan.compile("sgd", "sgd", steps_per_execution=2),
             lambda: checkpoint.fit(gan, data, 100, 0, 1, steps_per_execution=2),
-            lambda: training.steps_per_execution(
-                dataclasses.replace(preset, steps_per_execution=2), gan, data
+            lambda: building.steps_per_execution(
+                preset.with_settings({"steps_per_execution": 2}), gan, data
             ),
         ):
             try:

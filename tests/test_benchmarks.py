@@ -292,8 +292,12 @@ def test_precision_compares_means_by_welchs_interval(
             folder = tmp_path / "runs" / f"{policy}_{seed}"
             folder.mkdir(parents=True)
             (folder / "scores.json").write_text(json.dumps(scores))
-            preset = {"name": "digits", "seed": seed, "mixed_precision": policy}
-            config = {"preset": {**preset, "epochs": 500}}
+            experiment = {
+                "name": "digits",
+                "train": {"seed": seed, "epochs": 500},
+                "runtime": {"mixed_precision": policy},
+            }
+            config = {"experiment": experiment}
             (folder / "config.json").write_text(json.dumps(config))
     output = tmp_path / "precision.json"
     run(
@@ -344,7 +348,7 @@ def test_precision_trains_what_is_not_there(root, monkeypatch, tmp_path):
         (tmp_path / "runs" / "mixed_float16_1" / "config.json").read_text()
     )
     assert config["execution"]["dtype_policy"] == "mixed_float16"
-    assert config["preset"]["seed"] == 1
+    assert config["experiment"]["train"]["seed"] == 1
 
 
 def test_profile_tells_the_kinds_of_operations(root, monkeypatch, capsys, tmp_path):

@@ -25,9 +25,8 @@ import safetensors.numpy
 import tensorflow as tf
 
 import keras_gan
-from keras_gan import optimizers
-from keras_gan.runs import callbacks, checkpoint, interrupts, training
-from keras_gan.runs import run as runs
+from keras_gan import experiments, optimizers, runs
+from keras_gan.runs import callbacks, checkpoint, interrupts, provenance, training
 from keras_gan.runs.checkpoint import storage
 from tests import helpers, nursery
 
@@ -805,12 +804,9 @@ def test_a_spoilt_weight_is_not_saved(tmp_path):
 def test_intervals_are_checked(tmp_path):
     for minutes, steps in ((-1, 0), (float("nan"), 0), (1, -1), (1, 2.0), (1, True)):
         with pytest.raises(ValueError, match=r"at least 0 minutes and 0 steps .*Rec"):
-            training.train(
-                training.get_preset("digits"), tmp_path / "run",
-                checkpoint_minutes=minutes, checkpoint_steps=steps,
-            )  # fmt: skip
-    with pytest.raises(ValueError, match="resume 'auto' or 'never'. Received: 'yes'"):
-        training.train(training.get_preset("digits"), tmp_path / "run", resume="yes")
+            runs.CheckpointPlan(minutes, steps)
+    with pytest.raises(ValueError, match="`resume` to be one of .*Received: 'yes'"):
+        runs.train(runs.Run(tmp_path / "run", experiments.PRESETS["digits"]), "yes")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -937,13 +933,13 @@ def test_a_killed_run_ends_as_if_it_had_not_been(sgd_runs):
     assert_same_runs(whole, broken)
     assert len(lines(broken / "metrics.jsonl")) == 10
     assert checkpoint.newest(broken / "checkpoints").step == 60
-    config = runs.load_config(broken)
-    assert len(config["resumed"]) == 3 and config["preset"]["epochs"] == 10
+    config = runs.Run.open(broken).config
+    assert len(config["resumed"]) == 3 and config["experiment"]["train"]["epochs"] == 10
     killed, after_damage = texts[0], texts[1]
     assert killed[0] == -9 and after_damage[0] == -9
     if killed[2] > 0:
         assert re.search(r"The checkpoint \S+ is damaged: ", after_damage[1])
-    assert "Going on after step" in after_damage[1]
+    assert "Resuming after step" in after_damage[1]
 
 
 def test_a_second_run_in_a_directory_is_refused(sgd_runs):
@@ -960,13 +956,14 @@ def test_sigterm_saves_and_says_how_to_go_on(sgd_runs):
     code, text, step = sgd_runs[2][3]
     assert code == 143 and "Traceback" not in text
     assert f"Stopped at step {step}." in text
-    (line,) = (line for line in text.splitlines() if line.startswith("To go on: "))
+    (line,) = (line for line in text.splitlines() if line.startswith("To resume: "))
     for words in (
         "scripts/train.py --preset=digits", f"--workdir={sgd_runs[1]}", "--resume=auto",
-        "--set=epochs=9", "--set=optimizer=sgd", "--set=learning_rate_divisor=1.01",
+        "--set=train.epochs=9", "--set=generator.optimizer=sgd",
+        "--set=discriminator.learning_rate_divisor=1.01",
     ):  # fmt: skip
         assert words in line
-    assert f"Going on after step {step}, from" in sgd_runs[2][4]
+    assert f"Resuming after step {step}, from" in sgd_runs[2][4]
 
 
 def test_adam_averages_and_scores_go_on_too(forks, tmp_path):
@@ -985,7 +982,7 @@ def test_adam_averages_and_scores_go_on_too(forks, tmp_path):
     (broken / "samples" / "epoch_00099.png").write_bytes(b"later")
     (broken / ".incoming-1-gan.keras").write_bytes(b"half")
     child = started(forks, broken, *ADAM_RUN, "--resume=auto")
-    nursery.wait_until(lambda: "Going on after step" in child.text(), child)
+    nursery.wait_until(lambda: "Resuming after step" in child.text(), child)
     wait_for_step(child, broken, newest_step(broken) + 9, rng)
     child.kill(signal.SIGINT)
     time.sleep(0.02)
@@ -1009,53 +1006,54 @@ def test_what_can_not_be_gone_on_with_is_named(sgd_runs, tmp_path, caplog):
     )
 
     def refused(message, resume="auto", **changes):
-        preset = training.get_preset("digits", {**settings, "epochs": 10, **changes})
+        preset = experiments.get_preset("digits", {**settings, "epochs": 10, **changes})
         before = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file()}
         with pytest.raises(ValueError, match=message) as error:
-            training.train(preset, run, resume=resume)
+            runs.train(runs.Run(run, preset), resume)
         assert "\n" not in str(error.value)
         after = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file()}
         assert before == after
 
     refused(
-        r"Expected batch_size=100, seed=0, as .*run has it .*Received: batch_size=50, "
-        "seed=1; choose another --workdir",
+        r"Expected train.batch_size=100, train.seed=0, as .*run has it .*Received: "
+        "train.batch_size=50, train.seed=1. Choose another directory",
         seed=1,
         batch_size=50,
     )
     refused(
-        r"Expected epochs=10, .*epochs alone may grow.*Received: epochs=9", epochs=9
+        r"train.epochs=10, .*only epochs may grow.*Received: train.epochs=9", epochs=9
     )
-    refused("Received: optimizer='adam'", optimizer="adam")
-    refused("which holds config.json.*--resume=auto goes on with", resume="never")
+    refused("Received: generator.optimizer='adam'", optimizer="adam")
+    refused("holds a run already .config.json.*Pass resume='auto'", resume="never")
     # Gone on with as it is, it stays as it is.
-    preset = training.get_preset("digits", {**settings, "epochs": 10})
-    training.train(preset, run, resume="auto")
+    preset = experiments.get_preset("digits", {**settings, "epochs": 10})
+    runs.train(runs.Run(run, preset), resume="auto")
     assert_same_runs(sgd_runs[0], run)
-    assert runs.load_config(run)["resumed"][0]["step"] == 60
+    assert runs.Run.open(run).config["resumed"][0]["step"] == 60
     for path in checkpoint.paths(run / "checkpoints"):
         os.truncate(path, 1000)
-    refused("which holds config.json.*no whole checkpoint to go on from.*--overwrite")
+    refused("a run already .config.json.*no valid checkpoint to resume.*overwrite=True")
     assert sum("is damaged: " in message for message in helpers.warned(caplog)) == 2
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_starts_again(tmp_path):
-    preset = training.get_preset("digits")
+    preset = experiments.get_preset("digits")
+    path = tmp_path / "run"
 
     def start(resume, overwrite=False):
-        return training._find_start(tmp_path, preset, resume, overwrite)
+        return training.find_start(runs.Run(path, preset), resume, overwrite)
 
-    (tmp_path / "samples").mkdir()
-    for resume in ("auto", "never"):  # no run that is known to be one
-        with pytest.raises(ValueError, match="holds samples; choose another|no whole"):
-            start(resume)
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "checkpoints").mkdir()
+    runs.Run.create(path, preset)
+    for resume in ("auto", "never"):  # nothing was trained in it
+        assert start(resume) is None
+    for name in ("samples", "checkpoints", "events"):
+        (path / name).mkdir()
+    (path / "moments.npz").write_text("")  # recorded before the first step
     assert start("auto") is None
-    with pytest.raises(ValueError, match="holds config.json, samples, checkpoints;"):
+    with pytest.raises(ValueError, match="config.json, moments.npz, samples, events, "):
         start("never")
-    (tmp_path / "metrics.jsonl").write_text("")  # it has trained: worth keeping
-    with pytest.raises(ValueError, match="metrics.jsonl.*no whole checkpoint to go on"):
+    (path / "metrics.jsonl").write_text("")  # it has trained: worth keeping
+    with pytest.raises(ValueError, match="metrics.jsonl.*no valid checkpoint to resum"):
         start("auto")
     assert start("auto", overwrite=True) is start("never", overwrite=True) is None
 
@@ -1063,8 +1061,9 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_starts_again(tmp_path
 def test_other_data_under_the_same_name_are_refused(sgd_runs):
     found = checkpoint.newest(sgd_runs[0] / "checkpoints")
     data = keras_gan.datasets.load("digits", "train")
-    described = training._describe(data)
-    training._check_same("data", found, {"data": described}, sgd_runs[0])
-    other = training._describe(data.subset(np.arange(len(data))[::-1], "train"))
+    described = provenance.describe_data(data)
+    run = runs.Run.open(sgd_runs[0])
+    training._check_same("data", found, {"data": described}, run)
+    other = provenance.describe_data(data.subset(np.arange(len(data))[::-1], "train"))
     with pytest.raises(ValueError, match=r"began with: content '\w+'\. Received: con"):
-        training._check_same("data", found, {"data": other}, sgd_runs[0])
+        training._check_same("data", found, {"data": other}, run)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_gan import replicas
-from keras_gan.runs import checkpoint, training
+from keras_gan import experiments, replicas
+from keras_gan.runs import checkpoint
 from tests import distribution_child
 
 PLAYERS = ("discriminator", "generator")
@@ -248,7 +248,7 @@ def test_workers_that_were_killed_go_on(tmp_path):
         process.kill()
         process.communicate()
     chief, other = finish(*train_by_workers([tmp_path / "killed"] * 2, *flags))
-    assert "Going on after step " in chief and not other
+    assert "Resuming after step " in chief and not other
     whole, resumed = (
         checkpoint.newest(tmp_path / name / "checkpoints")
         for name in ("whole", "killed")
@@ -273,8 +273,8 @@ def test_workers_that_find_other_checkpoints_are_refused(tmp_path):
     for process, text, step in zip(processes, errors, (100, 0), strict=True):
         assert process.returncode == 1
         line = text.strip().splitlines()[-1]
-        assert line.startswith("error: Expected every worker to find the same check")
-        assert f"with step {step} here" in line
+        assert line.startswith("error: The workers found different checkpoints: ")
+        assert f"step {step} here" in line
 
 
 # === Names ===
@@ -288,8 +288,8 @@ def test_strategies_by_name(monkeypatch):
     assert replicas.is_chief(replicas.strategy("mirrored"))
     with pytest.raises(ValueError, match="among none, mirrored, multi_worker"):
         replicas.strategy("tpu")
-    with pytest.raises(ValueError, match="distribute to be str, one of mirrored"):
-        training.get_preset("digits", {"distribute": "all"})
+    with pytest.raises(ValueError, match="runtime.distribute to be one of mirrored"):
+        experiments.get_preset("digits", {"distribute": "all"})
 
 
 @pytest.mark.parametrize(
@@ -405,4 +405,7 @@ def test_the_jobs_command_makes_a_cluster_that_we_take(
     assert flags == ["--distribute=multi_worker", *container["args"]]
     settings = dict(flag.removeprefix("--").split("=") for flag in flags)
     fields = {k: settings[k] for k in ("distribute", "batch_size")}
-    assert training.get_preset(settings["preset"], fields).distribute == "multi_worker"
+    assert (
+        experiments.get_preset(settings["preset"], fields).runtime.distribute
+        == "multi_worker"
+    )

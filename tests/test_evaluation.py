@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 import keras_gan
-from keras_gan import evaluation, metrics
-from keras_gan.runs import run as runs
-from keras_gan.runs import scoring, training
+from keras_gan import evaluation, experiments, metrics, runs
+from keras_gan.runs import scoring
 from tests import helpers
 
 
@@ -366,12 +365,14 @@ def test_largest_deviation_of_d():
 def two_runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     return [
-        training.train(
-            training.get_preset(
-                "digits", {"epochs": 2, "seed": seed, "ema_decay": 0.9}
-            ),
-            folder / f"seed{seed}",
-        )
+        runs.train(
+            runs.Run(
+                folder / f"seed{seed}",
+                experiments.get_preset(
+                    "digits", {"epochs": 2, "seed": seed, "ema_decay": 0.9}
+                ),
+            )
+        ).path
         for seed in (0, 1)
     ]
 
@@ -382,12 +383,12 @@ def cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("KERAS_GAN_CACHE", str(tmp_path_factory.getbasetemp() / "c"))
 
 
-def test_runs_and_their_mean(two_runs, tmp_path, capsys):
+def test_runs_and_their_mean(two_runs, tmp_path):
     reports = scoring.evaluate_all(
         two_runs, output=tmp_path / "all.json", num_samples=300
     )
     for report, run in zip(reports, two_runs, strict=True):
-        assert json.loads((run / runs.SCORES).read_text()) == report
+        assert json.loads(runs.Run.open(run).scores_path().read_text()) == report
         assert set(report["rows"]) == {
             "samples",
             "samples, raw weights",
@@ -401,7 +402,7 @@ def test_runs_and_their_mean(two_runs, tmp_path, capsys):
     assert summary["samples"]["log_likelihood"] == pytest.approx(
         [np.mean(values), np.std(values, ddof=1)]
     )
-    text = capsys.readouterr().out
+    text = evaluation.format_summary(reports, evaluation.summarize(reports))
     assert "2 runs" in text and f"protocol {reports[0]['protocol_hash']}" in text
     assert f"{np.mean(values):.1f} +- {np.std(values, ddof=1):.1f}" in text
     # Averaged weights are other weights.
@@ -443,8 +444,8 @@ def test_what_cannot_be_scored_is_one_clear_line(two_runs, tmp_path):
     np.savez(tmp_path / "x.npz", images=np.zeros(3))
     refused("dataset that .* stands for", tmp_path / "x.npz")
     refused("npz with samples and value_range", tmp_path / "x.npz", dataset="digits")
-    refused("directory that scripts/train.py made", tmp_path / "none")
-    refused("features among.*'classifer'.*mean", two_runs[0], features="classifer")
+    refused("directory of a run, with a config.json", tmp_path / "none")
+    refused("`features` .*'classifer'.*mean", two_runs[0], features="classifer")
     refused("or the run's 'digits'", two_runs[0], dataset="mnist")
     reports = [
         scoring.evaluate(run, num_samples=n, features="pixels")
@@ -637,17 +638,18 @@ def test_several_runs_share_what_is_the_same(two_runs, counted, monkeypatch):
     assert reports[0]["test_examples_in_training"] == 0
 
 
-def test_other_protocols_stop_at_the_first_that_differs(
-    two_runs, counted, tmp_path, capsys
-):
+def test_other_protocols_stop_at_the_first_that_differs(two_runs, counted, tmp_path):
+    made = []
     for name, count in (("a", 50), ("b", 60), ("c", 50)):
         runs.write_samples(two_runs[0], tmp_path / f"{name}.npz", count, seed=0)
     models = [tmp_path / f"{name}.npz" for name in "abc"]
     with pytest.raises(ValueError, match="differ in num_samples"):
-        scoring.evaluate_all(models, dataset="digits", features="pixels")
+        scoring.evaluate_all(
+            models, dataset="digits", features="pixels", on_report=made.append
+        )
     assert [len(samples) for samples in counted] == [50, 50, 60, 60]
     # A file says nothing of a seed.
-    assert "50 samples; protocol" in capsys.readouterr().out
+    assert "50 samples; protocol" in evaluation.format_report(made[0])
 
 
 def test_what_is_not_finite_is_null(two_runs, monkeypatch, tmp_path):
@@ -670,7 +672,7 @@ def test_what_is_not_finite_is_null(two_runs, monkeypatch, tmp_path):
     assert "precision" not in summary["samples, raw weights"]
     assert summary["samples, raw weights"]["recall"] == [0.5, 0.0]
     for run in two_runs:
-        json.loads((run / runs.SCORES).read_text(), parse_constant=refuse)
+        json.loads((run / "scores.json").read_text(), parse_constant=refuse)
 
 
 def test_without_a_test_split_the_training_examples_are_not_judged(tmp_path):
@@ -709,10 +711,11 @@ def test_a_run_on_large_images_is_scored_without_covariances(tmp_path, monkeypat
         "evaluation_epochs": 1,
         "keep_best": "pixel_kernel_distance",
     }
-    workdir = training.train(training.get_preset("digits", settings), tmp_path / "run")
-    (line,) = (workdir / runs.EVALUATIONS).read_text().splitlines()
+    run = runs.Run(tmp_path / "run", experiments.get_preset("digits", settings))
+    runs.train(run)
+    (line,) = run.evaluations_path.read_text().splitlines()
     assert set(json.loads(line)) == {"epoch", "step", "pixel_kernel_distance"}
-    report = scoring.evaluate(workdir, num_samples=30)
+    report = scoring.evaluate(run.path, num_samples=30)
     assert "pixel_frechet_distance" not in report
     assert "frechet_distance" not in report["rows"]["samples"]
     assert 0 <= report["discriminator_accuracy"] <= 1
@@ -743,7 +746,9 @@ def test_validation_scores_of_large_images_use_the_kernel_distance():
     validate = evaluation.ValidationScores(data, seed=3)
     scores = validate(gan)
     assert tuple(scores) == validate.names == ("pixel_kernel_distance",)
-    expected = metrics.kernel_distance(data.some(2000), gan.generate(2000, seed=3))
+    expected = metrics.kernel_distance(
+        data.fixed_examples(2000), gan.generate(2000, seed=3)
+    )
     assert scores["pixel_kernel_distance"] == pytest.approx(expected.distance)
     valid = large_images(10, seed=1)
     assert evaluation.ValidationScores(data, valid).names == (
@@ -832,10 +837,9 @@ def test_wrong_evaluations_are_refused(tmp_path):
 def test_a_run_is_scored_as_it_goes(preset, names, tmp_path):
     keep = sorted(names)[0]
     settings = {"epochs": 2, "evaluation_epochs": 1, "keep_best": keep}
-    workdir = training.train(training.get_preset(preset, settings), tmp_path / "run")
-    lines = [
-        json.loads(x) for x in (workdir / runs.EVALUATIONS).read_text().splitlines()
-    ]
+    run = runs.Run(tmp_path / "run", experiments.get_preset(preset, settings))
+    workdir = runs.train(run).path
+    lines = [json.loads(x) for x in run.evaluations_path.read_text().splitlines()]
     assert len(lines) == 2 and set(lines[0]) == {"epoch", "step", *names}
     data = keras_gan.datasets.load(preset, "train")
     valid = keras_gan.datasets.load(preset, "test")
@@ -843,16 +847,16 @@ def test_a_run_is_scored_as_it_goes(preset, names, tmp_path):
     assert names <= set(evaluation.VALIDATION_SCORES)
     choose = max if evaluation.VALIDATION_SCORES[keep] else min
     best = choose(lines, key=lambda line: line[keep])
-    kept = runs.load_gan(workdir / runs.BEST)
+    kept = run.gan(best=True)
     assert int(kept.generator_optimizer.iterations) == best["step"]
     # The kept model can be scored as the run's last, whose scores stay.
     last = scoring.evaluate(workdir, num_samples=200)
-    report = scoring.evaluate(workdir / runs.BEST, num_samples=200)
+    report = scoring.evaluate(run.best_path, num_samples=200)
     assert report["step"] == best["step"]
-    assert json.loads((workdir / runs.SCORES).read_text()) == last
-    assert json.loads((workdir / runs.BEST_SCORES).read_text()) == report
+    assert json.loads(run.scores_path().read_text()) == last
+    assert json.loads(run.scores_path(best=True).read_text()) == report
 
 
 def test_keeping_without_evaluating_is_refused():
-    with pytest.raises(ValueError, match="evaluation_epochs above 0"):
-        training.get_preset("digits", {"keep_best": "pixel_frechet_distance"})
+    with pytest.raises(ValueError, match="train.evaluation_epochs to be an int, so"):
+        experiments.get_preset("digits", {"keep_best": "pixel_frechet_distance"})

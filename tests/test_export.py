@@ -10,13 +10,12 @@ import tensorflow_probability as tfp
 from scipy import stats
 
 import keras_gan
-from keras_gan import datasets, export, priors
-from keras_gan.experiments import presets
+from keras_gan import experiments, export, priors, runs
+from keras_gan.experiments import building
 from keras_gan.export import cards, publishing
 from keras_gan.export.verification import verifier
 from keras_gan.pictures import formats
-from keras_gan.runs import run as runs
-from keras_gan.runs import scoring, training
+from keras_gan.runs import scoring
 from keras_gan.samples import to_uint8, to_unit
 from tests import helpers
 from tests.export_helpers import compiled, image_gan, loaded
@@ -371,37 +370,35 @@ def test_weights_are_stored_once(tmp_path):
 
 
 # The paper's layers, 8000 units as 8: what differs from the presets is their width.
-SMALL = {"paper_tfd_mlp", "paper_tfd_stage2", "paper_cifar_mlp", "paper_cifar_conv"}
+SMALL = {"tfd", "tfd_stage2", "cifar10_mlp"}
 
 
 def preset_gan(preset, monkeypatch):
-    """Returns the preset's generator and prior, wide layers made small."""
+    """The preset's GAN as `building.build` makes it, wide layers made small."""
     real = keras.layers.Dense.__init__
 
     def narrow(self, units, *arguments, **options):
-        if preset.networks in SMALL - {"paper_cifar_conv"} and units == 8000:
+        if preset.name in SMALL and units == 8000:
             units = 120
         real(self, units, *arguments, **options)
 
     monkeypatch.setattr(keras.layers.Dense, "__init__", narrow)
     shape = {"tfd": (48, 48, 1), "cifar10": (32, 32, 3), "mnist": (28, 28, 1)}
     networks = keras_gan.networks
-    prior = training.LATENT_PRIORS[preset.latent_prior](
-        preset.latent_dim, preset.latent_scale
-    )
-    if preset.networks == "paper_mnist_mlp":
+    prior = building.build_prior(preset.prior)
+    if preset.name in ("mnist", "mnist_tuned"):
         generator, _ = networks.paper_mlp(shape["mnist"], seed=0)
-    elif preset.networks in ("paper_tfd_mlp", "paper_tfd_stage2"):
+    elif preset.name in ("tfd", "tfd_stage2"):
         generator, _ = networks.paper_mlp(shape["tfd"], size="tfd", seed=0)
-        if preset.networks == "paper_tfd_stage2":
+        if preset.name == "tfd_stage2":
             generator, _ = networks.paper_tfd_stage2(shape["tfd"], generator, seed=0)
-    elif preset.networks == "paper_cifar_mlp":
+    elif preset.name == "cifar10_mlp":
         generator, _ = networks.paper_cifar_mlp(shape["cifar10"], seed=0)
-    elif preset.networks == "paper_cifar_conv":
+    elif preset.networks.name == "paper_cifar_conv":
         generator, _ = networks.paper_cifar_conv(seed=0)
     else:
-        data = datasets.load(preset.dataset, preset.split)
-        return training.build(preset, data).generator, prior
+        data = building.load_data(preset.data)
+        return building.build(preset, data).generator, prior
     return generator, prior
 
 
@@ -409,16 +406,16 @@ def preset_gan(preset, monkeypatch):
     "name",
     [
         pytest.param(name, marks=pytest.mark.slow)
-        if preset.networks in ("paper_cifar_conv", "paper_cifar_mlp")
+        if preset.networks.name in ("paper_cifar_conv", "paper_cifar_mlp")
         or name in ("mnist_tuned", "grid25", "ring8", "tfd")
         else name
-        for name, preset in presets.PRESETS.items()
+        for name, preset in experiments.PRESETS.items()
     ],
 )
 def test_networks_of_every_preset(tmp_path, monkeypatch, name):
-    preset = presets.PRESETS[name]
+    preset = experiments.PRESETS[name]
     generator, prior = preset_gan(preset, monkeypatch)
-    toy = preset.networks == "toy_mlp"
+    toy = preset.networks.name == "toy_mlp"
     value_range = None if toy else (-2.0, 2.0) if "cifar" in name else (0.0, 1.0)
     path = export.export_generator(generator, prior, tmp_path, value_range=value_range)
     assert ("png" in export.read_signatures(path)) != toy
@@ -502,14 +499,14 @@ def test_damaged_exports_are_one_line(version, tmp_path):
 
 
 def test_a_run_and_its_export(tmp_path, capsys):
-    preset = training.get_preset("digits", {"epochs": 1, "latent_dim": 10})
+    preset = experiments.get_preset("digits", {"epochs": 1, "latent_dim": 10})
     workdir = tmp_path / "run"
-    training.train(preset, workdir)
+    runs.train(runs.Run(workdir, preset))
     gan = runs.load_gan(workdir)
     path = runs.export_run(workdir)
     assert path == workdir / "export" / "1"
     card = export.read_card(path)
-    assert (card["dataset"], card["preset"]["name"]) == ("digits", "digits")
+    assert (card["dataset"], card["experiment"]["name"]) == ("digits", "digits")
     assert card["step"] > 0 and "scores" not in card
     for where in (workdir, workdir / "gan.keras"):
         assert isinstance(runs.load_generator(where), keras_gan.GAN)

@@ -7,56 +7,54 @@ import PIL.Image
 import pytest
 
 import keras_gan
-from keras_gan import pictures
+from keras_gan import experiments, pictures, runs
 from keras_gan.runs import figures as drawing
-from keras_gan.runs import run as runs
-from keras_gan.runs import training
 
 
 @pytest.fixture(scope="module")
 def digits_run(tmp_path_factory):
-    preset = training.get_preset("digits", {"epochs": 3, "sample_epochs": 1})
-    return training.train(preset, tmp_path_factory.mktemp("runs") / "digits")
+    preset = experiments.get_preset("digits", {"epochs": 3, "sample_epochs": 1})
+    return runs.train(runs.Run(tmp_path_factory.mktemp("runs") / "x", preset)).path
 
 
 @pytest.fixture(scope="module")
 def gaussian1d_run(tmp_path_factory):
-    preset = training.get_preset("gaussian1d", {"epochs": 1})
-    return training.train(preset, tmp_path_factory.mktemp("runs") / "gaussian1d")
+    preset = experiments.get_preset("gaussian1d", {"epochs": 1})
+    return runs.train(runs.Run(tmp_path_factory.mktemp("runs") / "x", preset)).path
 
 
 def read(path):
     return pictures.decode_png(path.read_bytes())
 
 
-def test_all_figures_of_a_run_of_images(digits_run, tmp_path, capsys):
+def test_all_figures_of_a_run_of_images(digits_run, tmp_path, caplog):
+    caplog.set_level("INFO", logger="keras_gan")
     written = drawing.draw_figures(digits_run, output=tmp_path / "out", seed=3)
     names = ["figure_2.png", "figure_3.png", "curves.png", "health.png"]
     assert written == [tmp_path / "out" / name for name in names]
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(names)
-    text = capsys.readouterr().out
-    assert "Figure 1 is left out. Expected a run with moments.npz" in text
-    assert all(f"Wrote {path}" in text for path in written)
+    assert "Figure 1 is left out. Expected a run with moments.npz" in caplog.text
 
     gan, data = runs.load_gan(digits_run), keras_gan.datasets.load("digits", "train")
     samples = gan.generate(30, seed=3)
     indices, _ = pictures.nearest_examples(samples[5::6], data)
     expected = pictures.figure_2(samples, data.examples(indices), gan.spec, columns=6)
     np.testing.assert_array_equal(read(written[0]), expected)
-    lines = runs.load_metrics(digits_run)
+    lines = runs.Run.open(digits_run).metrics()
     assert [line["epoch"] for line in lines] == [1, 2, 3]
     np.testing.assert_array_equal(read(written[2]), pictures.training_curves(lines))
     # The page shows the first, the middle and the last of epochs 0 to 3.
-    epochs = [epoch for epoch, _ in runs.load_sample_pictures(digits_run)]
+    epochs = [epoch for epoch, _ in runs.Run.open(digits_run).snapshots()]
     assert epochs == [0, 2, 3]
 
 
-def test_all_figures_of_a_one_dimensional_run(gaussian1d_run, capsys):
+def test_all_figures_of_a_one_dimensional_run(gaussian1d_run, caplog):
+    caplog.set_level("INFO", logger="keras_gan")
     written = drawing.draw_figures(gaussian1d_run)
     assert [path.relative_to(gaussian1d_run / "figures").name for path in written] == [
         "figure_1.png", "figure_1.gif", "curves.png", "health.png",
     ]  # fmt: skip
-    text = capsys.readouterr().out
+    text = caplog.text
     assert "Figure 2 is left out" in text and "Figure 3 is left out" in text
     frames = pictures.load_frames(gaussian1d_run / "moments.npz")
     # At least ten steps, and a twelfth of those so far: 140 would come after 130.
@@ -64,7 +62,8 @@ def test_all_figures_of_a_one_dimensional_run(gaussian1d_run, capsys):
     np.testing.assert_array_equal(read(written[0]), pictures.figure_1(frames))
     with PIL.Image.open(written[1]) as gif:
         assert gif.n_frames == len(frames)
-    assert {"moments.npz", "figures"} < set(runs.CONTENTS)
+    contents = runs.Run.open(gaussian1d_run).contents()
+    assert {"moments.npz", "figures"} < set(contents)
 
 
 def test_a_figure_by_name_that_does_not_fit_is_one_line(digits_run, gaussian1d_run):
@@ -72,8 +71,8 @@ def test_a_figure_by_name_that_does_not_fit_is_one_line(digits_run, gaussian1d_r
         (digits_run, "1", "moments.npz for figure 1"),
         (gaussian1d_run, "2", "images for figure 2"),
         (gaussian1d_run, "3", "images for figure 3"),
-        (digits_run, "4", "among 1, 2, 3, curves, health, all"),
-        (digits_run / "nothing", "curves", "Expected a directory that scripts/train"),
+        (digits_run, "4", "one of '1', '2', '3', 'curves', 'health', 'all'"),
+        (digits_run / "nothing", "curves", "the directory of a run, with a config"),
     ):
         with pytest.raises(ValueError, match=message) as error:
             drawing.draw_figures(run, figure)

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from keras_gan import export
+from keras_gan import export, runs
 from keras_gan.export.verification import verifier
-from keras_gan.runs import run as runs
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""Presets, and runs on real data."""
+"""Runs on real data: what a training leaves, and what can be made of it."""
 
-import dataclasses
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -11,254 +11,23 @@ import time
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 import keras_gan
-from keras_gan import evaluation
-from keras_gan.experiments.presets import PRESETS
-from keras_gan.runs import run as runs
-from keras_gan.runs import scoring, training
-
-# Presets of small networks beside ring8.
-SMALL = ("digits", "gaussian1d", "grid25")
+from keras_gan import evaluation, experiments, runs
+from keras_gan.experiments import building
+from keras_gan.runs.dry_run import dry_run, format_dry_run
 
 
-def small(name="digits", **settings):
+def small(name="digits", settings=None, **short):
     """A preset cut down to seconds."""
-    return training.get_preset(name, {"epochs": 2, "sample_epochs": 1, **settings})
+    cut = {"epochs": 2, "sample_epochs": 1}
+    return experiments.get_preset(name, {**cut, **short, **(settings or {})})
 
 
-# === Presets ===
-
-
-def test_every_preset_states_its_source_and_is_within_the_limits():
-    for name, preset in PRESETS.items():
-        assert preset.name == name and preset.source
-        settings = dataclasses.asdict(preset)
-        del settings["name"]
-        assert training.get_preset(name, settings) == preset
-
-
-def test_the_papers_recipes():
-    mnist = PRESETS["mnist"]
-    assert mnist.generator_learning_rate == 0.1
-    assert mnist.discriminator_learning_rate == 0.1  # the departure that it states
-    assert "not half of it" in mnist.source
-    assert (mnist.batch_size, mnist.latent_prior) == (100, "uniform")
-    for name, rate, batch_size, prior in (
-        ("tfd", 0.05, 100, "normal"),
-        ("tfd_stage2", 0.05, 100, "normal"),
-        ("cifar10_mlp", 0.025, 100, "normal"),
-        ("cifar10_conv", 0.004, 128, "normal"),
-    ):
-        preset = PRESETS[name]
-        assert preset.generator_learning_rate == rate
-        # Half the released rate: Algorithm 1 does not halve D's loss.
-        assert preset.discriminator_learning_rate == rate / 2
-        assert preset.batch_size == batch_size and preset.latent_prior == prior
-        assert preset.learning_rate_divisor == 1.000004
-        assert preset.min_learning_rate == 1e-6
-        assert (preset.initial_momentum, preset.final_momentum) == (0.5, 0.7)
-        assert (preset.momentum_start_epoch, preset.momentum_final_epoch) == (1, 250)
-        assert preset.discriminator_steps == 1 and preset.latent_dim == 100
-        assert preset.loss == "non_saturating" and preset.optimizer == "sgd"
-        assert preset.latent_scale == 1 and preset.discriminator_optimizer == "same"
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"epoch": "3"}, r"field of a preset.*Received: 'epoch'.*mean 'epochs'"),
-        ({"epochs": "0"}, r"epochs to be int, from 1 to 10,000,000\. Received: '0'"),
-        ({"epochs": "many"}, "epochs to be int"),
-        ({"epochs": 2.5}, "epochs to be int"),
-        ({"generator_learning_rate": "-1"}, "generator_learning_rate.*above 0"),
-        ({"generator_learning_rate": "nan"}, "generator_learning_rate.*above 0"),
-        ({"discriminator_steps": "0"}, "discriminator_steps to be int, from 1"),
-        ({"loss": "hinge"}, "loss to be str, one of minimax, non_saturating"),
-        ({"mixed_precision": "half"}, "mixed_precision to be str, one of auto, float"),
-        ({"jit_compile": "yes"}, "jit_compile to be str, one of auto, false, true"),
-        ({"networks": "resnet"}, "networks to be str, one of .*paper_cifar_conv"),
-        ({"contrast_normalization": "maybe"}, "contrast_normalization to be bool"),
-        ({"beta_1": "1"}, r"beta_1 to be float, in \[0, 1\)"),
-        ({"latent_scale": "0"}, "latent_scale to be float, from 1e-6 to 1e6"),
-        ({"discriminator_optimizer": "x"}, "discriminator_optimizer.*adam, same, sgd"),
-        ({"seed": "-1"}, "seed to be int"),
-        ({"momentum_final_epoch": "1"}, "momentum_start_epoch < momentum_final_epoch"),
-        ({"name": "x"}, "field of a preset"),
-    ],
-)
-def test_wrong_settings_are_one_clear_line(settings, message):
-    with pytest.raises(ValueError, match=message) as error:
-        training.get_preset("digits", settings)
-    assert "\n" not in str(error.value)
-
-
-def test_settings_are_read_as_their_field():
-    preset = training.get_preset(
-        "digits",
-        {
-            "contrast_normalization": "True",
-            "beta_1": "0.25",
-            "epochs": "7",
-            "loss": "minimax",
-        },
-    )
-    assert preset.contrast_normalization is True
-    assert (preset.beta_1, preset.epochs, preset.loss) == (0.25, 7, "minimax")
-    with pytest.raises(
-        ValueError, match="preset among digits.*Received: 'digit'.*mean"
-    ):
-        training.get_preset("digit")
-
-
-def test_schedules_count_generator_steps_for_both_networks():
-    """k = 3: D's optimizer has made three updates when G's has made one."""
-    preset = small(
-        optimizer="sgd",
-        discriminator_steps=3,
-        learning_rate_divisor=1.5,
-        momentum_final_epoch=3,
-        batch_size=100,
-    )
-    data = keras_gan.datasets.load("digits", "train")
-    gan = training.build(preset, data)
-    rates, momenta = zip(
-        *(
-            (
-                float(optimizer._learning_rate(steps * updates)),
-                float(optimizer.momentum(steps * updates)),
-            )
-            for steps in (2, 9)
-            for optimizer, updates in (
-                (gan.generator_optimizer, 1),
-                (gan.discriminator_optimizer, 3),
-            )
-        ),
-        strict=True,
-    )
-    assert rates == pytest.approx([3e-3 / 1.5**2] * 2 + [3e-3 / 1.5**9] * 2, rel=1e-4)
-    assert momenta[0] == momenta[1] == 0.5 and momenta[2] == pytest.approx(momenta[3])
-    # ceil(1078 / 300) = 4 steps an epoch: the ramp goes from step 4 to step 12.
-    assert momenta[2] == pytest.approx(0.5 + 0.2 * 5 / 8)
-
-
-def test_each_network_can_have_its_own_optimizer():
-    """With its own rate and the schedules of its kind; by default D's is G's."""
-    data = keras_gan.datasets.load("digits", "train")
-    sgd, adam = keras_gan.optimizers.ScheduledSGD, keras_gan.optimizers.Adam
-    for settings, kinds in (
-        ({"optimizer": "sgd"}, (sgd, sgd)),
-        ({"optimizer": "adam"}, (adam, adam)),
-        ({"optimizer": "sgd", "discriminator_optimizer": "adam"}, (sgd, adam)),
-        ({"optimizer": "adam", "discriminator_optimizer": "sgd"}, (adam, sgd)),
-    ):
-        preset = small(
-            discriminator_steps=2,
-            discriminator_learning_rate=7e-4,
-            learning_rate_divisor=1.5,
-            momentum_final_epoch=3,
-            beta_1=0.25,
-            batch_size=150,
-            **settings,
-        )
-        gan = training.build(preset, data)
-        pair = (gan.generator_optimizer, gan.discriminator_optimizer)
-        assert tuple(type(optimizer) for optimizer in pair) == kinds
-        for optimizer, rate, updates in zip(pair, (3e-3, 7e-4), (1, 2), strict=True):
-            # The ninth step of G: ceil(1078 / 300) = 4 make an epoch.
-            assert float(optimizer._learning_rate(9 * updates)) == pytest.approx(
-                rate / 1.5**9, rel=1e-4
-            )
-            if isinstance(optimizer, adam):
-                assert optimizer.beta_1 == 0.25
-            else:
-                momentum = float(optimizer.momentum(9 * updates))
-                assert momentum == pytest.approx(0.5 + 0.2 * 5 / 8)
-
-
-@pytest.mark.parametrize(
-    ("name", "prior"),
-    [("normal", keras_gan.priors.Normal), ("uniform", keras_gan.priors.Uniform)],
-)
-def test_the_scale_of_the_latents_is_their_standard_deviation(name, prior):
-    """At 1, the default, they are the prior's own to the last bit."""
-    data = keras_gan.datasets.load("digits", "train")
-    latents, wide = (
-        training.build(
-            small(latent_prior=name, latent_dim=50, **settings), data
-        ).latent_prior.sample(400, 3)
-        for settings in ({}, {"latent_scale": 8.0})
-    )
-    # 20,000 numbers: their deviation is within 3% of the prior's.
-    assert np.std(latents) == pytest.approx(1, rel=0.03)
-    np.testing.assert_array_equal(latents, prior(50).sample(400, 3))
-    np.testing.assert_allclose(wide, 8 * latents, rtol=1e-5, atol=1e-6)
-
-
-def test_a_run_of_before_a_field_existed_goes_on(tmp_path):
-    """Its config.json lacks the field; the default is what it ran with."""
-    workdir = training.train(small(epochs=1), tmp_path / "run")
-    config = json.loads((workdir / "config.json").read_text())
-    for field in ("latent_scale", "discriminator_optimizer"):
-        del config["preset"][field]
-    (workdir / "config.json").write_text(json.dumps(config))
-    training.train(small(epochs=2), workdir, resume="auto")
-    assert runs.load_gan(workdir).generator_optimizer.iterations == 22
-    with pytest.raises(ValueError, match="latent_scale"):
-        training.train(small(epochs=3, latent_scale=2.0), workdir, resume="auto")
-
-
-def test_options_that_a_builder_lacks_are_refused():
-    preset = small("ring8", generator_noise=0.5)
-    with pytest.raises(ValueError, match="generator_noise=0: toy_mlp has no such"):
-        training.build(preset, training.load_data(preset))
-
-
-@pytest.mark.parametrize(
-    ("capabilities", "policy"),
-    [
-        ([], "float32"),
-        ([(9, 0)], "mixed_bfloat16"),
-        ([(8, 0), (8, 6)], "mixed_bfloat16"),
-        ([(9, 0), (7, 5)], "mixed_float16"),
-        ([(6, 1)], "float32"),
-        ([None], "float32"),  # TensorFlow knows it of NVIDIA's alone
-    ],
-)
-def test_auto_takes_what_every_gpu_multiplies_fast(capabilities, policy, monkeypatch):
-    monkeypatch.setattr(
-        tf.config, "list_physical_devices", lambda kind: list(range(len(capabilities)))
-    )
-    monkeypatch.setattr(
-        tf.config.experimental,
-        "get_device_details",
-        lambda gpu: (
-            {} if capabilities[gpu] is None
-            else {"compute_capability": capabilities[gpu]}
-        ),
-    )  # fmt: skip
-    assert training.dtype_policy("auto") == policy
-    assert training.dtype_policy("mixed_float16") == "mixed_float16"
-
-
-@pytest.mark.parametrize(
-    "name", ["ring8", *(pytest.param(n, marks=pytest.mark.slow) for n in SMALL)]
-)
-def test_small_presets_step_in_float16_under_xla(name):
-    preset = small(name, mixed_precision="mixed_float16", jit_compile="true")
-    data = training.load_data(preset)
-    gan = training.build(preset, data)
-    assert gan.jit_compile is True
-    assert keras.mixed_precision.dtype_policy().name == "float32"
-    for network in (gan.generator, gan.discriminator):
-        assert network.compute_dtype == "float16"
-    logs = gan.train_on_batch(data.examples(slice(0, 8)), return_dict=True)
-    assert np.isfinite(list(logs.values())).all()
-    plain = training.build(small(name), data)  # auto, without a GPU
-    if not tf.config.list_physical_devices("GPU"):
-        assert plain.generator.compute_dtype == "float32" and not plain.jit_compile
+def trained(experiment, path, **options):
+    """The directory of a run, once it is trained."""
+    return runs.train(runs.Run(path, experiment), **options).path
 
 
 # === A run ===
@@ -266,13 +35,16 @@ def test_small_presets_step_in_float16_under_xla(name):
 
 def test_a_run_leaves_what_it_promises_and_can_be_drawn_from(tmp_path):
     preset = small()
-    workdir = training.train(preset, tmp_path / "run")
+    workdir = trained(preset, tmp_path / "run")
     assert sorted(path.name for path in workdir.iterdir()) == [
         "checkpoints", "config.json", "events", "gan.keras", "metrics.jsonl",
         "reals.png", "samples",
     ]  # fmt: skip
-    config = runs.load_config(workdir)
-    assert config["preset"] == dataclasses.asdict(preset)
+    config = runs.Run.open(workdir).config
+    assert config["format"] == "keras_gan run 2"
+    assert config["experiment"] == preset.to_dict()
+    run = runs.Run.open(workdir)
+    assert run.experiment == preset and run.data_dir is None
     assert config["versions"]["keras"] == keras.__version__
     assert config["data"]["examples"] == len(keras_gan.datasets.load("digits", "train"))
 
@@ -284,7 +56,7 @@ def test_a_run_leaves_what_it_promises_and_can_be_drawn_from(tmp_path):
     runs.write_samples(workdir / "gan.keras", tmp_path / "grid.png", 5, seed=3)
     assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
 
-    report = scoring.evaluate(workdir, num_samples=200)
+    report = runs.evaluate(workdir, num_samples=200)
     assert report == json.loads((workdir / "scores.json").read_text())
     assert "held-out digits" in evaluation.format_report(report)
 
@@ -293,16 +65,16 @@ def test_a_run_is_repeatable_and_not_overwritten_unasked(tmp_path):
     preset = small(discriminator_steps=2)
     weights = []
     for name in ("a", "b"):
-        training.train(preset, tmp_path / name)
+        trained(preset, tmp_path / name)
         gan = runs.load_gan(tmp_path / name)
         weights.append([variable.numpy() for variable in gan.trainable_variables])
         keras.utils.set_random_seed(99)
     for a, b in zip(*weights, strict=True):
         np.testing.assert_array_equal(a, b)
-    with pytest.raises(ValueError, match="holds config.json, .*--overwrite"):
-        training.train(preset, tmp_path / "a")
+    with pytest.raises(ValueError, match="holds a run already .*overwrite=True"):
+        trained(preset, tmp_path / "a")
     (tmp_path / "a" / "notes.txt").write_text("mine")
-    training.train(small(epochs=1), tmp_path / "a", overwrite=True)
+    trained(small(epochs=1), tmp_path / "a", overwrite=True)
     assert len((tmp_path / "a" / "metrics.jsonl").read_text().splitlines()) == 1
     assert (tmp_path / "a" / "notes.txt").read_text() == "mine"
 
@@ -326,9 +98,9 @@ def test_a_run_is_repeatable_and_not_overwritten_unasked(tmp_path):
 )
 def test_short_steps_are_made_several_at_once(settings, checkpoint_steps, expected):
     preset = small(**settings)
-    data = training.load_data(preset)
-    gan = training.build(preset, data)
-    together = training.steps_per_execution(preset, gan, data, checkpoint_steps)
+    data = building.load_data(preset.data)
+    gan = building.build(preset, data)
+    together = building.steps_per_execution(preset, gan, data, checkpoint_steps)
     assert together == expected
     # Of a GAN by itself Keras asks for one, so that a saved one fits any data.
     assert gan.steps_per_execution == 1
@@ -336,9 +108,9 @@ def test_short_steps_are_made_several_at_once(settings, checkpoint_steps, expect
 
 def test_figure_1_is_recorded_at_its_steps():
     preset = small("gaussian1d")  # 84 steps an epoch: 14 would divide it
-    data = training.load_data(preset)
-    gan = training.build(preset, data)
-    assert training.steps_per_execution(preset, gan, data) == 2
+    data = building.load_data(preset.data)
+    gan = building.build(preset, data)
+    assert building.steps_per_execution(preset, gan, data) == 2
 
 
 def test_several_steps_at_once_are_the_same_training(tmp_path):
@@ -346,7 +118,7 @@ def test_several_steps_at_once_are_the_same_training(tmp_path):
     ends = []
     for together in (1, 3, 4, 6):  # of 6 an epoch: 4 does not divide it
         preset = small(discriminator_steps=2, steps_per_execution=together)
-        workdir = training.train(preset, tmp_path / str(together))
+        workdir = trained(preset, tmp_path / str(together))
         gan = runs.load_gan(workdir)
         assert gan.steps_per_execution == 1
         lines = (workdir / "metrics.jsonl").read_text().splitlines()
@@ -361,7 +133,7 @@ def test_several_steps_at_once_are_the_same_training(tmp_path):
 
 @pytest.mark.parametrize("name", ["gaussian1d", "ring8", "grid25"])
 def test_toy_presets_run(name, tmp_path):
-    workdir = training.train(small(name, epochs=1), tmp_path / name)
+    workdir = trained(small(name, epochs=1), tmp_path / name)
     assert (workdir / "samples" / "epoch_00001.png").exists()
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     # 50,000 examples in batches of k * m: 600 of the Gaussian, 500 of the others.
@@ -370,7 +142,7 @@ def test_toy_presets_run(name, tmp_path):
 
 def evaluations(workdir, name):
     """One score of each evaluation of a run."""
-    lines = (workdir / runs.EVALUATIONS).read_text().splitlines()
+    lines = (workdir / "evaluations.jsonl").read_text().splitlines()
     return np.array([json.loads(line)[name] for line in lines])
 
 
@@ -378,9 +150,9 @@ def evaluations(workdir, name):
 def test_gaussian1d_approaches_its_data(tmp_path):
     """A twentieth of the training. Untrained it is .67 nats away; log 2 is .69."""
     preset = small("gaussian1d", epochs=5, evaluation_epochs=5, sample_epochs=5)
-    data = training.load_data(preset)
-    untrained = evaluation.ValidationScores(data)(training.build(preset, data))
-    workdir = training.train(preset, tmp_path / "run")
+    data = building.load_data(preset.data)
+    untrained = evaluation.ValidationScores(data)(building.build(preset, data))
+    workdir = trained(preset, tmp_path / "run")
     [divergence] = evaluations(workdir, "jensen_shannon_divergence")
     assert untrained["jensen_shannon_divergence"] > 0.4
     assert divergence < 0.08
@@ -389,10 +161,10 @@ def test_gaussian1d_approaches_its_data(tmp_path):
 @pytest.mark.slow
 def test_gaussian1d_ends_at_its_data(tmp_path):
     """docs/results.md: medians of the last ten evaluations."""
-    preset = training.get_preset("gaussian1d", {"seed": 3})
-    workdir = training.train(preset, tmp_path / "run")
+    preset = experiments.get_preset("gaussian1d", {"seed": 3})
+    workdir = trained(preset, tmp_path / "run")
     divergences = evaluations(workdir, "jensen_shannon_divergence")
-    assert len(divergences) == preset.epochs // preset.evaluation_epochs
+    assert len(divergences) == preset.train.epochs // preset.train.evaluation_epochs
     assert np.median(divergences[-10:]) < 0.01
     deviations = evaluations(workdir, "largest_deviation_of_d")
     assert np.median(deviations[-10:]) < 0.05
@@ -400,13 +172,13 @@ def test_gaussian1d_ends_at_its_data(tmp_path):
 
 def test_a_diverging_run_keeps_the_last_good_model(tmp_path):
     good = small("ring8", epochs=1)
-    workdir = training.train(good, tmp_path / "run")
+    workdir = trained(good, tmp_path / "run")
     before = (workdir / "gan.keras").read_bytes()
-    bad = small("ring8", epochs=3, optimizer="sgd", generator_learning_rate=1e9)
+    bad = small("ring8", {"generator.learning_rate": 1e9}, epochs=3, optimizer="sgd")
     with pytest.raises(
         keras_gan.callbacks.TrainingDiverged, match="diverged in steps 1 to 10: "
     ):
-        training.train(bad, tmp_path / "bad")
+        trained(bad, tmp_path / "bad")
     files = {path.name for path in (tmp_path / "bad").iterdir()}
     if "gan.keras" in files:
         gan = runs.load_gan(tmp_path / "bad")
@@ -420,13 +192,13 @@ def test_the_settings_of_a_preset_reach_the_run(tmp_path):
         discriminator_steps=2,
         batch_size=60,
         loss="minimax",
-        latent_prior="normal",
+        prior="normal",
         latent_dim=7,
-        latent_scale=2.5,
+        scale=2.5,
         epochs=1,
         seed=5,
     )
-    workdir = training.train(preset, tmp_path / "run")
+    workdir = trained(preset, tmp_path / "run")
     gan = runs.load_gan(workdir)
     assert isinstance(gan.adversarial_loss, keras_gan.losses.Minimax)
     assert isinstance(gan.latent_prior, keras_gan.priors.Normal)
@@ -442,8 +214,8 @@ def test_the_settings_of_a_preset_reach_the_run(tmp_path):
 
 def test_a_run_in_float16_can_be_loaded_scored_and_exported(tmp_path):
     preset = small(mixed_precision="mixed_float16", ema_decay=0.9)
-    workdir = training.train(preset, tmp_path / "run")
-    assert runs.load_config(workdir)["execution"] == {
+    workdir = trained(preset, tmp_path / "run")
+    assert runs.Run.open(workdir).config["execution"] == {
         "dtype_policy": "mixed_float16",
         "jit_compile": False,
         "replicas": 1,
@@ -461,23 +233,122 @@ def test_a_run_in_float16_can_be_loaded_scored_and_exported(tmp_path):
     )
 
 
-def test_files_of_another_kind_are_not_removed_unasked(tmp_path):
-    (tmp_path / "samples").mkdir()
-    (tmp_path / "samples" / "precious.png").write_text("mine")
-    with pytest.raises(ValueError, match="which holds samples;.*--overwrite"):
-        training.train(small(), tmp_path)
-    assert (tmp_path / "samples" / "precious.png").read_text() == "mine"
+def test_files_of_another_kind_are_never_removed(tmp_path):
+    """Not when they have a run's names, not with `overwrite`, and not on resume."""
+    foreign = {
+        "config.json": "{}",
+        "checkpoints/model.bin": "x",
+        "checkpoints/step_000000001.safetensors": "y",
+        "samples/precious.png": "mine",
+        "metrics.jsonl": "",
+    }
+    for name, content in foreign.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    for options in (
+        {}, {"resume": "auto"}, {"overwrite": True},
+        {"resume": "auto", "overwrite": True},
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="config.json, .*is not a run that keras"):
+            trained(small(), tmp_path, **options)
+        with pytest.raises(ValueError, match="is not a run that keras"):
+            runs.Run.create(tmp_path, small(), overwrite=True)
+    found = {p for p in tmp_path.rglob("*") if p.is_file()}
+    assert found == {tmp_path / name for name in foreign}
+    for name, content in foreign.items():
+        assert (tmp_path / name).read_text() == content
+
+
+def test_what_others_put_into_a_run_stays_when_it_is_replaced(tmp_path):
+    path = trained(small(epochs=1), tmp_path / "run")
+    mine = [
+        "notes.txt", "samples/precious.png", "samples/epoch_1.png.bak", "export/1/x",
+        "checkpoints/model.bin", "events/notes", "figures/mine.png",
+    ]  # fmt: skip
+    for name in mine:
+        (path / name).parent.mkdir(exist_ok=True, parents=True)
+        (path / name).write_text(name)
+    (path / "figures" / "curves.png").write_text("the run's own")
+    trained(small(epochs=1, seed=1, sample_epochs=3), path, overwrite=True)
+    for name in mine:
+        assert (path / name).read_text() == name
+    assert not (path / "figures" / "curves.png").exists()
+    assert len(list((path / "events").glob("*.tfevents.*"))) == 1
+    assert runs.Run.open(path).experiment.train.seed == 1
+
+
+def test_a_kill_while_a_run_is_replaced_leaves_nothing_to_resume(tmp_path, monkeypatch):
+    """Checkpoints go first, and what is left is still known as a run."""
+    path = trained(small(epochs=1), tmp_path / "run")
+    unlink, removed = pathlib.Path.unlink, []
+
+    def killed(self, *arguments, **options):
+        if self.name == "gan.keras":
+            raise KeyboardInterrupt
+        removed.append(self.name)
+        unlink(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pathlib.Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            trained(small(epochs=1), path, overwrite=True)
+    assert any(name.endswith(".safetensors") for name in removed)
+    assert not list((path / "checkpoints").glob("*"))
+    with pytest.raises(ValueError, match="no valid checkpoint to resume from"):
+        trained(small(epochs=1), path, resume="auto")
+    trained(small(epochs=1), path, resume="auto", overwrite=True)
+    assert len(runs.Run.open(path).metrics()) == 1
+
+
+def test_a_created_run_can_be_opened_and_trained(tmp_path):
+    run = runs.Run.create(tmp_path / "run", small(epochs=1), data_dir=tmp_path)
+    assert [path.name for path in run.path.iterdir()] == ["config.json"]
+    opened = runs.Run.open(run.path)
+    assert opened.experiment == run.experiment and opened.data_dir == str(tmp_path)
+    runs.Run.create(run.path, small(epochs=2))  # nothing was trained in it
+    run = runs.train(runs.Run.open(run.path))
+    assert [line["step"] for line in run.metrics()] == [11, 22]
+    assert [epoch for epoch, _ in run.snapshots()] == [0, 1, 2]
+    assert run.scores is None
+    with pytest.raises(ValueError, match="holds a run already"):
+        runs.Run.create(run.path, small())
+    again = runs.Run.create(run.path, small(), overwrite=True)
+    assert [path.name for path in again.path.iterdir()] == ["config.json"]
+
+
+def test_a_run_of_the_version_before_is_named_and_kept(tmp_path):
+    path = trained(small(epochs=1), tmp_path / "run")
+    old = {"preset": {"name": "digits", "dataset": "digits"}, "data_dir": None}
+    (path / "config.json").write_text(json.dumps(old))
+    before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+    for work in (
+        lambda: runs.Run.open(path),
+        lambda: runs.Run.create(path, small(), overwrite=True),
+        lambda: trained(small(), path, overwrite=True),
+        lambda: trained(small(), path, resume="auto"),
+        lambda: runs.evaluate(path),
+        lambda: runs.draw_figures(path, "curves"),
+        lambda: runs.export_run(path),
+    ):
+        with pytest.raises(ValueError, match="^keras_gan 0.1 wrote the run in ") as e:
+            work()
+        assert "\n" not in str(e.value)
+    assert before == {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+    samples = runs.load_gan(path).generate(3, seed=0)
+    runs.write_samples(path, tmp_path / "x.npz", 3, seed=0)
+    with np.load(tmp_path / "x.npz") as file:
+        np.testing.assert_array_equal(file["samples"], samples)
 
 
 def test_the_digits_table_needs_digits_that_were_held_back(tmp_path):
-    workdir = training.train(small(split="all", epochs=1), tmp_path / "run")
-    assert "digits" not in scoring.evaluate(workdir, num_samples=100)
+    workdir = trained(small(split="all", epochs=1), tmp_path / "run")
+    assert "digits" not in runs.evaluate(workdir, num_samples=100)
 
 
 def test_bad_data_leaves_no_directory(tmp_path):
     preset = small(dataset=f"folder:{tmp_path}/nothing")
     with pytest.raises(ValueError):
-        training.train(preset, tmp_path / "run")
+        trained(preset, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -486,12 +357,12 @@ def test_a_directory_that_cannot_be_written_is_named_before_any_work(
 ):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="Received a file"):
-        training.train(small(), tmp_path / "file")
+        trained(small(), tmp_path / "file")
     (tmp_path / "locked").mkdir(mode=0o500)
     if os.geteuid() == 0:  # root writes anywhere: what others would be told
         monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(PermissionError, match="can be written.*--workdir"):
-        training.train(small(), tmp_path / "locked" / "run")
+    with pytest.raises(PermissionError, match="can be written.*another directory"):
+        trained(small(), tmp_path / "locked" / "run")
     assert list((tmp_path / "locked").iterdir()) == []
 
 
@@ -523,10 +394,10 @@ def test_ctrl_c_saves_the_model(tmp_path, root):
 
 def test_dry_run_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    report = training.dry_run(small())
+    report = dry_run(small())
     assert report["generator_parameters"] == 101 * 256 + 257 * 512 + 513 * 64
     assert report["steps_per_epoch"] == 11 and report["peak_memory_gib"] > 0.1
-    assert "peak memory gib" in training.format_dry_run(report)
+    assert "peak memory gib" in format_dry_run(report)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -536,14 +407,21 @@ def test_dry_run_writes_nothing(tmp_path, monkeypatch):
 def test_what_is_no_run_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"run's directory with a gan\.keras"):
         runs.load_gan(tmp_path)
-    with pytest.raises(ValueError, match=r"scripts/train.py made, with a config\.json"):
-        runs.load_config(tmp_path)
-    for content in ("{}", "[]", '{"preset": {}, "data_dir": null}', "half a fi"):
-        (tmp_path / "config.json").write_text(content)
-        with pytest.raises(
-            ValueError, match=r"scripts/train.py made, with a config\.json"
-        ):
-            runs.load_config(tmp_path)
+    for content in (
+        None,
+        "{}",
+        "[]",
+        '{"preset": {}, "data_dir": null}',
+        '{"format": "keras_gan run 2"}',
+        '{"format": "keras_gan run 2", "experiment": {"name": "x"}}',
+        '{"format": "keras_gan run 3", "experiment": {}}',
+        "half a fi",
+    ):
+        if content is not None:
+            (tmp_path / "config.json").write_text(content)
+        with pytest.raises(ValueError, match=r"of a run, with a config\.json") as error:
+            runs.Run.open(tmp_path)
+        assert "\n" not in str(error.value)
     (tmp_path / "gan.keras").write_bytes(b"PK half a file")
     with pytest.raises(ValueError, match="cannot be read"):
         runs.load_gan(tmp_path)
@@ -576,9 +454,9 @@ def test_the_papers_networks_compile_and_step(name, shape, jit_compile):
     preset = small(name, batch_size=4)
     noise = np.random.default_rng(0).integers(0, 256, (8, *shape)).astype(np.uint8)
     data = keras_gan.datasets.Dataset(noise)
-    if preset.contrast_normalization:
+    if preset.data.contrast_normalization:
         data = data.contrast_normalized()
-    gan = training.build(preset, data)
+    gan = building.build(preset, data)
     gan.jit_compile = jit_compile
     networks = (gan.generator, gan.discriminator)
     before = [network.trainable_variables[-1].numpy() for network in networks]
@@ -592,40 +470,58 @@ def test_the_papers_networks_compile_and_step(name, shape, jit_compile):
 
 def test_the_second_stage_continues_the_whole_first(tmp_path, monkeypatch):
     """tfd_stage2 on small networks: stage 1's generator is inside, and goes on."""
+    networks = keras_gan.networks
     monkeypatch.setitem(
-        training.NETWORKS, "paper_tfd_mlp", keras_gan.networks.digits_mlp
+        networks.BUILDERS,
+        "paper_mlp",
+        lambda spec, latent_dim=100, size="mnist", seed=None: networks.digits_mlp(
+            spec, latent_dim, seed=seed
+        ),
     )
-    training.train(
-        small("tfd", dataset="digits", split="train", epochs=1), tmp_path / "tfd"
+    trained(small("tfd", dataset="digits", split="train", epochs=1), tmp_path / "tfd")
+    trained(
+        small("tfd", dataset="digits", split="train", epochs=1, ema_decay=0.9),
+        tmp_path / "averaged",
     )
     stage2 = small(
-        "tfd_stage2", dataset="digits", split="train", pretrained=str(tmp_path / "tfd")
+        "tfd_stage2",
+        {"networks.pretrained": str(tmp_path / "tfd")},
+        dataset="digits",
+        split="train",
     )
-    data = training.load_data(stage2)
-    gan = training.build(stage2, data)
+    data = building.load_data(stage2.data)
+    gan = building.build(stage2, data)
     first = runs.load_gan(tmp_path / "tfd").generator
     inner = gan.generator.layers[-1]
     latents = np.random.default_rng(0).random((3, 100), np.float32)
     np.testing.assert_allclose(inner(latents), first(latents), atol=1e-6)
     gan.fit(data.batches(100, seed=0), verbose=0, shuffle=False)
     assert np.abs(np.asarray(inner(latents)) - np.asarray(first(latents))).max() > 0
+    # Of a run that keeps an average, the average: what it was scored by.
+    source = runs.load_gan(tmp_path / "averaged")
+    averaged = stage2.with_settings({"networks.pretrained": str(tmp_path / "averaged")})
+    inner = building.build(averaged, data).generator.layers[-1]
+    np.testing.assert_allclose(
+        inner(latents), source.averaged_generator(latents), atol=1e-6
+    )
+    assert np.abs(np.asarray(inner(latents)) - source.generator(latents)).max() > 1e-4
     with pytest.raises(ValueError, match="run's directory with a gan.keras"):
-        training.build(small("tfd_stage2", dataset="digits", split="train",
-                             pretrained="nowhere"), data)  # fmt: skip
+        nowhere = stage2.with_settings({"networks.pretrained": "nowhere"})
+        building.build(nowhere, data)
 
 
 # === What a training is worth ===
 
 
 def digits_scores(workdir):
-    report = scoring.evaluate(workdir)
+    report = runs.evaluate(workdir)
     rows = report["digits"]["rows"]
     return report, rows["samples"], rows["held-out digits"], rows["Gaussian draws"]
 
 
 def test_a_fifth_of_the_digits_training_beats_the_blob(tmp_path):
     """Already after 100 epochs the samples explain held-out digits better."""
-    workdir = training.train(small(epochs=100, sample_epochs=100), tmp_path / "run")
+    workdir = trained(small(epochs=100, sample_epochs=100), tmp_path / "run")
     report, samples, _, blob = digits_scores(workdir)
     assert (
         report["pixel_frechet_distance"] < report["pixel_frechet_distance_at_start"] / 2
@@ -635,7 +531,7 @@ def test_a_fifth_of_the_digits_training_beats_the_blob(tmp_path):
 
 @pytest.mark.slow
 def test_the_digits_training_makes_digits_of_all_classes(tmp_path):
-    workdir = training.train(training.get_preset("digits"), tmp_path / "run")
+    workdir = trained(experiments.get_preset("digits"), tmp_path / "run")
     report, samples, real, blob = digits_scores(workdir)
     assert report["digits"]["classifier_accuracy"] > 0.98
     assert min(samples["class_shares"]) >= 0.04

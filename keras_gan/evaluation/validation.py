@@ -60,7 +60,7 @@ class ValidationScores:
             self.validation = valid.examples(rows)
         self.moments = self.pixels = None
         if measures.too_many_values(data.spec.num_values):
-            self.pixels = data.some(_NUM_PIXEL_SAMPLES)
+            self.pixels = data.fixed_examples(_NUM_PIXEL_SAMPLES)
         else:
             self.moments = measures.data_moments(data)
 

@@ -1,3 +1,30 @@
-"""Experiments: everything that a training needs, as frozen data."""
+"""Experiments: everything that a training needs, as frozen data.
 
-from keras_gan.experiments import presets as presets
+An `Experiment` and the presets load without TensorFlow; `build` makes the compiled GAN
+of one, and brings TensorFlow with it.
+"""
+
+from keras_gan.experiments.experiment import Data as Data
+from keras_gan.experiments.experiment import Experiment as Experiment
+from keras_gan.experiments.experiment import Optimizer as Optimizer
+from keras_gan.experiments.experiment import Prior as Prior
+from keras_gan.experiments.experiment import Runtime as Runtime
+from keras_gan.experiments.experiment import Train as Train
+from keras_gan.experiments.experiment import settings as settings
+from keras_gan.experiments.parts import Component as Component
+from keras_gan.experiments.parts import SettingError as SettingError
+from keras_gan.experiments.parts import expectation as expectation
+from keras_gan.experiments.presets import PRESETS as PRESETS
+from keras_gan.experiments.presets import get_preset as get_preset
+
+# What needs TensorFlow is imported when it is asked for, not with the package: a
+# command lists settings and presets without it.
+_BUILDING = ("build", "check", "load_data", "load_gan")
+
+
+def __getattr__(name):
+    if name in _BUILDING:
+        from keras_gan.experiments import building
+
+        return getattr(building, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,9 +1,16 @@
-"""Runs: a directory that a training writes, resumes from and is scored in."""
+"""Runs: trainings in directories, and what can be made of them."""
 
+from keras_gan.experiments.saved import load_gan as load_gan
 from keras_gan.runs import callbacks as callbacks
 from keras_gan.runs import checkpoint as checkpoint
-from keras_gan.runs import figures as figures
-from keras_gan.runs import interrupts as interrupts
-from keras_gan.runs import run as run
-from keras_gan.runs import scoring as scoring
-from keras_gan.runs import training as training
+from keras_gan.runs.exporting import export_run as export_run
+from keras_gan.runs.exporting import verify_export as verify_export
+from keras_gan.runs.figures import draw_figures as draw_figures
+from keras_gan.runs.generating import load_generator as load_generator
+from keras_gan.runs.generating import load_samples as load_samples
+from keras_gan.runs.generating import write_samples as write_samples
+from keras_gan.runs.run import Run as Run
+from keras_gan.runs.scoring import evaluate as evaluate
+from keras_gan.runs.scoring import evaluate_all as evaluate_all
+from keras_gan.runs.training import CheckpointPlan as CheckpointPlan
+from keras_gan.runs.training import train as train

@@ -1,147 +1,137 @@
 """From a run to the paper's figures, the curves of its training and its health."""
 
 import functools
+import logging
 import pathlib
 
 import numpy as np
 
-from keras_gan import files
-from keras_gan.pictures import figures
-from keras_gan.pictures import raster
-from keras_gan.runs import run as runs
-from keras_gan.runs import training
+from keras_gan import checks, files, pictures
+from keras_gan.runs.run import Run
 
-# Of a run, by the name that `draw_figures` and --figure know them by.
+# The figures of a run, by the names that `draw_figures` knows them by.
 FIGURES = ("1", "2", "3", "curves", "health")
+
+_log = logging.getLogger("keras_gan")
 
 
 class _DoesNotFit(ValueError):
     """A figure that this run cannot have."""
 
 
-def draw_figures(workdir, figure="all", output=None, seed=0, data_dir=None):
+def draw_figures(path, figure="all", output=None, seed=0, data_dir=None):
     """Draws the paper's figures, and the health of a training, from a run.
 
     Args:
-        workdir: str or path-like, a run's directory.
+        path: str or path-like, a run's directory.
         figure: "1", "2", "3", "curves", "health", or "all" of those that fit the run:
             figure 1 takes samples and latents of one dimension, 2 and 3 take images.
+            Those of "all" that do not fit are logged with the reason, at level INFO.
         output: str or path-like, a directory; `figures/` in the run by default.
         seed: int, of the samples and latents in figures 2 and 3 and the health page.
-        data_dir: as for `train`; by default the run's own. Figure 2 and the health page
-            need the data.
+        data_dir: as for `Run.open`. Figure 2 and the health page need the data.
 
     Returns:
-        list of `pathlib.Path`, the files written; each is printed too.
+        list of `pathlib.Path`, the files written.
 
     Raises:
         ValueError: no run, a damaged one, or a figure by name that does not fit it.
     """
-    if figure not in (*FIGURES, "all"):
-        raise ValueError(
-            f"Expected a figure among {', '.join(FIGURES)}, all. Received: {figure!r}"
-        )
-    workdir = pathlib.Path(workdir)
-    output = pathlib.Path(output or workdir / runs.FIGURES)
+    checks.one_of("figure", figure, (*FIGURES, "all"))
+    run = Run.open(path, data_dir)
+    output = pathlib.Path(output or run.figures_dir)
     if output.exists() and not output.is_dir():
         raise ValueError(f"Expected an output directory. Received a file: {output}")
-    run = _Run(workdir, seed, data_dir)
+    subject = _Subject(run, seed)
     written = []
     for name in FIGURES if figure == "all" else (figure,):
         try:
-            drawn = _DRAW[name](run)
+            drawn = _DRAW[name](subject)
         except _DoesNotFit as reason:
             if figure != "all":
                 raise
-            print(f"Figure {name} is left out. {reason}")
+            _log.info("Figure %s is left out. %s", name, reason)
             continue
         for file, content in drawn.items():
             files.write(output / file, content)
             written.append(output / file)
-            print(f"Wrote {output / file}")
     return written
 
 
-class _Run:
-    """A run's directory, its parts loaded when a figure asks for them."""
+class _Subject:
+    """A run to draw from, its model loaded when a figure asks for it."""
 
-    def __init__(self, workdir, seed, data_dir):
-        self.workdir = workdir
+    def __init__(self, run, seed):
+        self.run = run
         self.seed = seed
-        config = runs.load_config(workdir)
-        self.preset = training.get_preset(config["preset"]["name"], config["preset"])
-        self.data_dir = data_dir or config["data_dir"]
 
     @functools.cached_property
     def gan(self):
-        return runs.load_gan(self.workdir, compile=False)
-
-    @functools.cached_property
-    def data(self):
-        return training.load_data(self.preset, self.data_dir)
+        return self.run.gan(compile=False)
 
     def expect_images(self, number):
-        if self.gan.value_range is None:
+        if not self.gan.spec.is_image:
             raise _DoesNotFit(
                 f"Expected a run whose samples are images for figure {number}. "
-                f"Received: {self.workdir}, with samples of shape "
+                f"Received: {self.run.path}, with samples of shape "
                 f"{self.gan.sample_shape}"
             )
 
 
-def _draw_figure_1(run):
-    path = run.workdir / runs.MOMENTS
+def _draw_figure_1(subject):
+    path = subject.run.moments_path
     if not path.exists():
         raise _DoesNotFit(
-            f"Expected a run with {runs.MOMENTS} for figure 1, which a training with "
-            "samples and latents of one dimension writes (--preset=gaussian1d). "
-            f"Received: {run.workdir}, which has none"
+            f"Expected a run with {path.name} for figure 1, which a training with "
+            "samples and latents of one dimension writes (the preset gaussian1d). "
+            f"Received: {subject.run.path}, which has none"
         )
-    moments = figures.load_moments(path)
-    frames = figures.figure_1_animation(moments)
+    frames = pictures.load_frames(path)
+    animation = pictures.figure_1_animation(frames)
+    # The last picture stands for two seconds before all begins anew.
+    milliseconds = [120] * (len(animation) - 1) + [2000]
     return {
-        "figure_1.png": raster.encode_png(figures.figure_1(moments)),
-        # The last picture stands for two seconds before all begins anew.
-        "figure_1.gif": raster.encode_gif(frames, [120] * (len(frames) - 1) + [2000]),
+        "figure_1.png": pictures.encode_png(pictures.figure_1(frames)),
+        "figure_1.gif": pictures.encode_gif(animation, milliseconds),
     }
 
 
-def _draw_figure_2(run, rows=5, columns=6):
-    run.expect_images(2)
-    samples = run.gan.generate(rows * columns, seed=run.seed)
-    indices, _ = figures.nearest_examples(samples[columns - 1 :: columns], run.data)
-    picture = figures.figure_2(
-        samples, run.data.examples(indices), run.gan.value_range, columns
+def _draw_figure_2(subject, rows=5, columns=6):
+    subject.expect_images(2)
+    data, gan = subject.run.data(), subject.gan
+    samples = gan.generate(rows * columns, seed=subject.seed)
+    indices, _ = pictures.nearest_examples(samples[columns - 1 :: columns], data)
+    picture = pictures.figure_2(samples, data.examples(indices), gan.spec, columns)
+    return {"figure_2.png": pictures.encode_png(picture)}
+
+
+def _draw_figure_3(subject, rows=5, steps=11):
+    subject.expect_images(3)
+    gan = subject.gan
+    latents = np.asarray(gan.latent_prior.sample(2 * rows, subject.seed))
+    lines = pictures.interpolation(gan, latents[:rows], latents[rows:], steps)
+    picture = pictures.figure_3(lines, gan.spec)
+    return {"figure_3.png": pictures.encode_png(picture)}
+
+
+def _draw_curves(subject):
+    lines = subject.run.metrics()
+    return {"curves.png": pictures.encode_png(pictures.training_curves(lines))}
+
+
+def _draw_health(subject, count=500):
+    run = subject.run
+    lines = run.metrics()
+    spread = pictures.sample_spread(
+        subject.gan.generate(count, seed=subject.seed), run.data().fixed_examples(count)
     )
-    return {"figure_2.png": raster.encode_png(picture)}
-
-
-def _draw_figure_3(run, rows=5, steps=11):
-    run.expect_images(3)
-    latents = np.asarray(run.gan.latent_prior.sample(2 * rows, run.seed))
-    lines = figures.interpolation(run.gan, latents[:rows], latents[rows:], steps)
-    picture = figures.figure_3(lines, run.gan.value_range)
-    return {"figure_3.png": raster.encode_png(picture)}
-
-
-def _draw_curves(run):
-    lines = runs.load_metrics(run.workdir)
-    return {"curves.png": raster.encode_png(figures.training_curves(lines))}
-
-
-def _draw_health(run, count=500):
-    lines = runs.load_metrics(run.workdir)
-    spread = figures.sample_spread(
-        run.gan.generate(count, seed=run.seed), run.data.fixed_examples(count)
-    )
-    diagnosis = figures.diagnose(lines, *spread)
-    print(f"{diagnosis.state.capitalize()}. {diagnosis.words}")
-    grids = [
-        (f"samples, epoch {epoch}", picture)
-        for epoch, picture in runs.load_sample_pictures(run.workdir)
+    diagnosis = pictures.diagnose(lines, *spread)
+    _log.info("%s. %s", diagnosis.state.capitalize(), diagnosis.explanation)
+    snapshots = [
+        (f"samples, epoch {epoch}", picture) for epoch, picture in run.snapshots()
     ]
-    page = figures.health_page(lines, diagnosis, grids)
-    return {"health.png": raster.encode_png(page)}
+    page = pictures.health_page(lines, diagnosis, snapshots)
+    return {"health.png": pictures.encode_png(page)}
 
 
 _DRAW = {

@@ -1,21 +1,22 @@
-"""A run's directory: what is in it, and drawing from it."""
+"""Run: the directory of a training, and the only place that knows its file names."""
 
+import contextlib
 import json
+import os
 import pathlib
-import zipfile
+import re
 
-import keras
-import numpy as np
-import tensorflow as tf
+from keras_gan import checks, files
+from keras_gan.experiments.building import build, load_data, load_held_out
+from keras_gan.experiments.experiment import Experiment
+from keras_gan.experiments.saved import MODEL, load_gan
+from keras_gan.runs import records
 
-from keras_gan import evaluation, export, files
-from keras_gan.gan import GAN
-from keras_gan.pictures import formats, grids
-from keras_gan.samples import CONTRAST_NORMALIZED_RANGE, SampleSpec, check_value_range
+# What `config.json` says of itself: by this alone a directory is known as a run.
+FORMAT = "keras_gan run 2"
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
-MODEL = "gan.keras"
 EVENTS = "events"
 SAMPLES = "samples"
 REALS = "reals.png"
@@ -28,345 +29,378 @@ MOMENTS = "moments.npz"
 FIGURES = "figures"
 CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
-# Everything of a run, which a run that takes its place removes.
-CONTENTS = (
-    CONFIG, METRICS, MODEL, EVENTS, SAMPLES, REALS, SCORES, BEST_SCORES, EVALUATIONS,
-    BEST, MOMENTS, FIGURES, CHECKPOINTS,
+
+# What a training of at least one epoch leaves. Where there is none of it, and no
+# checkpoint, nothing is lost when the run starts anew.
+_TRAINED = (METRICS, MODEL, BEST, EVALUATIONS, SCORES, BEST_SCORES)
+# What a run writes, by its folder and a pattern of names, in the order in which a run
+# that takes its place removes it. Checkpoints come first: a kill on the way must not
+# leave one to resume from without the files that belong to it. config.json is not
+# among them: it is replaced, so that the directory is a run at any time.
+_WRITTEN = (
+    (CHECKPOINTS, r"step_\d+\.safetensors"),
+    ("", "|".join(map(re.escape, (*_TRAINED, MOMENTS, REALS)))),
+    (SAMPLES, r"epoch_\d+\.png"),
+    (EVENTS, r"events\.out\.tfevents\..*"),
+    (FIGURES, r"figure_[123]\.(png|gif)|(curves|health)\.png"),
+)
+_CONTENTS = (
+    CONFIG, *_TRAINED, MOMENTS, REALS, SAMPLES, EVENTS, FIGURES, CHECKPOINTS,
 )  # fmt: skip
 
 
-def load_gan(path, compile=True):
-    """The `GAN` of a run's directory, or of a `.keras` file.
+class Run:
+    """A training in a directory: what it is to be, and what it has left so far.
+
+    `Run(path, experiment)` plans a run and touches no file; `train` creates it once
+    the data are loaded and the networks built, so that a mistake leaves nothing.
+    `Run.create` writes the directory at once, and `Run.open` opens one.
 
     Args:
-        path: str or path-like.
-        compile: bool, whether loss and optimizers are loaded too.
+        path: str or path-like, the directory.
+        experiment: `Experiment`.
+        data_dir: where `datasets.load` looks; None for its default.
 
-    Raises:
-        ValueError: there is no model at `path`, or none that can be read.
+    Attributes:
+        path: `pathlib.Path`.
+        experiment: `Experiment`.
+        data_dir: str, or None.
     """
-    path = pathlib.Path(path)
-    file = path / MODEL if path.is_dir() else path
-    if not file.is_file():
-        raise ValueError(
-            f"Expected a run's directory with a {MODEL}, a .keras file or an exported "
-            f"generator. Received: {path}, where there is none"
-        )
-    try:
-        gan = keras.saving.load_model(file, compile=compile)
-        if not isinstance(gan, GAN):
-            raise TypeError(f"it holds a {type(gan).__name__}")
-        return gan
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        reason = (
-            (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
-        )
-        raise ValueError(
-            f"Expected a GAN saved by keras_gan. Received: {file}, which cannot be "
-            f"read ({reason})"
-        ) from error
 
+    def __init__(self, path, experiment: Experiment, data_dir=None):
+        self.path = pathlib.Path(path)
+        self.experiment = experiment
+        self.data_dir = None if data_dir is None else str(data_dir)
+        self._loaded = {}
 
-def load_generator(path):
-    """What `path` draws samples from: a run, a `.keras` file, or an exported generator.
+    def __repr__(self):
+        return f"<Run {str(self.path)!r}, experiment {self.experiment.name!r}>"
 
-    Returns:
-        a `GAN` or an `export.ExportedGenerator`: both have `generate(num_samples,
-        seed)`, `value_range`, `sample_shape` and `latent_prior`.
+    @classmethod
+    def create(cls, path, experiment, data_dir=None, overwrite=False) -> "Run":
+        """Writes the directory of a run in which nothing has been trained yet.
 
-    Raises:
-        ValueError: there is none at `path`, or none that can be read.
-    """
-    path = pathlib.Path(path)
-    if not (path / MODEL).exists() and export.is_export(path):
-        return export.ExportedGenerator(path)
-    return load_gan(path, compile=False)
+        Args:
+            path, experiment, data_dir: see the class.
+            overwrite: bool, whether a run that is there already is removed.
 
+        Raises:
+            ValueError: a file, a run that is there already, or files that no run of
+                this version wrote, which are never removed; a run in use.
+            PermissionError: a directory that cannot be written.
+        """
+        run = cls(path, experiment, data_dir)
+        run.check_place()
+        run.path.mkdir(parents=True, exist_ok=True)
+        with run.lock():
+            if run.is_run:
+                if not (overwrite or run.is_untouched):
+                    raise run.already_there()
+                run.clear()
+            else:
+                run.check_free()
+            run.write_config({})
+        return run
 
-def load_config(workdir):
-    """The dict of a run's `config.json`.
+    @classmethod
+    def open(cls, path, data_dir=None) -> "Run":
+        """Opens the run in a directory.
 
-    Raises:
-        ValueError: `workdir` is no run's directory, or its file is damaged.
-    """
-    path = pathlib.Path(workdir) / CONFIG
-    try:
-        config = json.loads(path.read_text())
-        missing = {"preset", "data_dir"} - set(config)
-        if missing or "name" not in config["preset"]:
-            raise ValueError("it does not describe one")
-        return config
-    except (OSError, ValueError, TypeError) as error:
-        raise ValueError(
-            f"Expected a directory that scripts/train.py made, with a {CONFIG}. "
-            f"Received: {workdir} ({getattr(error, 'strerror', None) or error})"
-        ) from error
+        Args:
+            path: str or path-like.
+            data_dir: where the data are now; None where the run had them.
 
+        Raises:
+            ValueError: `path` is no run, or one that another version wrote.
+        """
+        config = _read_config(path)
+        experiment = Experiment.from_dict(config["experiment"])
+        return cls(path, experiment, data_dir or config.get("data_dir"))
 
-def load_metrics(workdir):
-    """The lines of a run's `metrics.jsonl`: a list of dicts, one for each epoch.
+    # === Places ===
 
-    Raises:
-        ValueError: no file, no line, or a damaged one.
-    """
-    path = pathlib.Path(workdir) / METRICS
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"Expected a run's directory with a {METRICS}. "
-            f"Received: {workdir} ({getattr(error, 'strerror', None) or error})"
-        ) from error
-    if not lines:
-        raise ValueError(f"Expected a run of at least one epoch. Received: {path}")
-    metrics = []
-    for number, line in enumerate(lines, start=1):
+    @property
+    def config_path(self) -> pathlib.Path:
+        return self.path / CONFIG
+
+    @property
+    def model_path(self) -> pathlib.Path:
+        return self.path / MODEL
+
+    @property
+    def best_path(self) -> pathlib.Path:
+        """The model that scored best in the training's evaluations."""
+        return self.path / BEST
+
+    @property
+    def metrics_path(self) -> pathlib.Path:
+        return self.path / METRICS
+
+    @property
+    def evaluations_path(self) -> pathlib.Path:
+        return self.path / EVALUATIONS
+
+    @property
+    def moments_path(self) -> pathlib.Path:
+        """What figure 1 is drawn from; of one-dimensional experiments alone."""
+        return self.path / MOMENTS
+
+    @property
+    def reals_path(self) -> pathlib.Path:
+        return self.path / REALS
+
+    @property
+    def samples_dir(self) -> pathlib.Path:
+        return self.path / SAMPLES
+
+    @property
+    def events_dir(self) -> pathlib.Path:
+        """TensorBoard's."""
+        return self.path / EVENTS
+
+    @property
+    def figures_dir(self) -> pathlib.Path:
+        return self.path / FIGURES
+
+    @property
+    def checkpoints_dir(self) -> pathlib.Path:
+        return self.path / CHECKPOINTS
+
+    @property
+    def export_dir(self) -> pathlib.Path:
+        """The base of the exported versions."""
+        return self.path / EXPORT
+
+    def scores_path(self, best=False) -> pathlib.Path:
+        return self.path / (BEST_SCORES if best else SCORES)
+
+    # === Content ===
+
+    @property
+    def config(self) -> dict:
+        """The content of `config.json`.
+
+        Its keys are `format`, `experiment` and `data_dir`; of a training also `data`,
+        `execution` (what "auto" came to), `started`, `resumed`, `versions`, `machine`
+        and `git_commit`.
+        """
+        return _read_config(self.path)
+
+    def data(self, split=None):
+        """Returns the `Dataset` of a split, loaded once; by default the trained one.
+
+        Raises:
+            ValueError: see `datasets.load`.
+        """
+        split = split or self.experiment.data.split
+        if split not in self._loaded:
+            self._loaded[split] = load_data(self.experiment.data, self.data_dir, split)
+        return self._loaded[split]
+
+    def splits(self):
+        """Returns (train, valid, test), see `building.load_held_out`."""
+        return self.data(), *load_held_out(self.experiment.data, self.data_dir)
+
+    def build(self):
+        """Returns the compiled `GAN` as it is before its first step."""
+        return build(self.experiment, self.data())
+
+    def gan(self, best=False, compile=True):
+        """Returns the trained `GAN`, the last or the best.
+
+        Args:
+            best: bool, whether it is the one that scored best.
+            compile: bool, whether loss and optimizers are loaded too.
+
+        Raises:
+            ValueError: no model, or one that cannot be read.
+        """
+        return load_gan(self.best_path if best else self.path, compile)
+
+    def metrics(self) -> list[dict]:
+        """Returns the logs of each epoch, see `callbacks.MetricsLog`.
+
+        Raises:
+            ValueError: no epoch, or a damaged line.
+        """
+        return records.read_metrics(self.metrics_path)
+
+    @property
+    def scores(self) -> dict | None:
+        """What `evaluate` found last of the run's model; None before, or damaged."""
         try:
-            metrics.append(dict(json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise ValueError(
-                f"Expected a line of JSON for each epoch. Received: {path}, whose line "
-                f"{number} is damaged"
-            ) from error
-    return metrics
+            return dict(json.loads(self.scores_path().read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
 
+    def snapshots(self, count=3):
+        """Returns pictures of samples: the first, the last, some evenly between.
 
-def rewind(workdir, epochs, steps):
-    """Removes what a run wrote after `epochs` epochs and `steps` generator steps.
+        Args:
+            count: int >= 2, how many at most.
 
-    Lines of metrics and evaluations, pictures of samples, TensorBoard's events, and
-    what was only half written when the run was cut off. (`callbacks.FigureOne` cuts the
-    frames by itself.) For who holds the run's lock.
-    """
-    workdir = pathlib.Path(workdir)
-    for directory in (workdir, workdir / SAMPLES, workdir / EVENTS):
-        files.clean(directory)
-    for name in (METRICS, EVALUATIONS):
-        path = workdir / name
-        if not path.exists():
-            continue
-        lines = path.read_text(errors="replace").splitlines(keepends=True)
-        kept = [line for line in lines if _epoch_of(line) <= epochs]
-        if kept != lines:
-            files.write(path, "".join(kept))
-    for path in (workdir / SAMPLES).glob("epoch_*.png"):
-        number = path.stem.removeprefix("epoch_")
-        if number.isdecimal() and int(number) > epochs:
-            path.unlink()
-    for path in (workdir / EVENTS).glob("*.tfevents.*"):
-        if not steps:  # what is drawn of the start will be drawn again
-            path.unlink()
-            continue
-        records, whole = _records(path)
-        kept = [
-            record
-            for record in records
-            if tf.compat.v1.Event.FromString(record).step <= steps
-        ]
-        if not whole or len(kept) < len(records):
-            with (
-                files.replacing(path) as temporary,
-                tf.io.TFRecordWriter(str(temporary)) as writer,
-            ):
-                for record in kept:
-                    writer.write(record)
+        Returns:
+            list of (epoch, picture), ints and uint8 `(H, W, 1 or 3)`; empty where the
+            run has none.
 
+        Raises:
+            ValueError: a damaged picture.
+        """
+        return records.read_pictures(self.samples_dir, count)
 
-def _epoch_of(line):
-    """The epoch of a line of JSON; infinite, where it is damaged."""
-    try:
-        return int(json.loads(line)["epoch"]) if line.endswith("\n") else np.inf
-    except (ValueError, TypeError, KeyError):
-        return np.inf
+    # === The directory's state ===
 
-
-def _records(path):
-    """The records of a file of events up to the first damaged one; if that is all."""
-    records = []
-    try:
-        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            records.append(record)
-    except tf.errors.DataLossError:
-        return records, False
-    return records, True
-
-
-def load_sample_pictures(workdir, count=3):
-    """Pictures of a run's samples: its first, its last, and some evenly between.
-
-    Args:
-        workdir: str or path-like.
-        count: int >= 2, how many at most.
-
-    Returns:
-        list of (epoch, picture), ints and uint8 `(H, W, 1 or 3)`; empty where the run
-        has none.
-
-    Raises:
-        ValueError: a damaged picture.
-    """
-    paths = sorted((pathlib.Path(workdir) / SAMPLES).glob("epoch_*.png"))
-    rows = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
-    pictures = []
-    for path in (paths[row] for row in rows):
+    @property
+    def is_run(self) -> bool:
+        """Whether this version of the package made the directory a run."""
         try:
-            epoch = int(path.stem.removeprefix("epoch_"))
-            pictures.append((epoch, formats.decode_png(path.read_bytes())))
-        except ValueError as error:
-            raise ValueError(
-                f"Expected a picture of samples. Received: {path}, which is damaged"
-            ) from error
-    return pictures
+            return _read_config(self.path) is not None
+        except ValueError:
+            return False
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the directory holds a run's `config.json`, and nothing else of it."""
+        return self.contents() == [CONFIG]
 
-def write_samples(model, output, num_samples, seed):
-    """Draws samples from a run or an export and writes them to a file.
+    def contents(self) -> list[str]:
+        """Returns the names of a run's files and folders that are there."""
+        return [name for name in _CONTENTS if os.path.lexists(self.path / name)]
 
-    Args:
-        model: str or path-like, see `load_generator`.
-        output: str or path-like. `.png` gets a grid (a plot, where samples are no
-            images); `.npz` gets `samples`, float32 `(num_samples, ...)` in the model's
-            own scale, and `value_range`, float32 `(2,)` (empty where there is none).
-        num_samples: int >= 1.
-        seed: int; the same seed gives the same samples.
+    def trained(self) -> list[str]:
+        """Returns the names of what a training has left, but for checkpoints."""
+        return [name for name in self.contents() if name in _TRAINED]
 
-    Raises:
-        ValueError: another suffix, no model, or `num_samples` below 1.
-    """
-    output = pathlib.Path(output)
-    if output.suffix not in (".png", ".npz"):
+    def check_place(self):
+        """Raises unless a run could be written here: before the work, not after.
+
+        Raises:
+            ValueError: a file.
+            PermissionError: the nearest folder that exists cannot be written.
+        """
+        files.check_output(self.path, directory=True)
+
+    def check_free(self):
+        """Raises where a directory that is no run holds files by a run's names.
+
+        Nobody knows who wrote them, so that nothing here ever removes them.
+
+        Raises:
+            ValueError: there are some, or keras_gan 0.1 wrote them.
+        """
+        found = self.contents()
+        if not found:
+            return
+        _refuse_old(self.path)
         raise ValueError(
-            f"Expected an output that ends in .png or .npz. Received: {output}"
-        )
-    if output.is_dir():
-        raise ValueError(f"Expected an output file. Received a directory: {output}")
-    gan = load_generator(model)
-    samples = gan.generate(num_samples, seed=seed)
-    if output.suffix == ".png":
-        spec = SampleSpec.of(gan.sample_shape, gan.value_range)
-        picture = grids.sample_picture(samples, spec)
-        files.write(output, formats.encode_png(picture))
-        return
-    with files.replacing(output) as temporary:
-        np.savez_compressed(
-            temporary,
-            samples=samples,
-            value_range=np.asarray(gan.value_range or (), np.float32),
+            f"{self.path} holds {', '.join(found)}, but is not a run that keras_gan "
+            "made. Choose another directory."
         )
 
-
-def load_samples(path, data):
-    """The samples of an `.npz` that `write_samples` wrote, in the range of `data`.
-
-    Args:
-        path: str or path-like; the file holds `samples`, real numbers, and, for images,
-            `value_range`, which any generator's samples can be stored with: (0, 255)
-            for uint8, say.
-        data: `Dataset`, what they stand for.
-
-    Returns:
-        float32 array `(N, ...)` in `data.value_range`.
-
-    Raises:
-        ValueError: no such file, or another content; images without a range, of values
-            far outside of it, or contrast normalised where the data are not.
-    """
-
-    def refuse(reason):
+    def already_there(self, hint="") -> ValueError:
+        """Returns the error for a run that is not to be replaced."""
         return ValueError(
-            "Expected an .npz with samples and value_range, as scripts/generate.py "
-            f"writes it. Received: {path}{reason}"
+            f"{self.path} holds a run already ({', '.join(self.contents())}). "
+            f"{hint}Pass overwrite=True to replace it, or choose another directory."
         )
 
-    try:
-        # What is no .npz NumPy would take for a pickle, and say so.
-        if not zipfile.is_zipfile(path):
-            raise OSError("no .npz" if pathlib.Path(path).exists() else "no such file")
-        with np.load(path, allow_pickle=False) as file:
-            samples = file["samples"]
-            value_range = file["value_range"].tolist()
-    # KeyError, zipfile.BadZipFile, zlib.error, ...: all mean another content.
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise refuse(f" ({str(error).strip(chr(39))})") from error
-    if samples.dtype.kind not in "fiu":
-        raise refuse(f", with samples of {samples.dtype}")
-    samples = samples.astype(np.float32)
-    if data.value_range is None:
-        return samples
-    if value_range in (None, []):
-        raise refuse(", without the value_range of its images")
-    low, high = check_value_range(value_range)
-    if data.value_range != (low, high) == CONTRAST_NORMALIZED_RANGE:
-        raise ValueError(
-            f"Expected samples that stand for images in {data.value_range}. Received: "
-            f"contrast-normalised ones, by the value_range of {path}; score the run "
-            "that they are from, by its directory"
-        )
-    evaluation.check_samples(samples, data.image_shape, (low, high))
-    data_low, data_high = data.value_range
-    return (samples - low) / (high - low) * (data_high - data_low) + data_low
+    # === For who writes the run ===
 
+    @contextlib.contextmanager
+    def lock(self):
+        """Holds the run for this process.
 
-def export_run(model, base=None, version=None, verify=False):
-    """Publishes a run's generator, with what its run knows of it on its card.
+        Raises:
+            ValueError: another process holds it.
+        """
+        with files.locked(self.path / LOCK):
+            yield self
 
-    Args:
-        model: str or path-like, a run's directory or a `.keras` file in one.
-        base: str or path-like, where versions are kept; `export/` in the run.
-        version: int >= 1, or None for the next.
-        verify: bool, whether it is checked before it is published, see `export.verify`.
+    def write_config(self, described):
+        """Writes `config.json`, which makes the directory a run.
 
-    Returns:
-        `pathlib.Path` of the version's directory.
-
-    Raises:
-        ValueError: no run; see `export.export_generator` and `export.verify`.
-    """
-    model = pathlib.Path(model)
-    workdir = model if model.is_dir() else model.parent
-    gan = load_gan(model)
-    card = {}
-    if (workdir / CONFIG).exists():
-        config = load_config(workdir)
-        card = {
-            "dataset": config["preset"]["dataset"],
-            "contrast_normalization": config["preset"]["contrast_normalization"],
-            "preset": config["preset"],
-            "git_commit": config.get("git_commit"),
-            "training_versions": config.get("versions"),
+        Args:
+            described: dict, what else the file says, see `config`.
+        """
+        config = {
+            "format": FORMAT,
+            "experiment": self.experiment.to_dict(),
+            "data_dir": self.data_dir,
+            **described,
         }
-    scores = _scores_of(workdir, gan.generator_steps)
-    if scores:
-        card["scores"] = scores
-    check = verify_export if verify else None
-    return gan.export(base or workdir / EXPORT, version, card, check)
+        files.write(self.config_path, json.dumps(config, indent=2) + "\n")
+
+    def clear(self):
+        """Removes what the run in this directory wrote, but for `config.json`.
+
+        Files of other names stay, in the run's folders too. For who holds the lock.
+
+        Raises:
+            ValueError: the directory is no run.
+        """
+        _read_config(self.path)
+        for folder, pattern in _WRITTEN:
+            directory = self.path / folder
+            if not directory.is_dir():
+                continue
+            files.clean(directory)
+            for path in directory.iterdir():
+                if re.fullmatch(pattern, path.name) and not path.is_dir():
+                    path.unlink()
+            if folder and not any(directory.iterdir()) and not directory.is_symlink():
+                directory.rmdir()
+
+    def rewind(self, epochs, steps):
+        """Removes what the run wrote after so many epochs and generator steps.
+
+        Lines of metrics and evaluations, pictures of samples, TensorBoard's events, and
+        what was only half written when the run was cut off. (`callbacks.FigureOne` cuts
+        the moments itself.) For who holds the lock.
+
+        Args:
+            epochs: int, epochs that stay.
+            steps: int, generator steps that stay; where a loss scale has skipped some,
+                they are fewer than the epochs' batches.
+        """
+        for directory in (self.path, self.samples_dir, self.events_dir):
+            files.clean(directory)
+        for path in (self.metrics_path, self.evaluations_path):
+            records.cut_lines(path, epochs)
+        records.cut_pictures(self.samples_dir, epochs)
+        records.cut_events(self.events_dir, steps)
 
 
-def _scores_of(workdir, step):
-    """What `scripts/evaluate.py` found of this very model, for its card; or None."""
-    try:
-        report = json.loads((workdir / SCORES).read_text())
-        names = ("rows", "protocol", "protocol_hash")
-        return {n: report[n] for n in names} if report["step"] == step else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def verify_export(path):
-    """Checks a version, or the latest of a base, and prints what was checked.
+def _read_config(path):
+    """The content of a run's `config.json`.
 
     Raises:
-        ValueError: no version, or one that a server must not get.
+        ValueError: `path` is no run, another version wrote it, or the file is damaged.
     """
     path = pathlib.Path(path)
-    if not (path / "saved_model.pb").is_file():
-        path = export.latest(path)
-    words = {
-        "files": "every file is as its card states",
-        "graph": "signatures, dtypes, no state, weights once",
-        "python": "loads without keras, matches its goldens",
-        "server": "loads by the server's loader, rows do not depend on their batch",
-    }
-    for name in export.verify(path, progress=lambda name: print(f"{name} ...")):
-        print(f"{name:8} {words[name]}")
-    print("It can be served.")
+    _refuse_old(path)
+    try:
+        config = json.loads((path / CONFIG).read_text())
+        if config.get("format") != FORMAT:
+            raise ValueError(f"its format is {config.get('format')!r}, not {FORMAT!r}")
+        Experiment.from_dict(config["experiment"])
+        return config
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"Expected the directory of a run, with a {CONFIG}. Received: {path} "
+            f"({checks.one_line(error)})"
+        ) from error
+
+
+def _refuse_old(path):
+    """Raises ValueError where keras_gan 0.1 wrote the run in `path`."""
+    try:
+        config = json.loads((path / CONFIG).read_text())
+        is_old = "format" not in config and "name" in config["preset"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return
+    if is_old:
+        raise ValueError(
+            f"keras_gan 0.1 wrote the run in {path}, and this version does not read "
+            "its settings. Its model still loads and generates samples. Train in "
+            "another directory, or use keras_gan 0.1 for anything else."
+        )

@@ -2,17 +2,56 @@
 
 import dataclasses
 import functools
-import inspect
 import json
 import math
 import pathlib
+from typing import Any
 
 import tqdm
 
-from keras_gan import datasets, evaluation, export, files, metrics
-from keras_gan.runs import run as runs
-from keras_gan.runs import training
-from keras_gan.experiments.presets import Preset
+from keras_gan import checks, datasets, evaluation, export, files, metrics
+from keras_gan.experiments.building import build, load_data, load_held_out
+from keras_gan.experiments.experiment import Data
+from keras_gan.experiments.saved import MODEL, load_gan
+from keras_gan.runs.generating import load_samples
+from keras_gan.runs.provenance import environment
+from keras_gan.runs.run import BEST, Run
+
+_FEATURES = ("auto", "classifier", "pixels", "inception")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Request:
+    """How models are to be scored, see `evaluate`."""
+
+    num_samples: int | None = None
+    data_dir: str | None = None
+    seed: int = 0
+    features: str = "auto"
+    dataset: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Subject:
+    """What is scored.
+
+    Attributes:
+        model: `pathlib.Path`, as it was given.
+        data: `Data`, what its samples stand for.
+        data_dir: where `datasets.load` looks.
+        output: path of the JSON by default; None writes none.
+        generator: what draws samples; None for a file of samples.
+        gan: `GAN`; None for an export or a file.
+        run: `Run` that the GAN is from, or None.
+    """
+
+    model: pathlib.Path
+    data: Data
+    data_dir: Any
+    output: pathlib.Path | None = None
+    generator: Any = None
+    gan: Any = None
+    run: Run | None = None
 
 
 def evaluate(
@@ -23,17 +62,18 @@ def evaluate(
     features="auto",
     dataset=None,
     output=None,
+    progress=None,
 ):
     """Scores a generator by a stated protocol, and writes the scores as JSON.
 
     Args:
         model: str or path-like: a run's directory, a `.keras` file in one, an
             exported generator, or an `.npz` of samples with `samples` and
-            `value_range`, as `scripts/generate.py` writes it.
+            `value_range`, as `generating.write_samples` writes it.
         num_samples: int, samples to score; by default the protocol's: 10,000 images as
             in the paper, 2,500 points (PacGAN's), 100,000 values in one dimension, and
             all of an `.npz`.
-        data_dir: as for `train`; by default the run's own.
+        data_dir: as for `Run.open`; by default the run's own.
         seed: int, of the samples.
         features: "classifier", trained on the data's labels and cached, "pixels",
             "inception", or "auto": the classifier where there are labels, else pixels.
@@ -41,6 +81,8 @@ def evaluate(
         output: path of the JSON; by default `scores.json` in the run
             (`best.scores.json` of its `best.keras`), or beside the `.npz`; of an export
             none is written unless this says where.
+        progress: None, or a function of a row's name, a stage's name and the share of
+            the stage that is done, such as `Bars()`.
 
     Returns:
         dict: `model`, `step` (None for an `.npz`), `protocol` (see
@@ -62,157 +104,19 @@ def evaluate(
         ValueError: no model, too few samples, or samples that do not fit the data.
         OSError: an output that cannot be written.
     """
-    return _evaluate(
-        model, num_samples, data_dir, seed, features, dataset, output, known={}
-    )
+    request = _Request(num_samples, data_dir, seed, features, dataset)
+    return _evaluate(model, request, output, progress, shared={})
 
 
-def _evaluate(model, num_samples, data_dir, seed, features, dataset, output, known):
-    """`evaluate`. What models share is found in `known`, or left there."""
-    model = pathlib.Path(model)
-    if model.suffix == ".npz":
-        if dataset is None:
-            raise ValueError(
-                f"Expected the dataset that {model} stands for. Received: none; pass "
-                "--dataset"
-            )
-        gan = generator = None
-        preset = _preset_for(dataset)
-        output = output or model.with_suffix(".scores.json")
-    elif not (model / runs.MODEL).exists() and export.is_export(model):
-        gan, generator = None, export.ExportedGenerator(model)
-        dataset = dataset or generator.card.get("dataset")
-        if dataset is None:
-            raise ValueError(
-                f"Expected the dataset that {model} stands for: its card names none. "
-                "Received: none; pass --dataset"
-            )
-        preset = dataclasses.replace(
-            _preset_for(dataset),
-            contrast_normalization=generator.card.get("contrast_normalization", False),
-        )
-    else:
-        workdir = model.parent if model.suffix == ".keras" else model
-        best = model.name == runs.BEST
-        output = output or workdir / (runs.BEST_SCORES if best else runs.SCORES)
-        config = runs.load_config(workdir)
-        if dataset not in (None, config["preset"]["dataset"]):
-            raise ValueError(
-                f"Expected no dataset, or the run's {config['preset']['dataset']!r}. "
-                f"Received: {dataset!r}"
-            )
-        preset = training.get_preset(config["preset"]["name"], config["preset"])
-        data_dir = data_dir or config["data_dir"]
-        gan = generator = runs.load_gan(model)
-    if output is not None:
-        files.check_output(output)
-    train_data, valid, test = training.splits(preset, data_dir)
-    protocol = evaluation.protocol_for(
-        preset.dataset,
-        preset.contrast_normalization,
-        train_data,
-        valid,
-        test,
-        num_samples,
-        seed,
-        training.environment()["versions"],
-    )
-    if generator is None:
-        samples = runs.load_samples(model, train_data)[:num_samples]
-        protocol = dataclasses.replace(protocol, num_samples=len(samples))
-    else:
-        samples = generator.generate(protocol.num_samples, seed=seed)
-    images = not evaluation.has_density(train_data)
-    min_samples = protocol.nearest_k + 1 if images else 2
-    samples = evaluation.check_samples(
-        samples, train_data.spec.shape, min_samples=min_samples
-    )
-    some_samples = samples[:2000].copy()
-    # Each row is drawn when its turn comes, and only one is held: 10,000 images of
-    # 64x64x3 take half a gigabyte.
-    rows = {"samples": lambda: samples}
-    if gan is not None and gan.averaged_generator is not None:
-        rows["samples, raw weights"] = lambda: gan.generate(
-            protocol.num_samples, seed=seed, averaged=False
-        )
-    if not images or test is not None:
-        rows["training examples"] = lambda: train_data.some(protocol.num_samples)
-    report = {
-        "model": str(model),
-        "step": None if gan is None else gan.generator_steps,
-        "protocol": {},
-        "protocol_hash": "",
-        "rows": {},
-    }
-    with _Bars() as bars:
-        extractor, cache_dir = None, datasets.cache.directory(data_dir)
-        if images:
-            extractor = _extractor(features, train_data, test, cache_dir, bars, known)
-            protocol = dataclasses.replace(
-                protocol, features=extractor.name, features_key=extractor.key
-            )
-            if isinstance(extractor, metrics.Classifier):
-                report["classifier_accuracy"] = extractor.test_accuracy
-        elif features != "auto":
-            raise ValueError(
-                "Expected features='auto' for samples that are no images. Received: "
-                f"{features!r}"
-            )
-        for name, draw in rows.items():
-            # The training examples have the same scores for every model.
-            key = (name, protocol.hash) if name == "training examples" else None
-            scores = known.get(key)
-            if scores is None:
-                scores = evaluation.score(
-                    evaluation.check_samples(
-                        draw(), train_data.spec.shape, min_samples=min_samples
-                    ),
-                    train_data,
-                    valid,
-                    test,
-                    extractor,
-                    protocol,
-                    cache_dir,
-                    functools.partial(bars, name),
-                )
-            if key is not None:
-                known[key] = scores
-            report["rows"][name] = scores
-            samples = None  # the first row: freed before the next is drawn
-    if "training examples" in rows:
-        report["num_training_examples"] = min(protocol.num_samples, len(train_data))
-    if images and test is not None:
-        report["test_examples_in_training"] = evaluation.shared_examples(
-            train_data, test
-        )
-    if gan is not None and not images:
-        if train_data.spec.num_values == 1:
-            report["rows"]["samples"]["largest_deviation_of_d"] = (
-                evaluation.largest_deviation_of_d(
-                    gan, evaluation.central_interval(train_data.distribution)
-                )
-            )
-    elif gan is not None:
-        report |= _progress_since_start(gan, preset, train_data, some_samples, seed)
-    if images:
-        left_out = evaluation.why_no_covariance(train_data.spec.num_values)
-        if left_out is not None and (gan is not None or extractor.name == "pixels"):
-            report["pixel_frechet_distance_left_out"] = left_out
-    report["protocol"] = dataclasses.asdict(protocol)
-    report["protocol_hash"] = protocol.hash
-    report = _without_nan(json.loads(json.dumps(report)))
-    if output is not None:  # a published version stays as it is
-        files.write(output, _as_json(report))
-    return report
-
-
-def evaluate_all(models, output=None, **options):
-    """Scores several generators and prints the tables, with means over them.
+def evaluate_all(models, output=None, progress=None, on_report=None, **options):
+    """Scores several generators by one protocol.
 
     Args:
         models: list of what `evaluate` takes.
         output: path of a JSON. For one model as in `evaluate`; for several it gets
             their reports and the `summary`, by `evaluation.summarize`.
+        progress: see `evaluate`.
+        on_report: None, or a function of each report, called when it is made.
         **options: of `evaluate`.
 
     Returns:
@@ -221,10 +125,12 @@ def evaluate_all(models, output=None, **options):
     Raises:
         ValueError: as `evaluate`; models that cannot be scored by one protocol.
     """
+    on_report = on_report or (lambda report: None)
+    request = _Request(**options)
     if len(models) == 1:
-        reports = [evaluate(models[0], output=output, **options)]
-        print(evaluation.format_report(reports[0]))
-        return reports
+        report = _evaluate(models[0], request, output, progress, shared={})
+        on_report(report)
+        return [report]
     paths = [pathlib.Path(model).resolve() for model in models]
     for path in paths:
         if paths.count(path) > 1:
@@ -234,23 +140,303 @@ def evaluate_all(models, output=None, **options):
             )
     if output is not None:
         files.check_output(output)
-    settings = {
-        name: parameter.default
-        for name, parameter in inspect.signature(evaluate).parameters.items()
-        if name not in ("model", "output")
-    }
-    reports, known = [], {}
+    reports, shared = [], {}
     for model in models:
-        reports.append(
-            _evaluate(model, output=None, known=known, **{**settings, **options})
-        )
-        print(evaluation.format_report(reports[-1]), end="\n\n")
+        report = _evaluate(model, request, None, progress, shared)
+        reports.append(report)
+        on_report(report)
         evaluation.check_one_protocol(reports)
-    summary = evaluation.summarize(reports)
-    print(evaluation.format_summary(reports, summary))
     if output is not None:
+        summary = evaluation.summarize(reports)
         files.write(output, _as_json({"reports": reports, "summary": summary}))
     return reports
+
+
+def _evaluate(model, request, output, progress, shared):
+    """`evaluate`. What models have in common is found in `shared`, or left there."""
+    subject = _subject(pathlib.Path(model), request)
+    output = output or subject.output
+    if output is not None:
+        files.check_output(output)
+    report = _Scoring(subject, request, progress, shared).report()
+    report = _without_nan(json.loads(json.dumps(report)))
+    if output is not None:  # a published version stays as it is
+        files.write(output, _as_json(report))
+    return report
+
+
+# === What is scored ===
+
+
+def _subject(model, request):
+    """Finds out what `model` is, and what its samples stand for."""
+    if model.suffix == ".npz":
+        if request.dataset is None:
+            raise ValueError(
+                f"Expected the dataset that {model} stands for. Received: none; pass "
+                "its name as dataset"
+            )
+        return _Subject(
+            model,
+            Data(name=request.dataset),
+            request.data_dir,
+            output=model.with_suffix(".scores.json"),
+        )
+    if not (model / MODEL).exists() and export.is_export(model):
+        return _exported(model, request)
+    run = Run.open(
+        model.parent if model.suffix == ".keras" else model, request.data_dir
+    )
+    if request.dataset not in (None, run.experiment.data.name):
+        raise ValueError(
+            f"Expected no dataset, or the run's {run.experiment.data.name!r}. "
+            f"Received: {request.dataset!r}"
+        )
+    gan = load_gan(model)
+    return _Subject(
+        model,
+        run.experiment.data,
+        run.data_dir,
+        output=run.scores_path(best=model.name == BEST),
+        generator=gan,
+        gan=gan,
+        run=run,
+    )
+
+
+def _exported(model, request):
+    """The `_Subject` of an exported generator, whose card says what it was for."""
+    generator = export.ExportedGenerator(model)
+    card = generator.card
+    name = request.dataset or card.get("dataset")
+    if name is None:
+        raise ValueError(
+            f"Expected the dataset that {model} stands for: its card names none. "
+            "Received: none; pass its name as dataset"
+        )
+    data = Data(
+        name=name, contrast_normalization=card.get("contrast_normalization", False)
+    )
+    trained = card.get("experiment", {}).get("data", {})
+    if trained.get("name") == name:
+        data = Data(**trained)
+    return _Subject(model, data, request.data_dir, generator=generator)
+
+
+# === Scores ===
+
+
+class _Scoring:
+    """The scoring of one subject."""
+
+    def __init__(self, subject, request, progress, shared):
+        self.subject = subject
+        self.request = request
+        self.progress = progress or (lambda row, stage, share: None)
+        self.shared = shared
+        self.train = load_data(subject.data, subject.data_dir)
+        self.valid, self.test = load_held_out(subject.data, subject.data_dir)
+        self.cache_dir = datasets.cache.directory(subject.data_dir)
+        self.protocol = evaluation.protocol_for(
+            subject.data.name,
+            subject.data.contrast_normalization,
+            self.train,
+            self.valid,
+            self.test,
+            request.num_samples,
+            request.seed,
+            environment()["versions"],
+        )
+
+    @property
+    def has_examples(self):
+        """Whether samples are compared with examples, not with an exact density."""
+        return not evaluation.has_density(self.train)
+
+    @property
+    def min_samples(self):
+        return self.protocol.nearest_k + 1 if self.has_examples else 2
+
+    def report(self):
+        """Returns the dict of `evaluate`; NaN and infinity may be in it."""
+        gan = self.subject.gan
+        rows = self.rows()
+        report = {
+            "model": str(self.subject.model),
+            "step": None if gan is None else gan.generator_steps,
+            "protocol": {},
+            "protocol_hash": "",
+            "rows": {},
+        }
+        extractor = None
+        if self.has_examples:
+            extractor = self.extractor()
+            self.protocol = dataclasses.replace(
+                self.protocol, features=extractor.name, features_key=extractor.key
+            )
+            if isinstance(extractor, metrics.Classifier):
+                report["classifier_accuracy"] = extractor.test_accuracy
+        elif self.request.features != "auto":
+            raise ValueError(
+                "Expected features='auto' for samples that are no images. Received: "
+                f"{self.request.features!r}"
+            )
+        # Only one row is held at a time: 10,000 images of 64x64x3 take half a gigabyte.
+        some_samples = None
+        for name, draw in rows.items():
+            samples = evaluation.check_samples(
+                draw(), self.train.spec.shape, min_samples=self.min_samples
+            )
+            if name == "samples":
+                some_samples = samples[:2000].copy()
+            report["rows"][name] = self.scores(name, samples, extractor)
+            del samples
+        if "training examples" in rows:
+            report["num_training_examples"] = min(
+                self.protocol.num_samples, len(self.train)
+            )
+        report |= self.about_images(some_samples, extractor)
+        if gan is not None and not self.has_examples and self.train.spec.shape == (1,):
+            report["rows"]["samples"]["largest_deviation_of_d"] = (
+                evaluation.largest_deviation_of_d(
+                    gan, evaluation.central_interval(self.train.distribution)
+                )
+            )
+        report["protocol"] = dataclasses.asdict(self.protocol)
+        report["protocol_hash"] = self.protocol.hash
+        return report
+
+    def rows(self):
+        """Returns the name of each row, and a function that draws its samples."""
+        subject, request, train = self.subject, self.request, self.train
+        if subject.generator is None:
+            samples = load_samples(subject.model, train)[: request.num_samples]
+            self.protocol = dataclasses.replace(self.protocol, num_samples=len(samples))
+            rows = {"samples": lambda: samples}
+        else:
+            count = self.protocol.num_samples
+            rows = {
+                "samples": lambda: subject.generator.generate(count, seed=request.seed)
+            }
+            if subject.gan is not None and subject.gan.averaged_generator is not None:
+                rows["samples, raw weights"] = lambda: subject.gan.generate(
+                    count, seed=request.seed, averaged=False
+                )
+        if not self.has_examples or self.test is not None:
+            rows["training examples"] = lambda: train.fixed_examples(
+                self.protocol.num_samples
+            )
+        return rows
+
+    def scores(self, name, samples, extractor):
+        """Returns the scores of one row."""
+        # The training examples have the same scores for every model.
+        is_shared = name == "training examples"
+        key = (name, self.protocol.hash)
+        if is_shared and key in self.shared:
+            return self.shared[key]
+        scores = evaluation.score(
+            samples,
+            self.train,
+            self.valid,
+            self.test,
+            extractor,
+            self.protocol,
+            self.cache_dir,
+            functools.partial(self.progress, name),
+        )
+        if is_shared:
+            self.shared[key] = scores
+        return scores
+
+    def extractor(self):
+        """Returns the feature extractor that was asked for."""
+        features, data, test = self.request.features, self.train, self.test
+        checks.one_of("features", features, _FEATURES)
+        if features == "auto":
+            labelled = test is not None and None not in (
+                data.num_classes,
+                test.num_classes,
+            )
+            features = "classifier" if labelled else "pixels"
+        if features == "pixels":
+            return metrics.Pixels()
+        if features == "inception":
+            return metrics.Inception(data.value_range)
+        if test is None:
+            raise ValueError(
+                "Expected a test split, to say what a classifier is worth. Received: "
+                f"{data.name!r}, which has none; take pixels or inception for features"
+            )
+        # Without a cache that can be written, one training must still serve all models.
+        key = ("classifier", metrics.data_key(data), metrics.data_key(test))
+        if key not in self.shared:
+            self.shared[key] = metrics.Classifier.trained(
+                data,
+                test,
+                self.cache_dir,
+                progress=functools.partial(self.progress, "", "classifier"),
+            )
+        return self.shared[key]
+
+    def about_images(self, samples, extractor):
+        """Returns what is reported of images beside the rows."""
+        subject, found = self.subject, {}
+        if not self.has_examples:
+            return found
+        if self.test is not None:
+            found["test_examples_in_training"] = evaluation.shared_examples(
+                self.train, self.test
+            )
+        if subject.gan is not None:
+            found |= _progress_since_start(
+                subject.gan,
+                subject.run.experiment,
+                self.train,
+                samples,
+                self.request.seed,
+            )
+        left_out = evaluation.why_no_covariance(self.train.spec.num_values)
+        if left_out and (subject.gan is not None or extractor.name == "pixels"):
+            found["pixel_frechet_distance_left_out"] = left_out
+        return found
+
+
+def _progress_since_start(gan, experiment, data, samples, seed):
+    """Scores a run on images against its own start, and its discriminator.
+
+    Args:
+        gan: `GAN` of the run.
+        experiment: `Experiment` that it was built by.
+        data: `Dataset` that it was trained on.
+        samples: float32 `(N, *image_shape)`, the generator's.
+        seed: int, that they were drawn with.
+
+    Returns:
+        dict, the part of `evaluate`'s report that speaks of them.
+    """
+    report = {}
+    if evaluation.why_no_covariance(data.spec.num_values) is None:
+        first_samples = build(experiment, data).generate(len(samples), seed=seed)
+        moments = evaluation.data_moments(data)
+        distance, first_distance = (
+            metrics.frechet_distance(metrics.Moments().update(drawn), moments)
+            for drawn in (samples, first_samples)
+        )
+        report = {
+            "num_pixel_samples": len(samples),
+            "pixel_frechet_distance": distance,
+            "pixel_frechet_distance_at_start": first_distance,
+        }
+    report["discriminator_accuracy"] = evaluation.discriminator_accuracy(
+        gan, data.fixed_examples(len(samples)), samples
+    )
+    # The table holds the other split back, and reads pixels from 0 to 1.
+    if (data.name, data.split, data.value_range) == ("digits", "train", (0.0, 1.0)):
+        report["digits"] = evaluation.digits_report(
+            gan.generate(1000, seed=seed), data, datasets.load("digits", "test")
+        )
+    return report
 
 
 def _as_json(content):
@@ -268,88 +454,12 @@ def _without_nan(content):
     return content
 
 
-def _preset_for(dataset):
-    """Some preset on this dataset: how the data are read and normalised."""
-    return Preset(
-        name="samples",
-        source="",
-        dataset=dataset,
-        networks="",
-        epochs=1,
-        generator_learning_rate=1.0,
-        discriminator_learning_rate=1.0,
-    )
+class Bars:
+    """Progress bars on a terminal, one after the other; silent elsewhere.
 
-
-def _extractor(features, data, test, cache_dir, bars, known):
-    """The feature extractor of this name for images like `data`."""
-    names = ("auto", "classifier", "pixels", "inception")
-    if features not in names:
-        raise ValueError(
-            f"Expected features among {', '.join(names)}. Received: {features!r}."
-            f"{training.did_you_mean(features, names)}"
-        )
-    if features == "auto":
-        labelled = test is not None and None not in (data.num_classes, test.num_classes)
-        features = "classifier" if labelled else "pixels"
-    if features == "pixels":
-        return metrics.Pixels()
-    if features == "inception":
-        return metrics.Inception(data.value_range)
-    if test is None:
-        raise ValueError(
-            "Expected a test split, to say what a classifier is worth. Received: "
-            f"{data.name!r}, which has none; take pixels or inception for features"
-        )
-    # Without a cache that can be written, one training must still serve all models.
-    key = ("classifier", metrics.data_key(data), metrics.data_key(test))
-    if key not in known:
-        known[key] = metrics.Classifier.trained(
-            data, test, cache_dir, progress=functools.partial(bars, "", "classifier")
-        )
-    return known[key]
-
-
-def _progress_since_start(gan, preset, data, samples, seed):
-    """Scores a run on images against its own start, and its discriminator.
-
-    Args:
-        gan: `GAN` of the run.
-        preset: `Preset` that it was built by.
-        data: `Dataset` that it was trained on.
-        samples: float32 `(N, *image_shape)`, the generator's.
-        seed: int, that they were drawn with.
-
-    Returns:
-        dict, the part of `evaluate`'s report that speaks of them.
+    A context manager, which closes the last one, and the function that `evaluate` takes
+    as `progress`.
     """
-    report = {}
-    left_out = evaluation.why_no_covariance(data.spec.num_values)
-    if left_out is None:
-        first_samples = training.build(preset, data).generate(len(samples), seed=seed)
-        moments = evaluation.data_moments(data)
-        distance, first_distance = (
-            metrics.frechet_distance(metrics.Moments().update(drawn), moments)
-            for drawn in (samples, first_samples)
-        )
-        report = {
-            "num_pixel_samples": len(samples),
-            "pixel_frechet_distance": distance,
-            "pixel_frechet_distance_at_start": first_distance,
-        }
-    report["discriminator_accuracy"] = evaluation.discriminator_accuracy(
-        gan, data.some(len(samples)), samples
-    )
-    # The table holds the other split back, and reads pixels from 0 to 1.
-    if (data.name, data.split, data.value_range) == ("digits", "train", (0.0, 1.0)):
-        report["digits"] = evaluation.digits_report(
-            gan.generate(1000, seed=seed), data, datasets.load("digits", "test")
-        )
-    return report
-
-
-class _Bars:
-    """Progress bars on a terminal, one after the other; silent elsewhere."""
 
     def __enter__(self):
         self._bar = None
@@ -360,14 +470,14 @@ class _Bars:
             self._bar.close()
 
     def __call__(self, row, stage, share):
-        words = f"{row}: {stage}" if row else stage
-        if self._bar is None or self._bar.desc != words:
+        label = f"{row}: {stage}" if row else stage
+        if self._bar is None or self._bar.desc != label:
             self.__exit__()
             self._bar = tqdm.tqdm(
                 total=1.0,
-                desc=words,
+                desc=label,
                 disable=None,  # where the output is no terminal
                 bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}",
             )
-            self._bar.desc = words
+            self._bar.desc = label
         self._bar.update(share - self._bar.n)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gan import checks, files
-from keras_gan.pictures import figures, raster
+from keras_gan.pictures import formats, frames, grids
 from keras_gan.runs.callbacks import guards
 
 LOGGER = logging.getLogger("keras_gan")
@@ -82,10 +82,9 @@ class SampleGrid(keras.callbacks.Callback):
         spec = self.model.spec
         count = self.num_samples or (100 if spec.is_image else 2000)
         samples = self.model.generate(count, seed=self.seed)
-        value_range = spec.value_range if spec.is_image else None
-        picture = figures.sample_picture(samples, value_range, self.examples)
+        picture = grids.sample_picture(samples, spec, self.examples)
         path = self.directory / f"epoch_{epoch:05}.png"
-        files.write(path, raster.encode_png(picture))
+        files.write(path, formats.encode_png(picture))
         if self.summary_writer is not None:
             step = self.model.generator_steps
             with self.summary_writer.as_default(step=step):
@@ -108,7 +107,7 @@ class FigureOne(keras.callbacks.Callback):
     its moments too; a resumed training adds to those of its past.
 
     Args:
-        path: str or path-like, ends in `.npz`; see `figures.load_moments`.
+        path: str or path-like, ends in `.npz`; see `frames.load_frames`.
         distribution: TFP distribution of the data, event shape `(1,)`.
         every: int, generator steps.
 
@@ -129,7 +128,7 @@ class FigureOne(keras.callbacks.Callback):
         self.moments = []
         step = self.model.generator_steps
         if step and self.path.exists():
-            past = figures.load_moments(self.path)
+            past = frames.load_frames(self.path)
             self.moments = [moment for moment in past if moment.step <= step]
         if not self.moments:
             self._record()
@@ -146,8 +145,8 @@ class FigureOne(keras.callbacks.Callback):
             self._record()
 
     def _record(self):
-        moment = figures.moment(self.model, self.distribution)
+        moment = frames.frame_of(self.model, self.distribution)
         if not np.isfinite([*moment.samples, *moment.discriminator]).all():
             raise guards.diverged(self.model, "the samples or D(x) are not finite")
         self.moments.append(moment)
-        figures.save_moments(self.path, self.moments)
+        frames.save_frames(self.path, self.moments)

@@ -3,8 +3,6 @@
 import keras
 import numpy as np
 
-from keras_gan.runs.checkpoint import state
-
 # The loss scale after 35 halvings of Keras's first, 2 ** 15, that have not helped.
 _LEAST_LOSS_SCALE = 2.0**-20
 
@@ -71,7 +69,7 @@ class NonFiniteGuard(keras.callbacks.Callback):
         if found:
             raise diverged(self.model, ", ".join(found), self._seen + 1)
         self._seen = self.model.generator_steps
-        for player in state.players(self.model):
+        for player in self.model.players:
             optimizer = player.optimizer
             if not isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
                 continue

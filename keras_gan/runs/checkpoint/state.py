@@ -1,6 +1,5 @@
 """The state of a training: its variables by name, taken and given back."""
 
-import collections
 import dataclasses
 import itertools
 import pathlib
@@ -8,20 +7,6 @@ import re
 
 import keras
 import numpy as np
-
-Player = collections.namedtuple("Player", ["name", "network", "optimizer"])
-
-
-def players(gan) -> tuple:
-    """Returns each network of the compiled `gan` with its optimizer.
-
-    Each has the attributes `name` ("discriminator"), `network` and `optimizer`. What is
-    saved, guarded and reported of a training goes through this function.
-    """
-    return (
-        Player("discriminator", gan.discriminator, gan.discriminator_optimizer),
-        Player("generator", gan.generator, gan.generator_optimizer),
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +43,7 @@ def variables(gan) -> dict:
     """
     parts = [
         part
-        for player in players(gan)
+        for player in gan.players
         for part in (
             (player.name, player.network.variables),
             (f"{player.name}_optimizer", player.optimizer.variables),

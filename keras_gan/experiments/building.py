@@ -1,0 +1,357 @@
+"""From an experiment to its data and its compiled GAN."""
+
+import contextlib
+import inspect
+import math
+
+import keras
+import tensorflow as tf
+
+from keras_gan import (
+    checks,
+    datasets,
+    evaluation,
+    losses,
+    networks,
+    optimizers,
+    penalties,
+    priors,
+    replicas,
+)
+from keras_gan.experiments.experiment import Data, Experiment, Prior
+from keras_gan.experiments.parts import SettingError
+from keras_gan.experiments.saved import load_gan
+from keras_gan.gan import GAN
+
+# What `build` gives to a builder of networks, so that an experiment does not.
+_GIVEN = ("spec", "latent_dim", "seed", "pixel_means", "pretrained_generator")
+
+# Between two moments of figure 1, which trainings in one dimension record.
+FIGURE_1_STEPS = 10
+# Beyond this, what Python takes between executions is nothing to them.
+_MOST_STEPS_PER_EXECUTION = 16
+
+
+def check(experiment: Experiment):
+    """Raises unless every component exists and takes the arguments that it is given.
+
+    `build` does this too. Called by itself it finds the mistake before any data are
+    loaded.
+
+    Raises:
+        ValueError: an unknown component, argument or score to keep the best model by.
+    """
+    component = experiment.networks
+    checks.one_of("networks.name", component.name, networks.BUILDERS)
+    builder = networks.BUILDERS[component.name]
+    known = {
+        name: parameter.default
+        for name, parameter in inspect.signature(builder).parameters.items()
+        if name not in _GIVEN
+    }
+    if _takes(builder, "pretrained_generator"):
+        known["pretrained"] = ""
+    _check_arguments("networks", component, known)
+    if "pretrained" in known and not component.arguments.get("pretrained"):
+        raise SettingError(
+            ("networks", "pretrained"), "to be the run to continue", None
+        )
+    checks.one_of("loss.name", experiment.loss.name, losses.names())
+    for path, component, kind in _classes(experiment):
+        known = {
+            name: parameter.default
+            for name, parameter in inspect.signature(kind).parameters.items()
+        }
+        _check_arguments(path, component, known)
+    if experiment.train.keep_best is not None:
+        checks.one_of(
+            "train.keep_best", experiment.train.keep_best, evaluation.VALIDATION_SCORES
+        )
+
+
+def _classes(experiment):
+    """(path, component, class) of the loss and of each penalty."""
+    loss = experiment.loss
+    yield "loss", loss, type(losses.get(loss.name))
+    for number, penalty in enumerate(experiment.penalties):
+        path = f"penalties.{number}"
+        checks.one_of(f"{path}.name", penalty.name, penalties.BY_NAME)
+        yield path, penalty, penalties.BY_NAME[penalty.name]
+
+
+def _check_arguments(path, component, defaults):
+    """Raises unless a component's arguments are among `defaults`, and of their type."""
+    for name, value in component.arguments.items():
+        if name not in defaults:
+            takes = ", ".join(defaults) or "none"
+            raise ValueError(
+                f"Expected arguments of {component.name} among {takes}. Received: "
+                f"{path}.{name}={value!r}.{checks.did_you_mean(name, defaults)}"
+            )
+        default = defaults[name]
+        if isinstance(default, bool):
+            words, fits = "true or false", isinstance(value, bool)
+        elif isinstance(default, int):
+            words, fits = "an int", checks.is_int(value)
+        elif isinstance(default, float):
+            words, fits = "a number", checks.is_number(value)
+        elif isinstance(default, str):
+            words, fits = "text", isinstance(value, str)
+        else:
+            continue  # nothing is known of its type
+        if not fits:
+            raise SettingError((path, name), f"to be {words}", value)
+
+
+def _takes(builder, name):
+    return name in inspect.signature(builder).parameters
+
+
+def build_prior(prior: Prior) -> priors.LatentPrior:
+    """Returns the distribution of the latents, of mean 0."""
+    if prior.name == "normal":
+        return priors.Normal(prior.latent_dim, scale=prior.scale)
+    # The uniform distribution on +-sqrt(3) has a standard deviation of 1.
+    width = math.sqrt(3) * prior.scale
+    return priors.Uniform(prior.latent_dim, -width, width)
+
+
+# === Data ===
+
+
+def load_data(data: Data, data_dir=None, split=None) -> datasets.Dataset:
+    """Loads the examples that an experiment names.
+
+    Args:
+        data: `Data`.
+        data_dir: where `datasets.load` looks.
+        split: str, another split than `data.split`.
+
+    Raises:
+        ValueError: see `datasets.load`.
+    """
+    loaded = datasets.load(data.name, split or data.split, data_dir=data_dir)
+    if data.contrast_normalization:
+        return loaded.contrast_normalized()
+    return loaded.to_range(data.value_range) if data.value_range else loaded
+
+
+def load_held_out(data: Data, data_dir=None):
+    """Loads the examples that validate, and those that test.
+
+    Where there is a test split alone, its even rows validate and its odd rows test.
+
+    Returns:
+        (valid, test), `datasets.Dataset`s; None each where the dataset has no such
+        split.
+    """
+
+    def first(*splits):
+        for split in splits:
+            try:
+                return load_data(data, data_dir, split)
+            except datasets.DatasetError:
+                continue
+        return None
+
+    test = first("test")
+    valid = first("valid", "validation")
+    if valid is None and test is not None:
+        valid = test.subset(slice(0, None, 2), "test[0::2]")
+        test = test.subset(slice(1, None, 2), "test[1::2]")
+    return valid, test
+
+
+# === The GAN ===
+
+
+def build(experiment: Experiment, data: datasets.Dataset) -> GAN:
+    """Builds the compiled `GAN` of an experiment, as it is before its first step.
+
+    Args:
+        experiment: `Experiment`.
+        data: `datasets.Dataset`; its sample shape, pixel means and length enter.
+
+    Raises:
+        ValueError: see `check`; networks that cannot make samples like the data's.
+    """
+    check(experiment)
+    generator, discriminator = _networks(experiment, data)
+    train = experiment.train
+    gan = GAN(
+        generator,
+        discriminator,
+        latent_prior=build_prior(experiment.prior),
+        value_range=data.value_range,
+        seed=train.seed,
+    )
+    k = train.discriminator_steps
+    steps_per_epoch = data.steps_per_epoch(k * train.batch_size)
+    loss, *terms = (kind(**c.arguments) for _, c, kind in _classes(experiment))
+    gan.compile(
+        generator_optimizer=_optimizer(experiment.generator, steps_per_epoch, 1),
+        discriminator_optimizer=_optimizer(
+            experiment.discriminator, steps_per_epoch, k
+        ),
+        loss=loss,
+        discriminator_steps=k,
+        ema_decay=train.ema_decay,
+        jit_compile=experiment.runtime.jit_compile,
+        penalties=terms,
+    )
+    return gan
+
+
+def _networks(experiment, data):
+    """The generator and the discriminator, in the dtype policy of the experiment."""
+    builder = networks.BUILDERS[experiment.networks.name]
+    arguments = experiment.networks.arguments
+    given = {
+        "latent_dim": experiment.prior.latent_dim,
+        "seed": experiment.train.seed,
+    }
+    if _takes(builder, "pixel_means"):
+        given["pixel_means"] = data.pixel_means()
+    if _takes(builder, "pretrained_generator"):
+        pretrained = load_gan(arguments.pop("pretrained"), compile=False)
+        # The average is the generator that the pretrained run was scored by.
+        given["pretrained_generator"] = (
+            pretrained.averaged_generator or pretrained.generator
+        )
+    with _global_policy(dtype_policy(experiment.runtime.mixed_precision)):
+        return builder(data.spec, **given, **arguments)
+
+
+def dtype_policy(mixed_precision) -> str:
+    """Returns the name of the Keras dtype policy that the networks get.
+
+    "auto" is float32 without a GPU. On GPUs it is what all of them multiply fast:
+    mixed_bfloat16 from compute capability 8.0 on (it has float32's range, and needs no
+    loss scale), mixed_float16 from 7.0 on, else float32.
+    """
+    if mixed_precision != "auto":
+        return mixed_precision
+    capabilities = [
+        tf.config.experimental.get_device_details(gpu).get("compute_capability")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    # TensorFlow knows the capability of NVIDIA's GPUs alone.
+    least = min((capability or (0, 0) for capability in capabilities), default=(0, 0))
+    if least >= (8, 0):
+        return "mixed_bfloat16"
+    return "mixed_float16" if least >= (7, 0) else "float32"
+
+
+@contextlib.contextmanager
+def _global_policy(policy):
+    """Gives the policy to the layers that are made inside."""
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)
+
+
+def _optimizer(settings, steps_per_epoch, updates):
+    """Returns a network's optimizer.
+
+    Args:
+        settings: `Optimizer`, whose schedules count generator steps.
+        steps_per_epoch: int, generator steps in an epoch.
+        updates: int, how many updates it makes in each generator step.
+    """
+    learning_rate = settings.learning_rate
+    if settings.learning_rate_divisor > 1:
+        learning_rate = optimizers.InverseExponentialDecay(
+            learning_rate,
+            divisor=settings.learning_rate_divisor ** (1 / updates),
+            minimum=settings.min_learning_rate,
+        )
+    if settings.optimizer == "adam":
+        return optimizers.Adam(learning_rate, beta_1=settings.beta_1)
+    updates_per_epoch = steps_per_epoch * updates
+    momentum = optimizers.LinearRamp(
+        settings.initial_momentum,
+        settings.final_momentum,
+        start_step=settings.momentum_start_epoch * updates_per_epoch,
+        final_step=settings.momentum_final_epoch * updates_per_epoch,
+    )
+    return optimizers.ScheduledSGD(learning_rate, momentum)
+
+
+# === Execution ===
+
+
+def steps_per_execution(experiment, gan, data, checkpoint_steps=0) -> int:
+    """Returns how many training steps are compiled into one call.
+
+    That is what the experiment says. Where it leaves the number open, it is the largest
+    that divides an epoch, within a bound that keeps a call well below a second: between
+    two calls, Python, Keras and the callbacks take a millisecond or so, and within one
+    nothing can be logged, saved or stopped.
+
+    Args:
+        experiment: `Experiment`.
+        gan: what `build` made of it.
+        data: `datasets.Dataset`.
+        checkpoint_steps: int, between two checkpoints; 0 for no such interval.
+
+    Returns:
+        int >= 1; 1 on several replicas, where Keras cannot do it.
+
+    Raises:
+        ValueError: the experiment asks for several steps on several replicas.
+    """
+    strategy = gan.distribute_strategy
+    asked = experiment.runtime.steps_per_execution
+    if asked is not None:
+        replicas.check_steps_per_execution(strategy, asked)
+        return asked
+    if strategy.num_replicas_in_sync > 1:
+        return 1
+    batch_size = experiment.train.discriminator_steps * experiment.train.batch_size
+    work = batch_size * (
+        multiply_adds(gan.generator) + multiply_adds(gan.discriminator)
+    )
+    budget = 10**11 if tf.config.list_physical_devices("GPU") else 10**9
+    most = min(_MOST_STEPS_PER_EXECUTION, max(1, budget // work))
+    steps = math.gcd(
+        data.steps_per_epoch(batch_size),
+        checkpoint_steps,
+        FIGURE_1_STEPS if is_one_dimensional(gan, data) else 0,
+    )
+    return max(n for n in range(1, most + 1) if steps % n == 0)
+
+
+def multiply_adds(network) -> int:
+    """Returns about how many multiply-adds the network makes for one example.
+
+    One for each weight of a dense layer; one for each weight and place of a layer whose
+    inputs or outputs are images or series, whose weights are used in every place.
+    """
+    total = 0
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            total += multiply_adds(layer)
+        elif layer.count_params():
+            total += layer.count_params() * _places(layer)
+    return total
+
+
+def _places(layer):
+    """The places (H * W, or T) of a layer's inputs or outputs, whichever are more."""
+    try:
+        tensors = tf.nest.flatten([layer.input, layer.output])
+    except (AttributeError, ValueError):  # not part of a functional model
+        return 1
+    return max(math.prod(tensor.shape[1:-1]) for tensor in tensors)
+
+
+def is_one_dimensional(gan, data) -> bool:
+    """Whether figure 1 can show this training: samples and latents are numbers."""
+    return (
+        data.spec.shape == (1,)
+        and gan.latent_prior.latent_dim == 1
+        and data.distribution is not None
+    )

@@ -1,0 +1,397 @@
+"""Experiment: everything that decides a training, as frozen, validated data.
+
+This module imports neither TensorFlow nor Keras, so that a command can list every
+setting with its limits before it loads them. It therefore knows components (networks,
+losses, penalties) by name only; `experiments.building` checks them against what there
+is.
+"""
+
+import json
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import Field
+
+from keras_gan import checks
+from keras_gan.experiments.parts import (
+    Component,
+    Part,
+    SettingError,
+    alternatives,
+    part_of,
+)
+
+# No larger size fits a machine, and some do not fit an int64.
+_LARGEST_SIZE = 10**7
+Size = Annotated[int, Field(ge=1, le=_LARGEST_SIZE)]
+# JSON has no tuples: a list is read as one.
+Range = Annotated[tuple[float, float], Field(strict=False)]
+# A short name that is not the last name of its path.
+_ALIASES = {"dataset": "data.name"}
+
+
+class Data(Part):
+    """The examples that both networks are trained on."""
+
+    name: str = Field(description="A dataset's name, or folder:PATH[@SIZE].")
+    split: str = Field("train", description="The split of the dataset to train on.")
+    contrast_normalization: bool = Field(
+        False, description="Normalise the contrast of each image globally."
+    )
+    value_range: Range | None = Field(
+        None, description="The range to map images to; none keeps the dataset's own."
+    )
+
+    @pydantic.field_validator("value_range")
+    @classmethod
+    def _is_range(cls, value):
+        if value is not None and not value[0] < value[1]:
+            raise SettingError((), "to be (low, high) with low < high", value)
+        return value
+
+    @pydantic.model_validator(mode="after")
+    def _has_one_range(self):
+        if self.contrast_normalization and self.value_range:
+            raise SettingError(
+                ("value_range",),
+                "to be none where contrast_normalization decides the range",
+                self.value_range,
+            )
+        return self
+
+
+class Prior(Part):
+    """The distribution of the latents, of mean 0."""
+
+    name: Literal["uniform", "normal"] = Field(
+        "uniform", description="The distribution that latents are drawn from."
+    )
+    latent_dim: Size = Field(100, description="L, the dimensions of the latents.")
+    # Far beyond what is of use; further out float32 ends.
+    scale: float = Field(
+        1.0,
+        ge=1e-6,
+        le=1e6,
+        description="The standard deviation of each latent; at 1, the uniform prior "
+        "is that on +-sqrt(3).",
+    )
+
+
+class Optimizer(Part):
+    """One network's optimizer. Schedules count generator steps for both networks."""
+
+    optimizer: Literal["sgd", "adam"] = Field(
+        "sgd", description="SGD with a momentum that rises, or Adam."
+    )
+    learning_rate: float = Field(gt=0, description="The learning rate at the start.")
+    learning_rate_divisor: float = Field(
+        1.0, ge=1, description="Divides the learning rate after each generator step."
+    )
+    min_learning_rate: float = Field(
+        0.0, ge=0, description="The learning rate does not fall below this."
+    )
+    beta_1: float = Field(
+        0.5, ge=0, lt=1, description="Decay of Adam's first moment; SGD ignores it."
+    )
+    initial_momentum: float = Field(
+        0.5, ge=0, lt=1, description="SGD's momentum up to momentum_start_epoch."
+    )
+    final_momentum: float = Field(
+        0.7, ge=0, lt=1, description="SGD's momentum from momentum_final_epoch on."
+    )
+    momentum_start_epoch: int = Field(
+        1, ge=0, description="The epoch from which SGD's momentum changes linearly."
+    )
+    momentum_final_epoch: int = Field(
+        250, ge=1, description="The epoch at which SGD's momentum is final."
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _momentum_has_time_to_change(self):
+        if not self.momentum_start_epoch < self.momentum_final_epoch:
+            raise SettingError(
+                ("momentum_start_epoch",),
+                f"to be below momentum_final_epoch={self.momentum_final_epoch}",
+                self.momentum_start_epoch,
+            )
+        return self
+
+
+class Train(Part):
+    """Algorithm 1's sizes, and what a run keeps of it."""
+
+    epochs: Size = Field(description="Passes over the data.")
+    batch_size: Size = Field(100, description="m, the examples in a minibatch.")
+    discriminator_steps: Size = Field(
+        1, description="k, the discriminator steps for each generator step."
+    )
+    ema_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Decay of the average of the generator's weights; none keeps no "
+        "average.",
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**32,
+        description="Seed of the initial weights, the order of the data, the latents "
+        "and dropout.",
+    )
+    sample_epochs: Size = Field(1, description="Epochs between pictures of samples.")
+    evaluation_epochs: Size | None = Field(
+        None, description="Epochs between evaluations; none evaluates nothing."
+    )
+    keep_best: str | None = Field(
+        None, description="The evaluations' score by which the best model is kept."
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _best_is_evaluated(self):
+        if self.keep_best is not None and self.evaluation_epochs is None:
+            raise SettingError(
+                ("evaluation_epochs",),
+                f"to be an int, so that the best model by {self.keep_best} is found",
+                None,
+            )
+        return self
+
+
+class Runtime(Part):
+    """How the training is executed. A resumed run may change these settings."""
+
+    mixed_precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = (
+        Field(
+            "auto",
+            description="The networks' dtype policy; auto is float32 without a GPU and "
+            "16 bits on a recent one.",
+        )
+    )
+    jit_compile: bool | Literal["auto"] = Field(
+        "auto", description="Compile with XLA; auto does so on one GPU."
+    )
+    distribute: Literal["mirrored", "multi_worker"] | None = Field(
+        None,
+        description="Train on all devices of this machine, or of all workers that "
+        "TF_CONFIG names; none trains on one.",
+    )
+    steps_per_execution: Size | None = Field(
+        None,
+        description="Training steps compiled into one call; none chooses "
+        "automatically.",
+    )
+
+
+class Experiment(Part):
+    """Everything that decides a training.
+
+    Two experiments that differ in `runtime` and `source` alone give the same training
+    where they are executed alike.
+
+    Example:
+
+    >>> experiment = Experiment(
+    ...     name="mine",
+    ...     data=Data(name="digits"),
+    ...     networks=Component(name="digits_mlp", generator_noise=0.1),
+    ...     generator=Optimizer(optimizer="adam", learning_rate=1e-3),
+    ...     discriminator=Optimizer(optimizer="adam", learning_rate=1e-3),
+    ...     train=Train(epochs=10),
+    ... )
+    >>> experiment.with_settings({"generator.learning_rate": "2e-4", "epochs": 3})
+    """
+
+    name: str = Field(description="What the experiment is called.")
+    source: str = Field(
+        "", description="Where the recipe is from, and what departs from it."
+    )
+    data: Data = Field(description="The examples.")
+    networks: Component = Field(description="The builder of both networks.")
+    prior: Prior = Field(Prior(), description="The distribution of the latents.")
+    loss: Component = Field(
+        Component(name="non_saturating"),
+        description="The adversarial loss: non_saturating or minimax.",
+    )
+    penalties: Annotated[tuple[Component, ...], Field(strict=False)] = Field(
+        (), description="Penalties that are added to the discriminator's loss."
+    )
+    generator: Optimizer = Field(description="The generator's optimizer.")
+    discriminator: Optimizer = Field(description="The discriminator's optimizer.")
+    train: Train = Field(description="Algorithm 1's sizes, and what a run keeps.")
+    runtime: Runtime = Field(Runtime(), description="How the training is executed.")
+
+    # === Dictionaries ===
+
+    def to_dict(self) -> dict:
+        """Returns nested dicts, lists and scalars, as JSON can hold them."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_dict(cls, values) -> "Experiment":
+        """Returns the experiment that `to_dict` described.
+
+        A setting that is missing gets its default: it is newer than `values`.
+
+        Raises:
+            SettingError: an unknown or invalid setting, or one without a default.
+        """
+        return cls(**values)
+
+    # === Settings ===
+
+    def with_settings(self, settings) -> "Experiment":
+        """Returns a copy with some settings replaced.
+
+        Args:
+            settings: dict from dotted paths such as "generator.learning_rate" to
+                values. The last name of a path stands for it, and for every path that
+                ends in it: "epochs" for "train.epochs", "learning_rate" for both
+                networks'. "dataset" stands for "data.name". Text is read as the
+                setting's type; "none" is None. The path of a component ("loss") takes
+                its name, and drops the arguments of the one before.
+
+        Raises:
+            SettingError: an unknown path, or an invalid value.
+        """
+        values = self.to_dict()
+        for path, value in settings.items():
+            for full_path in _full_paths(path):
+                _assign(values, full_path, value)
+        return Experiment.from_dict(values)
+
+    def differences(self, other) -> list[str]:
+        """Returns the dotted paths of all settings that differ from `other`'s."""
+        return _differing(self.to_dict(), other.to_dict())
+
+    def resume_conflicts(self, begun) -> list[str]:
+        """Returns the paths that forbid to resume the experiment `begun` as this one.
+
+        Those are all that differ, but for `runtime` and `source`, which do not decide
+        the training, and for a larger number of epochs.
+        """
+        free = {"source"}
+        if self.train.epochs >= begun.train.epochs:
+            free.add("train.epochs")
+        return [
+            path
+            for path in self.differences(begun)
+            if path not in free and not path.startswith("runtime.")
+        ]
+
+    def get(self, path):
+        """Returns the value of a dotted path; None where it is an absent argument."""
+        value = self.to_dict()
+        for name in path.split("."):
+            value = value.get(name)
+        return value
+
+
+def settings() -> dict[str, pydantic.fields.FieldInfo]:
+    """Returns every setting that has a path of its own, by that path.
+
+    Each has a `description` and a `default` (`is_required()` without one);
+    `parts.expectation` has words for its type and limits. The arguments of components
+    are not among them: the components have these.
+    """
+    return dict(_walk(Experiment, ()))
+
+
+# === Paths ===
+
+
+def _walk(part, path):
+    for name, field in part.model_fields.items():
+        inner = part_of(field)
+        if inner is None:
+            yield ".".join((*path, name)), field
+        else:
+            yield from _walk(inner, (*path, name))
+
+
+def _full_paths(path):
+    """The paths, as tuples, that a dotted path or a short name stands for."""
+    names = tuple(str(path).split("."))
+    if len(names) == 1:
+        known = settings()
+        if names[0] in _ALIASES:
+            return [tuple(_ALIASES[names[0]].split("."))]
+        if names[0] in Experiment.model_fields:
+            return [names]
+        # "name" alone is the experiment's: found above.
+        found = [p for p in known if p.rpartition(".")[2] == names[0]]
+        if found:
+            return [tuple(p.split(".")) for p in found]
+        short = {p.rpartition(".")[2] for p in known} - {"name"}
+        raise _unknown(path, [*_ALIASES, *Experiment.model_fields, *short, *known])
+    part = Experiment
+    for place, name in enumerate(names):
+        field = part.model_fields.get(name)
+        if field is None and issubclass(part, Component) and place == len(names) - 1:
+            return [names]
+        inner = None if field is None else part_of(field)
+        if field is None or (inner is None and place < len(names) - 1):
+            raise _unknown(path, settings())
+        part = inner
+    return [names]
+
+
+def _unknown(path, known):
+    hint = checks.did_you_mean(path, known)
+    return SettingError(
+        ("a setting",), "by its path, such as train.epochs or epochs", path, hint
+    )
+
+
+def _assign(values, path, value):
+    """Sets `path` in the nested dicts `values`, text being read as its type."""
+    part, field = Experiment, None
+    for name in path:
+        field = None if part is None else part.model_fields.get(name)
+        part = None if field is None else part_of(field)
+    *parents, last = path
+    for name in parents:
+        values = values[name]
+    if part is not None and isinstance(value, pydantic.BaseModel):
+        value = value.model_dump(mode="json")
+    if part is None:
+        values[last] = _read(field, value) if isinstance(value, str) else value
+    elif part is Component and isinstance(value, str):
+        values[last] = {"name": value}
+    elif isinstance(value, str) and "name" in part.model_fields:
+        values[last] = {**values[last], "name": value}
+    else:
+        values[last] = value
+
+
+def _read(field, text):
+    """The value that `text` stands for in `field`; None is a component's argument."""
+    kinds = [Any] if field is None else list(alternatives(field.annotation, []))
+    lower = text.strip().lower()
+    if lower == "none" and (field is None or type(None) in kinds):
+        return None
+    if str in kinds:
+        return text
+    if lower in ("true", "false"):
+        return lower == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    try:
+        # "(-1, 1)" is how Python writes a range.
+        return json.loads(text.replace("(", "[").replace(")", "]"))
+    except ValueError:
+        return text
+
+
+def _differing(ours, theirs, path=()):
+    found = []
+    for name in dict.fromkeys((*ours, *theirs)):
+        one, other = ours.get(name), theirs.get(name)
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += _differing(one, other, (*path, name))
+        elif one != other:
+            found.append(".".join((*path, name)))
+    return found

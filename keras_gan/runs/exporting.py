@@ -1,0 +1,83 @@
+"""Publishing a run's generator for a server."""
+
+import pathlib
+
+from keras_gan import export
+from keras_gan.experiments.saved import load_gan
+from keras_gan.runs.run import CONFIG, EXPORT, Run
+
+# What `export.verify` checks, by the names that it gives its stages.
+CHECKED = {
+    "files": "every file is as its card states",
+    "graph": "signatures, dtypes, no state, weights once",
+    "python": "loads without keras, matches its goldens",
+    "server": "loads by the server's loader, rows do not depend on their batch",
+}
+
+
+def export_run(model, base=None, version=None, verify=False, progress=None):
+    """Publishes a run's generator, with what its run knows of it on its card.
+
+    Args:
+        model: str or path-like, a run's directory or a `.keras` file in one.
+        base: str or path-like, where versions are kept; `export/` in the run.
+        version: int >= 1, or None for the next.
+        verify: bool, whether it is checked before it is published, see `export.verify`.
+        progress: None, or a function of a stage's name, called before each check.
+
+    Returns:
+        `pathlib.Path` of the version's directory.
+
+    Raises:
+        ValueError: no run; see `export.export_generator` and `export.verify`.
+    """
+    model = pathlib.Path(model)
+    directory = model if model.is_dir() else model.parent
+    gan = load_gan(model)
+    card = {}
+    if (directory / CONFIG).exists():
+        card = _card(Run.open(directory), gan)
+
+    def check(path):
+        verify_export(path, progress)
+
+    return gan.export(
+        base or directory / EXPORT, version, card, check if verify else None
+    )
+
+
+def _card(run, gan):
+    """What a run knows of its generator."""
+    config = run.config
+    card = {
+        "dataset": run.experiment.data.name,
+        "contrast_normalization": run.experiment.data.contrast_normalization,
+        "experiment": run.experiment.to_dict(),
+        "git_commit": config.get("git_commit"),
+        "training_versions": config.get("versions"),
+    }
+    scores = run.scores or {}
+    names = ("rows", "protocol", "protocol_hash")
+    # Scores of an earlier step are another model's.
+    if scores.get("step") == gan.generator_steps and set(names) <= set(scores):
+        card["scores"] = {name: scores[name] for name in names}
+    return card
+
+
+def verify_export(path, progress=None) -> list[str]:
+    """Checks a version, or the latest of a base.
+
+    Args:
+        path: str or path-like.
+        progress: None, or a function of a stage's name, called before each check.
+
+    Returns:
+        list of str, the names of the checks that it passed, see `CHECKED`.
+
+    Raises:
+        ValueError: no version, or one that a server must not get.
+    """
+    path = pathlib.Path(path)
+    if not (path / "saved_model.pb").is_file():
+        path = export.latest(path)
+    return list(export.verify(path, progress=progress))
