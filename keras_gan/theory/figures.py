@@ -8,10 +8,11 @@ import pathlib
 
 import keras
 import numpy as np
+import tabulate
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from keras_gan import files, theory
+from keras_gan import checks, files, theory
 from keras_gan.gan import GAN
 
 tfd = tfp.distributions
@@ -257,7 +258,7 @@ def gradient_figure(path, seed=0):
     }
     sigmas = 2.0 ** np.arange(-7, 1)
     figure, panels = _figure(2)
-    checks = []
+    found = []
     for (name, f), axes in zip(functions.items(), panels, strict=True):
         with tf.GradientTape() as tape:
             variable = tf.constant(x[None])
@@ -276,7 +277,7 @@ def gradient_figure(path, seed=0):
         axes.loglog(sigmas[drawn], square[drawn], "k:", label="sigma^2")
         axes.set(xlabel="sigma, units of x", ylabel="gradients' distance", title=name)
         axes.legend(loc="upper left", fontsize=8)
-        checks += [
+        found += [
             Check(
                 "Section 3",
                 f"{name}: distance, sigma 1/4 over 1/8",
@@ -291,7 +292,7 @@ def gradient_figure(path, seed=0):
             ),
         ]
     _save(figure, path)
-    return checks
+    return found
 
 
 def draw(output, seed=0):
@@ -307,29 +308,30 @@ def draw(output, seed=0):
     Raises:
         ValueError: a negative seed.
     """
-    if seed < 0:
-        raise ValueError(f"Expected seed >= 0. Received: {seed}")
+    checks.count("seed", seed, 0)
     paths = [
         pathlib.Path(output) / f"theory_{name}.png"
         for name in ("discriminator", "criterion", "descent", "gradient")
     ]
-    checks = discriminator_figure(paths[0], seed)
-    checks += criterion_figure(paths[1])
-    checks += descent_figure(paths[2], seed)
-    checks += gradient_figure(paths[3], seed)
-    return checks, paths
+    found = discriminator_figure(paths[0], seed)
+    found += criterion_figure(paths[1])
+    found += descent_figure(paths[2], seed)
+    found += gradient_figure(paths[3], seed)
+    return found, paths
 
 
-def format_checks(checks):
-    """The checks as a table of text, one line each."""
-    rows = [("source", "computed", "expected", "found")]
-    rows += [dataclasses.astuple(check) for check in checks]
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
-        for row in rows
+def format_checks(found: list[Check]) -> str:
+    """Returns the checks as a table of text, one line each.
+
+    Args:
+        found: list of Check.
+    """
+    # Numbers stay as they were formatted.
+    return tabulate.tabulate(
+        [dataclasses.astuple(check) for check in found],
+        headers=[field.name for field in dataclasses.fields(Check)],
+        tablefmt="simple",
+        disable_numparse=True,
     )
 
 
