@@ -1,10 +1,10 @@
 """Adaptive quadrature of vector-valued integrands in one and two dimensions.
 
 The rule and its error are SciPy's: `scipy.integrate.cubature`, Gauss-Kronrod. The loop
-that halves cells is ours, because a TFP density costs a few milliseconds per call, for
-one point as for ten thousand. SciPy's loop would call it for one cell after the other,
-and `quad_vec` for one point after the other; here, one call serves all cells that have
-not converged yet.
+that halves cells is ours, because a TFP density costs 0.4 ms (a normal) to 40 ms (a
+mixture of multivariate normals) per call, for one point as for ten thousand. SciPy's
+loop calls the density twice for each cell, and `quad_vec` calls it for each point; here
+two calls serve all cells that have not converged yet.
 """
 
 import dataclasses
