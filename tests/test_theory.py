@@ -258,6 +258,34 @@ def test_two_dimensions():
     assert found.value == pytest.approx(0.75 * LOG_2, abs=1e-9)
 
 
+def test_jumps_are_found():
+    """Of a mixture of uniforms TFP knows no support; no sample lies on its jumps."""
+    p = tfd.MixtureSameFamily(
+        tfd.Categorical(probs=np.float64([0.3, 0.7])),
+        uniform([0.0, 1.2345], [2.0, 3.0]),
+    )
+    left, right = 0.3 / 2, 0.7 / (3 - 1.2345)
+    pieces = ((1.2345, left), (2 - 1.2345, left + right), (1.0, right))
+    expected = sum(length * p * math.log(3 * p) for length, p in pieces)
+    found = theory.kl_divergence(p, uniform(0, 3))
+    assert abs(found.value - expected) <= found.error + 1e-14 < 1e-11
+
+
+def test_a_jump_along_a_curve_in_the_plane_is_within_the_error():
+    p = plane([0, 0], [1, 1])
+    inside = 1 - math.exp(-1.3 / 2)  # P(|x|^2 < 1.3)
+
+    def discriminator(x):
+        return np.where((x**2).sum(axis=-1) < 1.3, 0.7, -0.4)
+
+    expected = sum(
+        -share * (np.logaddexp(0, logit) + np.logaddexp(0, -logit))
+        for share, logit in ((inside, 0.7), (1 - inside, -0.4))
+    )
+    found = theory.value(discriminator, p, plane([0, 0], [1, 1]))
+    assert abs(found.value - expected) <= found.error < 1e-4
+
+
 def test_monte_carlo_agrees_within_its_error_and_repeats():
     p, q = toy.ring8(), plane([0, 0], [0.8, 0.8])
     q = tfd.MultivariateNormalDiag([0.0, 0.0], [0.8, 0.8])
@@ -641,9 +669,9 @@ def test_binned_divergence_approaches_that_of_the_densities_from_below():
             "validate_args=False",
         ),
         (tfd.Deterministic(np.float64(0)), normal(0), {}, "integral is 1"),
-        (normal(0), normal(0), {"method": "quad"}, "Expected method"),
-        (normal(0), normal(0), {"seed": -1}, "Expected seed"),
-        (normal(0), normal(0), {"num_samples": 1}, "Expected num_samples"),
+        (normal(0), normal(0), {"method": "quad"}, "Expected `method`"),
+        (normal(0), normal(0), {"seed": -1}, "Expected `seed`"),
+        (normal(0), normal(0), {"num_samples": 1}, "Expected `num_samples`"),
         (normal(0), normal(0), {"breakpoints": [math.nan]}, "Expected breakpoints"),
         (plane([0] * 3, [1] * 3), plane([0] * 3, [1] * 3), {}, "monte_carlo"),
         (
@@ -755,6 +783,6 @@ def test_figures_of_theory(tmp_path):
     assert float(criterion[1].found) > -1.38 and float(criterion[2].found) < 1e-12
     assert all(float(check.found) < 1e-7 for check in descent)
     table = theory_figures.format_checks(criterion + descent).splitlines()
-    assert len(table) == 7 and len({line.find("Prop") for line in table[4:]}) == 1
+    assert len(table) == 8 and len({line.find("Prop") for line in table[5:]}) == 1
     with pytest.raises(ValueError, match="seed"):
         theory_figures.draw(tmp_path, seed=-1)

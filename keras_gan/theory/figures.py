@@ -1,17 +1,19 @@
 """Figures of the propositions of Goodfellow et al. (2014), and their numbers.
 
-Each `*_figure(path)` computes a setting of its own, writes a PNG, returns its checks.
+Each `*_figure(path)` computes its own example, writes a PNG and returns its checks.
 """
 
 import dataclasses
+import os
 import pathlib
 
 import keras
 import numpy as np
+import tabulate
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from keras_gan import files, theory
+from keras_gan import checks, files, theory
 from keras_gan.gan import GAN
 
 tfd = tfp.distributions
@@ -19,7 +21,14 @@ tfd = tfp.distributions
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One line of the table: what a proposition says, and what was found."""
+    """One line of the table: what a proposition says, and what was found.
+
+    Attributes:
+        source: the place in the paper, such as "Theorem 1".
+        computed: the quantity.
+        expected: its value according to the paper, as text.
+        found: its value here, as text.
+    """
 
     source: str
     computed: str
@@ -27,14 +36,14 @@ class Check:
     found: str
 
 
-def normal_mixture(weights, means, scales):
-    """A mixture of normals on the line, float64 with event shape (1,).
+def normal_mixture(weights, means, scales) -> tfd.MixtureSameFamily:
+    """Returns a mixture of normals on the line, float64 with event shape (1,).
 
     Args:
         weights, means, scales: sequences `(K,)`; weights sum to 1.
 
     Returns:
-        tfd.MixtureSameFamily, which a GAN can be trained on, or take for its prior.
+        tfd.MixtureSameFamily, which serves a GAN as data or as a prior.
     """
     means, scales = np.float64(means)[:, None], np.float64(scales)[:, None]
     return tfd.MixtureSameFamily(
@@ -43,22 +52,29 @@ def normal_mixture(weights, means, scales):
     )
 
 
-def fit_discriminator(p_data, p_g, steps=2000, batch_size=512, units=32, seed=0):
-    """Trains D alone on minibatches of two fixed densities, as Proposition 1 holds G.
+def fit_discriminator(
+    p_data: tfd.Distribution,
+    p_g: tfd.Distribution,
+    steps: int = 2000,
+    batch_size: int = 512,
+    units: int = 32,
+    seed: int = 0,
+) -> GAN:
+    """Trains D alone between two fixed densities: Proposition 1, where G is fixed.
 
-    The GAN's prior is p_g and its generator the identity, which has nothing to train. D
-    is a multilayer perceptron with two tanh layers and no dropout; Adam's rate falls
-    from 0.01 to 0 along a cosine. Every example and every latent is fresh.
+    The GAN's prior is p_g, and its generator is the identity, which has no weights. D
+    is a multilayer perceptron with two tanh layers and no dropout. Adam's learning rate
+    falls from 0.01 to 0 along a cosine. No example and no latent is used twice.
 
     Args:
         p_data, p_g: TFP distributions with event shape (L,).
         steps: int >= 1, minibatches.
         batch_size: int >= 1, m.
-        units: int, of each hidden layer.
+        units: int, the width of each hidden layer.
         seed: int, of weights, examples and latents.
 
     Returns:
-        The GAN; its `discriminator` is D, and its `evaluate` logs `value`.
+        GAN, whose `discriminator` is D and whose `evaluate` logs `value`.
     """
     shape = tuple(p_data.event_shape)
     latents, examples = keras.Input(shape), keras.Input(shape)
@@ -87,16 +103,18 @@ def fit_discriminator(p_data, p_g, steps=2000, batch_size=512, units=32, seed=0)
     return gan
 
 
-def draws(distribution, count, batch_size, seed):
-    """A `tf.data.Dataset` of float32 batches of `count` samples of a distribution."""
+def draws(
+    distribution: tfd.Distribution, count: int, batch_size: int, seed: int
+) -> tf.data.Dataset:
+    """Returns `count` samples of a distribution, float32, in batches."""
     with tf.device("CPU:0"):
         samples = distribution.sample(count, seed=tf.constant([seed, 1], tf.int32))
         samples = tf.cast(samples, tf.float32)
     return tf.data.Dataset.from_tensor_slices(samples).batch(batch_size)
 
 
-def discriminator_figure(path, seed=0):
-    """Proposition 1: a trained D beside D*, and what its value says about the JSD."""
+def discriminator_figure(path: str | os.PathLike, seed: int = 0) -> list[Check]:
+    """Draws Proposition 1: a trained D and D*, and the bound on the JSD from V."""
     p_data = normal_mixture([0.5, 0.5], [-1.5, 1.5], [0.5, 0.8])
     p_g = normal_mixture([1.0], [0.0], [1.0])
     both = normal_mixture([0.25, 0.25, 0.5], [-1.5, 1.5, 0.0], [0.5, 0.8, 1.0])
@@ -156,8 +174,8 @@ def discriminator_figure(path, seed=0):
     ]
 
 
-def criterion_figure(path):
-    """Theorem 1: C(G) along p_g = N(mean, 1), which moves through p_data = N(0, 1)."""
+def criterion_figure(path: str | os.PathLike) -> list[Check]:
+    """Draws Theorem 1: C(G) as p_g = N(mean, 1) moves through p_data = N(0, 1)."""
     p_data = tfd.Normal(np.float64(0), np.float64(1))
     means = np.linspace(-4, 4, 33)
     family = [tfd.Normal(np.float64(mean), np.float64(1)) for mean in means]
@@ -196,8 +214,8 @@ def criterion_figure(path):
     ]
 
 
-def descent_figure(path, seed=0):
-    """Proposition 2: discrete p_g that descends C with D optimal at every step."""
+def descent_figure(path: str | os.PathLike, seed: int = 0) -> list[Check]:
+    """Draws Proposition 2: a discrete p_g descends C, with D optimal at every step."""
     rng = np.random.default_rng(seed)
     p_data, start = rng.dirichlet(np.ones(12)), rng.dirichlet(np.ones(12))
     rates = (0.25, 0.5, 1.0)
@@ -214,7 +232,7 @@ def descent_figure(path, seed=0):
     left.set(xlabel="outcome", ylabel="probability (rate 0.5)", ylim=(0, top))
     left.legend(loc="upper center", fontsize=8, ncols=2)
     for rate, run in runs.items():
-        # Below this the sum's own rounding is all there is.
+        # Below this, only the rounding of the sum is left.
         above = np.where(
             run.criterion + theory.LOG_4 > 1e-14, run.criterion + theory.LOG_4, np.nan
         )
@@ -241,8 +259,8 @@ def descent_figure(path, seed=0):
     ]
 
 
-def gradient_figure(path, seed=0):
-    """Section 3: the smoothed gradient's distance from the tape's against sigma."""
+def gradient_figure(path: str | os.PathLike, seed: int = 0) -> list[Check]:
+    """Draws section 3: how far smoothed gradients are from the tape's, over sigma."""
     x = np.array([0.4, -0.7])
     direction = np.array([1.0, 2.0])
     init = [keras.initializers.RandomNormal(stddev=1.0, seed=seed + i) for i in (0, 1)]
@@ -257,7 +275,7 @@ def gradient_figure(path, seed=0):
     }
     sigmas = 2.0 ** np.arange(-7, 1)
     figure, panels = _figure(2)
-    checks = []
+    found = []
     for (name, f), axes in zip(functions.items(), panels, strict=True):
         with tf.GradientTape() as tape:
             variable = tf.constant(x[None])
@@ -276,7 +294,7 @@ def gradient_figure(path, seed=0):
         axes.loglog(sigmas[drawn], square[drawn], "k:", label="sigma^2")
         axes.set(xlabel="sigma, units of x", ylabel="gradients' distance", title=name)
         axes.legend(loc="upper left", fontsize=8)
-        checks += [
+        found += [
             Check(
                 "Section 3",
                 f"{name}: distance, sigma 1/4 over 1/8",
@@ -291,45 +309,48 @@ def gradient_figure(path, seed=0):
             ),
         ]
     _save(figure, path)
-    return checks
+    return found
 
 
-def draw(output, seed=0):
+def draw(
+    output: str | os.PathLike, seed: int = 0
+) -> tuple[list[Check], list[pathlib.Path]]:
     """Draws all figures, `theory_*.png`, into a folder.
 
     Args:
-        output: str or path-like, made where it is not there.
-        seed: int >= 0, of all that is random.
+        output: the folder, which is created if it does not exist.
+        seed: int >= 0, of everything random.
 
     Returns:
-        (list of Check, list of paths).
+        (checks, paths of the figures).
 
     Raises:
         ValueError: a negative seed.
     """
-    if seed < 0:
-        raise ValueError(f"Expected seed >= 0. Received: {seed}")
+    checks.count("seed", seed, 0)
     paths = [
         pathlib.Path(output) / f"theory_{name}.png"
         for name in ("discriminator", "criterion", "descent", "gradient")
     ]
-    checks = discriminator_figure(paths[0], seed)
-    checks += criterion_figure(paths[1])
-    checks += descent_figure(paths[2], seed)
-    checks += gradient_figure(paths[3], seed)
-    return checks, paths
+    found = discriminator_figure(paths[0], seed)
+    found += criterion_figure(paths[1])
+    found += descent_figure(paths[2], seed)
+    found += gradient_figure(paths[3], seed)
+    return found, paths
 
 
-def format_checks(checks):
-    """The checks as a table of text, one line each."""
-    rows = [("source", "computed", "expected", "found")]
-    rows += [dataclasses.astuple(check) for check in checks]
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
-        for row in rows
+def format_checks(found: list[Check]) -> str:
+    """Returns the checks as a table of text, one line each.
+
+    Args:
+        found: list of Check.
+    """
+    # tabulate would parse the numbers and drop their digits.
+    return tabulate.tabulate(
+        [dataclasses.astuple(check) for check in found],
+        headers=[field.name for field in dataclasses.fields(Check)],
+        tablefmt="simple",
+        disable_numparse=True,
     )
 
 
@@ -346,5 +367,5 @@ def _save(figure, path):
 
     FigureCanvasAgg(figure)
     with files.replacing(path) as temporary:
-        # Without the version of matplotlib: the same figure is the same file.
+        # Without matplotlib's version in it, the same figure gives the same file.
         figure.savefig(temporary, metadata={"Software": None})
