@@ -5,8 +5,10 @@ again. Each message says what was expected, what was received, and what to do.
 """
 
 import difflib
+import importlib
 import math
 import numbers
+import types
 
 import numpy as np
 
@@ -91,3 +93,24 @@ def one_line(error: BaseException) -> str:
     """Returns the reason that an exception gives, as one line."""
     reason = getattr(error, "strerror", None) or str(error).strip()
     return (reason or type(error).__name__).splitlines()[0].strip()
+
+
+def require(module: str, extra: str) -> types.ModuleType:
+    """Returns the imported `module`, which an optional extra of the package installs.
+
+    Args:
+        module: dotted name, such as "matplotlib.pyplot".
+        extra: the extra of setup.py that installs it, such as "figures".
+
+    Raises:
+        ModuleNotFoundError: the module, or one that it imports, is not installed; the
+            message, one line, names the extra.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = error.name or module
+        raise ModuleNotFoundError(
+            f"{missing} is not installed. Run: pip install 'keras_gan[{extra}]'",
+            name=missing,
+        ) from error
