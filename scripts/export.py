@@ -1,31 +1,5 @@
 """Publishes a generator for a server: python scripts/export.py --model=runs/digits"""
 
-import common
-from absl import flags
+from common import main
 
-common.define_flags()
-MODEL = flags.DEFINE_string("model", None, "A run's directory, or a .keras file.")
-BASE = flags.DEFINE_string(
-    "base", None, "Where versions are kept: BASE/1, BASE/2 ...; export/ in the run."
-)
-VERSION = flags.DEFINE_integer("version", None, "The next one.", lower_bound=1)
-VERIFY = flags.DEFINE_bool("verify", True, "Check it before it is published, 10 s.")
-CHECK = flags.DEFINE_string(
-    "check", None, "Export nothing: check this version, or the latest of this base."
-)
-
-
-def main():
-    from keras_gan.runs import run as runs
-
-    if (MODEL.value is None) == (CHECK.value is None):
-        raise ValueError("Expected one of --model and --check. Received: both or none")
-    if CHECK.value is None:
-        path = runs.export_run(MODEL.value, BASE.value, VERSION.value, VERIFY.value)
-        print(f"Published {path}")
-    else:
-        runs.verify_export(CHECK.value)
-
-
-if __name__ == "__main__":
-    common.run(main)
+main("export")
