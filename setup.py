@@ -48,7 +48,7 @@ EXTRAS = {
 EXTRAS["all"] = [requirement for extra in EXTRAS.values() for requirement in extra]
 EXTRAS["gpu"] = ["tensorflow[and-cuda]>=2.18"]
 EXTRAS["benchmarks"] = ["torch>=2.6"]
-# pytest-xdist runs `make test` in two processes. PyYAML reads the manifests of serving/.
+# pytest-xdist: `make test` in two processes. PyYAML: the manifests of serving/
 EXTRAS["dev"] = [
     *EXTRAS["all"], "pytest>=8.0", "pytest-xdist>=3.6", "pyyaml>=6.0", "ruff>=0.9",
 ]  # fmt: skip
