@@ -1,5 +1,6 @@
 """Runs a command: its help, its flags, and one line for each of a user's mistakes."""
 
+import contextlib
 import importlib
 import logging
 import pathlib
@@ -60,7 +61,7 @@ def run(arguments: Sequence[str], command: str | None = None) -> int:
     module = _module(command)
     values = flag_values(module)
     if _HELP & set(arguments):
-        print(help_text(command))
+        print(help_text(command, arguments))
         return 0
     try:
         _, *stray = values([command, *arguments])
@@ -163,10 +164,17 @@ def _summary(module):
     return module.__doc__.partition(":")[0] + "."
 
 
-def help_text(command: str) -> str:
-    """Returns the help of a command."""
+def help_text(command: str, arguments: Sequence[str] = ()) -> str:
+    """Returns the help of a command.
+
+    Args:
+        command: one of `COMMANDS`.
+        arguments: flags that stand beside --help: the help may depend on them.
+    """
     module = _module(command)
     values = flag_values(module)
+    with contextlib.suppress(flags.Error):
+        values([command, *(word for word in arguments if word not in _HELP)])
     # In the order of their definition, which absl keeps for each module.
     defined = [
         flag for flags_ in values.flags_by_module_dict().values() for flag in flags_
@@ -178,7 +186,7 @@ def help_text(command: str) -> str:
         *table((_usage(flag), _meaning(flag)) for flag in defined),
     ]
     if hasattr(module, "more_help"):
-        lines += ["", module.more_help()]
+        lines += ["", module.more_help(values)]
     return "\n".join(lines)
 
 

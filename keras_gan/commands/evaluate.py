@@ -55,14 +55,20 @@ def define_flags(values: flags.FlagValues):
 def main(values: flags.FlagValues):
     """Prints the tables of scores and writes them to --output."""
     quiet.load_package()
+    from keras_gan import evaluation
     from keras_gan.runs import scoring
 
-    scoring.evaluate_all(
-        values.model,
-        num_samples=values.num_samples,
-        data_dir=values.data_dir,
-        seed=values.seed,
-        features=values.features,
-        dataset=values.dataset,
-        output=values.output,
-    )
+    with scoring.Bars() as bars:
+        reports, summary = scoring.evaluate_all(
+            values.model,
+            output=values.output,
+            progress=bars,
+            on_report=lambda report: print(evaluation.format_report(report)),
+            num_samples=values.num_samples,
+            data_dir=values.data_dir,
+            seed=values.seed,
+            features=values.features,
+            dataset=values.dataset,
+        )
+    if summary is not None:
+        print("", evaluation.format_summary(reports, summary), sep="\n")

@@ -43,10 +43,18 @@ def main(values: flags.FlagValues):
     if (values.model is None) == (values.check is None):
         raise ValueError("Expected one of --model and --check. Received: both or none")
     quiet.load_package()
-    from keras_gan.runs import run as runs
+    from keras_gan.runs import exporting
 
-    if values.check is None:
-        path = runs.export_run(values.model, values.base, values.version, values.verify)
-        print(f"Published {path}")
-    else:
-        runs.verify_export(values.check)
+    def progress(name):
+        print(f"{name:8} {exporting.CHECKED[name]} ...", flush=True)
+
+    if values.check is not None:
+        exporting.verify_export(values.check, progress)
+        print("It can be served.")
+        return
+    path = exporting.export_run(
+        values.model, values.base, values.version, values.verify, progress
+    )
+    if values.verify:
+        print("It can be served.")
+    print(f"Published {path}")

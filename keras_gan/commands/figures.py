@@ -38,8 +38,9 @@ def define_flags(values: flags.FlagValues):
 def main(values: flags.FlagValues):
     """Writes the figures and prints their paths."""
     quiet.load_package()
-    from keras_gan.runs import figures as drawing
+    from keras_gan import runs
 
-    drawing.draw_figures(
+    for path in runs.draw_figures(
         values.model, values.figure, values.output, values.seed, values.data_dir
-    )
+    ):
+        print(f"Wrote {path}")

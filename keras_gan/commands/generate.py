@@ -35,9 +35,7 @@ def define_flags(values: flags.FlagValues):
 def main(values: flags.FlagValues):
     """Writes samples to --output."""
     quiet.load_package()
-    from keras_gan.runs import run as runs
+    from keras_gan import runs
 
     runs.write_samples(values.model, values.output, values.num_samples, values.seed)
-    print(
-        f"Wrote {values.num_samples} samples of seed {values.seed} to {values.output}"
-    )
+    print(f"{values.num_samples} samples of seed {values.seed} are in {values.output}")

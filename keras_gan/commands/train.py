@@ -3,9 +3,16 @@
 The run's directory (--workdir) gets the model, pictures of samples and the losses.
 """
 
+import contextlib
+import sys
+
 from absl import flags
 
-from keras_gan.commands import quiet, settings
+from keras_gan.commands import console, quiet, settings
+from keras_gan.experiments import PRESETS
+
+# What a command that resumes a training says itself.
+_NOT_RESUMED = ("preset", "workdir", "resume", "overwrite", "dry_run")
 
 
 def define_flags(values: flags.FlagValues):
@@ -60,33 +67,93 @@ def define_flags(values: flags.FlagValues):
     )
 
 
-def main(values: flags.FlagValues):
-    """Trains a preset into --workdir, or says what that would take."""
-    fields = settings.read(values)
-    quiet.load_package()
-    from keras_gan.runs import training
-
-    preset = training.get_preset(values.preset, fields)
-    if values.dry_run:
-        print(training.format_dry_run(training.dry_run(preset, values.data_dir)))
-        return
-    training.train(
-        preset,
-        workdir=values.workdir,
-        data_dir=values.data_dir,
-        overwrite=values.overwrite,
-        resume=values.resume,
-        checkpoint_minutes=values.checkpoint_minutes,
-        checkpoint_steps=values.checkpoint_steps,
-        keep_checkpoints=values.keep_checkpoints,
+def more_help(values: flags.FlagValues) -> str:
+    """Returns the presets, and the settings with their values in --preset."""
+    preset = PRESETS.get(values.preset, PRESETS["digits"])
+    return "\n".join(
+        [
+            "Presets (--preset):",
+            *console.table(settings.preset_rows()),
+            "",
+            f"Settings (--set=SETTING=VALUE), with their values in {preset.name}:",
+            *console.table(settings.setting_rows(preset)),
+        ]
     )
 
 
-def more_help() -> str:
-    """Returns the presets and the fields that --set takes, for --help."""
-    from keras_gan.commands import console
+def main(values: flags.FlagValues):
+    """Trains a preset into --workdir, or measures a few steps of it."""
+    experiment = settings.read(values)
+    quiet.load_package()
+    if values.dry_run:
+        _dry_run(experiment, values.data_dir)
+    else:
+        _train(experiment, values)
 
-    presets, fields = settings.help_rows()
-    return "\n".join(
-        ["Presets:", *console.table(presets), "", "Fields:", *console.table(fields)]
+
+def _dry_run(experiment, data_dir):
+    from keras_gan.runs import dry_run
+
+    print(dry_run.format_dry_run(dry_run.dry_run(experiment, data_dir)))
+
+
+def _train(experiment, values):
+    from keras_gan import runs
+    from keras_gan.runs.callbacks import Progress
+
+    run = runs.Run(
+        values.workdir or f"runs/{experiment.name}", experiment, values.data_dir
+    )
+    plan = runs.CheckpointPlan(
+        values.checkpoint_minutes, values.checkpoint_steps, values.keep_checkpoints
+    )
+    progress = Progress(sys.stdout)
+    try:
+        with contextlib.closing(progress):
+            runs.train(run, values.resume, values.overwrite, plan, [progress])
+    except (KeyboardInterrupt, SystemExit):
+        if _writes_the_run(progress):
+            _print_files(run)
+            print(f"To resume: {_resume_command(run, values)}", flush=True)
+        raise
+    if _writes_the_run(progress):
+        _print_files(run)
+        given = [f"--model={run.path}", "--num_samples=100", "--output=grid.png"]
+        print(f"Next: {console.typed('generate', *given)}")
+
+
+def _writes_the_run(progress):
+    """Whether this process is the one of several workers that writes the run.
+
+    The others shall print nothing. They get no callbacks either, which tells them.
+    """
+    return progress.model is not None
+
+
+def _print_files(run):
+    """Prints where a run's files are, of those that are there."""
+    labels = {
+        "model": run.model_path,
+        "pictures of samples": run.samples_dir,
+        "losses": run.metrics_path,
+    }
+    for label, path in labels.items():
+        if path.exists():
+            print(f"{label + ':':22}{path}")
+
+
+def _resume_command(run, values):
+    """What resumes a training, as the user would type it."""
+    given = [
+        text
+        for name in values
+        if values[name].present and name not in _NOT_RESUMED
+        for text in values[name].serialize().splitlines()
+    ]
+    return console.typed(
+        "train",
+        f"--preset={values.preset}",
+        f"--workdir={run.path}",
+        "--resume=auto",
+        *given,
     )

@@ -10,8 +10,8 @@ _ASSIGNED = re.compile(
     r"(?<![\w.=-])(?P<name>[a-z_]+)="
     r"(?P<value>'[^']*'|\"[^\"]*\"|[\w.+-]*\w|\.\.\.)"
 )
-# An argument's name in backticks.
-_NAMED = re.compile(r"`(?P<name>[a-z_]+)`")
+# An argument's name in backticks, or where a message asks for it in words.
+_NAMED = re.compile(r"`(?P<name>[a-z_]+)`|pass its name as (?P<asked>[a-z_]+)")
 
 
 def in_flags(message: str, values: flags.FlagValues) -> str:
@@ -35,6 +35,9 @@ def in_flags(message: str, values: flags.FlagValues) -> str:
         return f"--{name}={value}"
 
     def named(match):
-        return f"--{match['name']}" if match["name"] in values else match[0]
+        name = match["name"] or match["asked"]
+        if name not in values:
+            return match[0]
+        return f"--{name}" if match["name"] else f"pass --{name}"
 
     return _NAMED.sub(named, _ASSIGNED.sub(assigned, message))
