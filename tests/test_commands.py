@@ -2,13 +2,17 @@
 
 import logging
 import os
+import shlex
 import subprocess
 import sys
 
 import pytest
 from absl import flags
 
-from keras_gan.commands import console, quiet, wording
+from keras_gan.commands import console, quiet, settings, train, wording
+from keras_gan.experiments import PRESETS
+from keras_gan.experiments.experiment import settings as all_settings
+from keras_gan.runs import Run
 from keras_gan.version import __version__
 
 
@@ -104,6 +108,77 @@ def test_help_fits_the_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "70")
     for command in console.COMMANDS:
         assert max(map(len, console.help_text(command).splitlines())) <= 84
+
+
+def test_help_lists_the_presets_and_every_setting_with_its_value(capsys):
+    assert console.run(["train", "--help", "--preset=ring8"]) == 0
+    text = capsys.readouterr().out
+    for name, preset in PRESETS.items():
+        assert f"\n  {name} " in text and preset.source[:20] in text
+    assert "with their values in ring8" in text
+    for line in (
+        "data.name=ring8", "loss=non_saturating", "networks=toy_mlp", "prior.name=normal",
+        "prior.latent_dim=2", "generator.learning_rate=0.005", "train.ema_decay=none",
+        "train.batch_size=500", "runtime.distribute=none", "penalties=[]",
+    ):  # fmt: skip
+        assert f"\n  {line}" in text
+    words = " ".join(text.split())
+    assert "The learning rate at the start (a number above 0)." in words
+    # All of them, the experiment's own name and source aside.
+    shown = {line.split("=")[0].strip() for line in text.splitlines() if "=" in line}
+    parts = {"networks.name": "networks", "loss.name": "loss"}
+    expected = {parts.get(path, path) for path in all_settings()} - {"name", "source"}
+    assert expected <= shown
+
+
+def test_help_survives_flags_that_are_wrong(capsys):
+    assert console.run(["train", "--preset=nothing", "--help"]) == 0
+    assert "with their values in digits" in capsys.readouterr().out
+    assert console.run(["train", "--no_such_flag", "--help"]) == 0
+
+
+def test_flags_and_set_replace_settings(capsys):
+    def read(*arguments):
+        values = console.flag_values(console._module("train"))
+        values(["train", *arguments])
+        return settings.read(values)
+
+    experiment = read(
+        "--preset=ring8", "--epochs=3", "--batch_size=7", "--seed=9", "--loss=minimax",
+        "--dataset=grid25", "--distribute=mirrored", "--jit_compile=false",
+        "--discriminator_steps=2", "--mixed_precision=float32",
+        "--set=generator.learning_rate=2e-4", "--set=ema_decay=0.5",
+    )  # fmt: skip
+    assert experiment.differences(PRESETS["ring8"]) == [
+        "data.name", "loss.name", "generator.learning_rate", "train.epochs",
+        "train.batch_size", "train.discriminator_steps", "train.ema_decay",
+        "train.seed", "runtime.mixed_precision", "runtime.jit_compile",
+        "runtime.distribute",
+    ]  # fmt: skip
+    assert experiment.generator.learning_rate == 2e-4
+    assert experiment.runtime.jit_compile is False
+    assert read("--preset=digits") == PRESETS["digits"]
+
+
+def test_the_command_that_resumes_gives_the_same_settings(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["scripts/train.py"])
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python")
+    values = console.flag_values(train)
+    given = ["--preset=ring8", "--overwrite", "--epochs=3", "--set=ema_decay=0.5"]
+    given += ["--set=prior.scale=2.0", "--workdir", "a b", "--data_dir=d"]
+    given += ["--checkpoint_steps=5", "--nodry_run", "--resume=never"]
+    values(["train", *given])
+    run = Run("a b", settings.read(values), "d")
+    program, script, *words = shlex.split(train._resume_command(run, values))
+    assert (program, script) == ("/usr/bin/python", "scripts/train.py")
+    again = console.flag_values(train)
+    again(["train", *words])
+    assert settings.read(again) == settings.read(values)
+    for name, value in {
+        "workdir": "a b", "data_dir": "d", "resume": "auto", "overwrite": False,
+        "checkpoint_steps": 5,
+    }.items():  # fmt: skip
+        assert again[name].value == value
 
 
 # === Mistakes ===
@@ -227,6 +302,7 @@ def values():
         ("Expected epochs=5. Received: epochs=3", 
          "Expected --epochs=5. Received: --epochs=3"),
         ("Expected `epochs` to be an int", "Expected --epochs to be an int"),
+        ("Received: none; pass its name as epochs", "Received: none; pass --epochs"),
         # No flag of the command, or a flag already, or something else of that name.
         ("pass seed=3 or `seed`", "pass seed=3 or `seed`"),
         ("pass --epochs=3", "pass --epochs=3"),

@@ -48,20 +48,20 @@ def test_help_and_misspelt_flags_end_without_tensorflow(root, script, flag):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--preset=digit"], "Expected a preset among digits"),
-        (["--loss=hinge"], "Expected loss to be str, one of"),
+        (["--preset=digit"], "Expected --preset to be one of 'digits'"),
+        (["--loss=hinge"], "non_saturating"),
         (
             ["--discriminator_steps=0"],
-            "Expected discriminator_steps to be int, from 1",
+            "Expected train.discriminator_steps to be an int in [1",
         ),
-        (["--set=epochs"], "Expected --set=field=value"),
+        (["--set=epochs"], "Expected --set=SETTING=VALUE"),
         (["--set=epoch=3"], "Did you mean 'epochs'?"),
         (["--dataset=digitz"], "Did you mean 'digits'?"),
         (["--preset=tfd"], "TFD_48x48.mat"),
-        (["--keep_checkpoints=0"], "Expected keep_checkpoints of at least 1"),
+        (["--keep_checkpoints=0"], "Expected --keep_checkpoints to be an int >= 1"),
         (
             ["--dry_run", "--distribute=mirrored"],
-            "Expected --distribute=none for a dry run",
+            "Expected runtime.distribute to be none for a dry run",
         ),
         (["stray"], "Expected only flags"),
     ],

@@ -207,20 +207,26 @@ def _meaning(flag):
     return f"{text} Default: {flag.default_as_str.strip(chr(39))}."
 
 
-def table(rows: Iterable[tuple[str, str]]) -> list[str]:
-    """Returns the lines of a two-column table: names, and sentences on them."""
+def table(rows: Iterable[tuple[str, str]], name_width: int = 22) -> list[str]:
+    """Returns the lines of a two-column table: names, and sentences on them.
+
+    Args:
+        rows: the pairs.
+        name_width: columns for the names. A longer name has a line of its own.
+    """
     width = min(100, shutil.get_terminal_size().columns)
+    indent = " " * (name_width + 3)
     lines = []
     for name, text in rows:
-        first = f"  {name:22} "
-        if len(name) > 22:
+        first = f"  {name:{name_width}} "
+        if len(name) > name_width:
             lines.append(f"  {name}")
-            first = " " * 25
+            first = indent
         lines += textwrap.wrap(
             " ".join(text.split()),
             width,
             initial_indent=first,
-            subsequent_indent=" " * 25,
+            subsequent_indent=indent,
             break_on_hyphens=False,
         ) or [first.rstrip()]
     return lines

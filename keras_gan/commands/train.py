@@ -76,7 +76,7 @@ def more_help(values: flags.FlagValues) -> str:
             *console.table(settings.preset_rows()),
             "",
             f"Settings (--set=SETTING=VALUE), with their values in {preset.name}:",
-            *console.table(settings.setting_rows(preset)),
+            *console.table(settings.setting_rows(preset), name_width=33),
         ]
     )
 
