@@ -69,7 +69,8 @@ def define_flags(values: flags.FlagValues):
 
 def more_help(values: flags.FlagValues) -> str:
     """Returns the presets, and the settings with their values in --preset."""
-    preset = PRESETS.get(values.preset, PRESETS["digits"])
+    # absl gives no attributes where another flag was wrong.
+    preset = PRESETS.get(values["preset"].value, PRESETS["digits"])
     return "\n".join(
         [
             "Presets (--preset):",
