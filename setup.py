@@ -40,7 +40,7 @@ EXTRAS = {
     # MNIST, CIFAR-10 and others, by TensorFlow Datasets, which needs but does not
     # declare importlib_resources.
     "datasets": ["tensorflow-datasets>=4.9.7", "importlib_resources>=6.0"],
-    # The protos of an export's warmup requests.
+    # The protos of the server's gRPC, for serving/client.py; an export needs none.
     "serving": ["tensorflow-serving-api>=2.18"],
     # The events of a training: tf.summary.scalar and tf.summary.image.
     "tensorboard": ["tensorboard>=2.18"],
@@ -48,9 +48,11 @@ EXTRAS = {
 EXTRAS["all"] = [requirement for extra in EXTRAS.values() for requirement in extra]
 EXTRAS["gpu"] = ["tensorflow[and-cuda]>=2.18"]
 EXTRAS["benchmarks"] = ["torch>=2.6"]
-# pytest-xdist: `make test` in two processes. PyYAML: the manifests of serving/
+# pytest-xdist: `make test` in two processes. PyYAML: the manifests of serving/.
+# setuptools: a test builds the wheel.
 EXTRAS["dev"] = [
-    *EXTRAS["all"], "pytest>=8.0", "pytest-xdist>=3.6", "pyyaml>=6.0", "ruff>=0.9",
+    *EXTRAS["all"], "pytest>=8.3", "pytest-xdist>=3.6", "pyyaml>=6.0", "ruff>=0.9",
+    "setuptools>=77",
 ]  # fmt: skip
 
 setup(
