@@ -11,7 +11,7 @@ from absl import flags
 
 from keras_gan.commands import console, quiet, settings, train, wording
 from keras_gan.experiments import PRESETS
-from keras_gan.experiments.experiment import settings as all_settings
+from keras_gan.experiments import settings as all_settings
 from keras_gan.runs import Run
 from keras_gan.version import __version__
 
@@ -167,6 +167,9 @@ def test_the_command_that_resumes_gives_the_same_settings(monkeypatch, tmp_path)
     values = console.flag_values(train)
     given = ["--preset=ring8", "--overwrite", "--epochs=3", "--set=ema_decay=0.5"]
     given += ["--set=prior.scale=2.0", "--workdir", "a b", "--data_dir=d"]
+    given += ["--set=networks=digits_mlp", "--set=networks.generator_noise=0.1"]
+    given += ["--set=data.value_range=(-1, 1)", "--set=runtime.jit_compile=true"]
+    given += ['--set=penalties=[{"name": "r1", "weight": 2.0}]', "--loss=minimax"]
     given += ["--checkpoint_steps=5", "--nodry_run", "--resume=never"]
     values(["train", *given])
     run = Run("a b", settings.read(values), "d")
@@ -180,6 +183,7 @@ def test_the_command_that_resumes_gives_the_same_settings(monkeypatch, tmp_path)
         "checkpoint_steps": 5,
     }.items():  # fmt: skip
         assert again[name].value == value
+    assert "--set=train.epochs=3" in words and "--set=networks=digits_mlp" in words
 
 
 # === Mistakes ===

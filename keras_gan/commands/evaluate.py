@@ -59,7 +59,7 @@ def main(values: flags.FlagValues):
     from keras_gan.runs import scoring
 
     with scoring.Bars() as bars:
-        reports, summary = scoring.evaluate_all(
+        reports = scoring.evaluate_all(
             values.model,
             output=values.output,
             progress=bars,
@@ -70,5 +70,6 @@ def main(values: flags.FlagValues):
             features=values.features,
             dataset=values.dataset,
         )
-    if summary is not None:
+    if len(reports) > 1:
+        summary = evaluation.summarize(reports)
         print("", evaluation.format_summary(reports, summary), sep="\n")

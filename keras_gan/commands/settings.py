@@ -1,9 +1,17 @@
 """The presets and their settings as flags and as help, without TensorFlow."""
 
+import json
+
 from absl import flags
 
-from keras_gan.experiments import PRESETS, Component, Experiment, get_preset
-from keras_gan.experiments.experiment import expectation, settings
+from keras_gan.experiments import (
+    PRESETS,
+    Component,
+    Experiment,
+    expectation,
+    get_preset,
+    settings,
+)
 
 # The settings that have a flag of their own, by its name. --set reaches all others.
 SHORT_FLAGS = {
@@ -53,6 +61,25 @@ def read(values: flags.FlagValues) -> Experiment:
     return get_preset(values.preset, replaced)
 
 
+def assignments(experiment: Experiment, preset: str) -> list[str]:
+    """Returns the --set flags by which `read` makes a preset this experiment.
+
+    Args:
+        experiment: read from `preset`.
+        preset: the preset's name.
+    """
+    flags_, components = [], set()
+    for path in experiment.differences(PRESETS[preset]):
+        part = path.partition(".")[0]
+        if not _is_component(part):
+            flags_.append(f"--set={path}={_text(experiment.get(path))}")
+        elif part not in components:
+            # The name alone drops the arguments that the preset gives it.
+            components.add(part)
+            flags_ += [f"--set={row}" for row, _ in _component_rows(experiment, part)]
+    return flags_
+
+
 # === Help ===
 
 
@@ -69,17 +96,30 @@ def setting_rows(experiment: Experiment) -> list[tuple[str, str]]:
     """
     rows = []
     for path, meaning in _described().items():
-        value = experiment.get(path)
-        if not isinstance(value, dict):
-            rows.append((f"{path}={_text(value)}", meaning))
-            continue
-        # A component, which takes its name, and its own arguments below it.
-        rows.append((f"{path}={value.pop('name')}", meaning))
-        rows += [
-            (f"{path}.{argument}={_text(given)}", f"An argument of {path}.")
-            for argument, given in value.items()
-        ]
+        if _is_component(path):
+            (name, _), *arguments = _component_rows(experiment, path)
+            rows += [(name, meaning), *arguments]
+        else:
+            rows.append((f"{path}={_text(experiment.get(path))}", meaning))
     return rows
+
+
+def _is_component(part):
+    """Whether a part of an experiment has a name, and arguments of its own."""
+    field = Experiment.model_fields.get(part)
+    return field is not None and field.annotation is Component
+
+
+def _component_rows(experiment, part):
+    """("path=value", meaning) of a component and of its arguments."""
+    component = getattr(experiment, part)
+    return [
+        (f"{part}={component.name}", ""),
+        *(
+            (f"{part}.{name}={_text(value)}", f"An argument of {component.name}.")
+            for name, value in component.arguments.items()
+        ),
+    ]
 
 
 def _described() -> dict[str, str]:
@@ -87,9 +127,8 @@ def _described() -> dict[str, str]:
     meanings = {}
     for path, field in settings().items():
         part, _, name = path.rpartition(".")
-        holder = Experiment.model_fields.get(part)
-        if name == "name" and holder is not None and holder.annotation is Component:
-            meanings[part] = holder.description
+        if name == "name" and _is_component(part):
+            meanings[part] = Experiment.model_fields[part].description
         elif path not in ("name", "source"):  # they change no training
             description = field.description.removesuffix(".")
             meanings[path] = f"{description} ({expectation(field)})."
@@ -98,4 +137,7 @@ def _described() -> dict[str, str]:
 
 def _text(value):
     """A value as --set reads it."""
-    return str(value).lower() if value in (None, True, False) else str(value)
+    if value is None:
+        return "none"
+    # Text as it is; numbers, true and false, lists and objects as JSON has them.
+    return value if isinstance(value, str) else json.dumps(value)

@@ -11,9 +11,6 @@ from absl import flags
 from keras_gan.commands import console, quiet, settings
 from keras_gan.experiments import PRESETS
 
-# What a command that resumes a training says itself.
-_NOT_RESUMED = ("preset", "workdir", "resume", "overwrite", "dry_run")
-
 
 def define_flags(values: flags.FlagValues):
     """Defines the flags of `keras-gan train`."""
@@ -145,16 +142,13 @@ def _print_files(run):
 
 def _resume_command(run, values):
     """What resumes a training, as the user would type it."""
-    given = [
-        text
-        for name in values
-        if values[name].present and name not in _NOT_RESUMED
-        for text in values[name].serialize().splitlines()
-    ]
+    names = ("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints")
     return console.typed(
         "train",
         f"--preset={values.preset}",
         f"--workdir={run.path}",
         "--resume=auto",
-        *given,
+        *([f"--data_dir={run.data_dir}"] if run.data_dir else []),
+        *(values[name].serialize() for name in names if values[name].present),
+        *settings.assignments(run.experiment, values.preset),
     )
