@@ -1,4 +1,8 @@
-"""Packaging of keras_gan."""
+"""Packaging of keras_gan.
+
+Each lower bound is the oldest version that the tests passed with: `make test-oldest`
+installs them. An upper bound stands only where a newer version is known to break.
+"""
 
 import pathlib
 import re
@@ -10,6 +14,47 @@ VERSION = re.search(
     r'__version__ = "(.+)"', (ROOT / "keras_gan/version.py").read_text()
 ).group(1)
 
+# What `import keras_gan`, `keras-gan train --preset=digits` and `keras-gan generate`
+# need.
+REQUIRED = [
+    "absl-py>=2.1",
+    "filelock>=3.16",
+    "keras>=3.8",
+    "numpy>=2.0",
+    "pillow>=10.4",
+    "pydantic>=2.8",
+    "safetensors>=0.5",
+    "scikit-learn>=1.6",
+    "scipy>=1.14",
+    "tabulate>=0.9",
+    "tensorflow>=2.18",
+    "tensorflow-probability>=0.25",
+    # TensorFlow Probability imports it. It pins the minor version of TensorFlow.
+    "tf-keras>=2.18",
+    "tqdm>=4.66",
+]
+# What else the package can do. Without an extra, one line names it.
+EXTRAS = {
+    # Everything but pictures of images: the paper's figures, and plots of points.
+    "figures": ["matplotlib>=3.9"],
+    # MNIST, CIFAR-10 and others, by TensorFlow Datasets, which needs but does not
+    # declare importlib_resources.
+    "datasets": ["tensorflow-datasets>=4.9.7", "importlib_resources>=6.0"],
+    # The protos of the server's gRPC, for serving/client.py; an export needs none.
+    "serving": ["tensorflow-serving-api>=2.18"],
+    # The events of a training: tf.summary.scalar and tf.summary.image.
+    "tensorboard": ["tensorboard>=2.18"],
+}
+EXTRAS["all"] = [requirement for extra in EXTRAS.values() for requirement in extra]
+EXTRAS["gpu"] = ["tensorflow[and-cuda]>=2.18"]
+EXTRAS["benchmarks"] = ["torch>=2.6"]
+# pytest-xdist: `make test` in two processes. PyYAML: the manifests of serving/.
+# setuptools: a test builds the wheel.
+EXTRAS["dev"] = [
+    *EXTRAS["all"], "pytest>=8.3", "pytest-xdist>=3.6", "pyyaml>=6.0", "ruff>=0.9",
+    "setuptools>=77",
+]  # fmt: skip
+
 setup(
     name="keras_gan",
     version=VERSION,
@@ -18,36 +63,11 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["keras_gan", "keras_gan.*"]),
-    python_requires=">=3.11,<3.14",
-    install_requires=[
-        "absl-py>=2.1",
-        "keras>=3.15,<3.16",
-        "matplotlib>=3.9",
-        "numpy>=2.0",
-        "pillow>=10.4",
-        "scikit-learn>=1.6",
-        "scipy>=1.14",
-        "tensorflow>=2.21,<2.22",
-        # Its protos write the warmup requests of an exported generator.
-        "tensorflow-serving-api>=2.19,<2.22",
-        "tensorflow-datasets>=4.9.10,<4.10",
-        # tf.summary.image and tf.summary.scalar need it to write events.
-        "tensorboard>=2.19,<3",
-        # TFDS needs it to prepare MNIST, and does not declare it.
-        "importlib_resources>=6.0",
-        "tensorflow-probability>=0.25,<0.26",
-        # Progress bars of the evaluation; TFDS brings it along already.
-        "tqdm>=4.66",
-        # TFP needs it to import at all; its version follows TensorFlow's.
-        "tf-keras>=2.21,<2.22",
-    ],
-    extras_require={
-        "benchmarks": ["torch>=2.6"],
-        # pytest-xdist: `make test` in two processes. PyYAML reads the manifests of
-        # serving/ in their tests.
-        "dev": ["pytest>=8.0", "pytest-xdist>=3.6,<4", "pyyaml>=6.0", "ruff>=0.9"],
-        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-    },
+    py_modules=["keras_gan_command"],
+    entry_points={"console_scripts": ["keras-gan = keras_gan_command:main"]},
+    python_requires=">=3.11",
+    install_requires=REQUIRED,
+    extras_require=EXTRAS,
     classifiers=[
         "Development Status :: 3 - Alpha",
         "Intended Audience :: Science/Research",

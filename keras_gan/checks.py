@@ -10,12 +10,11 @@ import math
 import numbers
 import types
 
-import numpy as np
-
 
 def is_int(value) -> bool:
     """Whether `value` is a Python or NumPy int. `True` and `False` are none."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    # NumPy registers its ints as `numbers.Integral`.
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def count(name: str, value, least: int = 1, most: int | None = None) -> int:

@@ -1,0 +1,47 @@
+"""What `import keras_gan` gives: all of the package, imported eagerly.
+
+Eagerly, because `keras.saving.load_model` finds a class only if it was imported.
+"""
+
+from keras_gan import (
+    datasets,
+    evaluation,
+    experiments,
+    export,
+    layers,
+    losses,
+    metrics,
+    networks,
+    optimizers,
+    penalties,
+    pictures,
+    players,
+    priors,
+    runs,
+    samples,
+    theory,
+)
+from keras_gan.gan import GAN
+from keras_gan.runs import callbacks, checkpoint
+
+__all__ = [
+    "GAN",
+    "callbacks",
+    "checkpoint",
+    "datasets",
+    "evaluation",
+    "experiments",
+    "export",
+    "layers",
+    "losses",
+    "metrics",
+    "networks",
+    "optimizers",
+    "penalties",
+    "pictures",
+    "players",
+    "priors",
+    "runs",
+    "samples",
+    "theory",
+]

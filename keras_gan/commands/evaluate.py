@@ -1,0 +1,75 @@
+"""Scores a run: keras-gan evaluate --model=runs/digits"""
+
+from absl import flags
+
+from keras_gan.commands import quiet
+
+
+def define_flags(values: flags.FlagValues):
+    """Defines the flags of `keras-gan evaluate`."""
+    flags.DEFINE_multi_string(
+        "model",
+        None,
+        "A run's directory, a .keras file in one, an export, or an .npz of samples. "
+        "Repeat the flag to score several, with their mean and standard deviation.",
+        required=True,
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "num_samples",
+        None,
+        "The number of samples. By default 10,000 images, or what the protocol of the "
+        "toy data says.",
+        lower_bound=2,
+        flag_values=values,
+    )
+    flags.DEFINE_integer("seed", 0, "Seed of the samples.", flag_values=values)
+    flags.DEFINE_enum(
+        "features",
+        "auto",
+        ["auto", "classifier", "pixels", "inception"],
+        "What images are compared by. auto takes a classifier, trained on the data's "
+        "labels, where there are labels, else pixels.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "dataset",
+        None,
+        "The dataset that the samples of an .npz or an export stand for.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "data_dir",
+        None,
+        "Where the data are or are cached. By default as in the training.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "output",
+        None,
+        "A JSON file for the scores. By default scores.json in the run.",
+        flag_values=values,
+    )
+
+
+def main(values: flags.FlagValues):
+    """Prints the tables of scores and writes them to --output."""
+    quiet.load_package()
+    from keras_gan import evaluation
+    from keras_gan.runs import scoring
+
+    with scoring.Bars() as bars:
+        reports = scoring.evaluate_all(
+            values.model,
+            output=values.output,
+            progress=bars,
+            on_report=lambda report: print(evaluation.format_report(report)),
+            num_samples=values.num_samples,
+            data_dir=values.data_dir,
+            seed=values.seed,
+            features=values.features,
+            dataset=values.dataset,
+        )
+    if len(reports) > 1:
+        summary = evaluation.summarize(reports)
+        print("", evaluation.format_summary(reports, summary), sep="\n")

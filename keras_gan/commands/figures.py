@@ -1,0 +1,46 @@
+"""Draws the paper's figures: keras-gan figures --model=runs/digits"""
+
+from absl import flags
+
+from keras_gan.commands import quiet
+
+
+def define_flags(values: flags.FlagValues):
+    """Defines the flags of `keras-gan figures`."""
+    flags.DEFINE_string(
+        "model", None, "A run's directory.", required=True, flag_values=values
+    )
+    flags.DEFINE_enum(
+        "figure",
+        "all",
+        ["1", "2", "3", "curves", "health", "all"],
+        "A figure of the paper by its number, the curves of the training, a page that "
+        "says how the training went, or all that fit the run.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "output",
+        None,
+        "A directory for the figures. By default figures/ in the run.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "seed", 0, "Seed of the samples and latents.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "data_dir",
+        None,
+        "Where the data are or are cached. By default as in the training.",
+        flag_values=values,
+    )
+
+
+def main(values: flags.FlagValues):
+    """Writes the figures and prints their paths."""
+    quiet.load_package()
+    from keras_gan import runs
+
+    for path in runs.draw_figures(
+        values.model, values.figure, values.output, values.seed, values.data_dir
+    ):
+        print(f"Wrote {path}")

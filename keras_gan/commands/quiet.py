@@ -1,0 +1,64 @@
+"""Imports the package without the notes that TensorFlow writes while it starts."""
+
+import contextlib
+import logging as python_logging
+import os
+import sys
+import tempfile
+
+from absl import logging
+
+import keras_gan_command
+
+_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
+
+def load_package():
+    """Imports all of keras_gan, and shows what TensorFlow wrote only if that failed.
+
+    TensorFlow notes at its start which CPU and GPU libraries it found and did not find,
+    before its log level is in force. All of that is shown to a user who sets
+    TF_CPP_MIN_LOG_LEVEL.
+    """
+    if _LEVEL in os.environ:
+        keras_gan_command.load_package()
+        return
+    os.environ[_LEVEL] = "3"
+    logging.set_verbosity(logging.ERROR)
+    with _held_back_stderr():
+        keras_gan_command.load_package()
+        import tensorflow as tf
+
+        # It looks for GPUs here, and complains where there are none. Nothing more may
+        # run before a training has chosen its devices.
+        tf.config.list_physical_devices()
+    # Notes on retracing, of functions that rightly trace anew for another shape.
+    python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
+
+
+@contextlib.contextmanager
+def _held_back_stderr():
+    """Holds back what this process writes to stderr; shows it after an exception.
+
+    C++ code writes to the file descriptor, so `contextlib.redirect_stderr` is not
+    enough.
+    """
+    sys.stderr.flush()
+    try:
+        original = os.dup(2)
+    except OSError:  # the process was started without a stderr
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            sys.stderr.flush()
+            held.seek(0)
+            os.write(original, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(original, 2)
+            os.close(original)

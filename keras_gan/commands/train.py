@@ -1,0 +1,154 @@
+"""Trains a GAN: keras-gan train --preset=digits
+
+The run's directory (--workdir) gets the model, pictures of samples and the losses.
+"""
+
+import contextlib
+import sys
+
+from absl import flags
+
+from keras_gan.commands import console, quiet, settings
+from keras_gan.experiments import PRESETS
+
+
+def define_flags(values: flags.FlagValues):
+    """Defines the flags of `keras-gan train`."""
+    settings.define_flags(values)
+    flags.DEFINE_string(
+        "workdir",
+        None,
+        "The run's directory. By default runs/PRESET.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "data_dir", None, "Where the data are or are cached.", flag_values=values
+    )
+    flags.DEFINE_bool(
+        "overwrite",
+        False,
+        "Replace a run that is in the directory already.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "resume",
+        "never",
+        ["auto", "never"],
+        "auto resumes from the newest valid checkpoint in the run's directory, and "
+        "starts anew where there is none.",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "checkpoint_minutes",
+        2.0,
+        "Minutes between checkpoints. 0 sets none by time.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "checkpoint_steps",
+        0,
+        "Steps between checkpoints. 0 sets none by steps.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "keep_checkpoints",
+        2,
+        "The number of newest checkpoints that are kept.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "dry_run",
+        False,
+        "Print the parameters, the time and the memory of a step, and write nothing.",
+        flag_values=values,
+    )
+
+
+def more_help(values: flags.FlagValues) -> str:
+    """Returns the presets, and the settings with their values in --preset."""
+    # absl gives no attributes where another flag was wrong.
+    preset = PRESETS.get(values["preset"].value, PRESETS["digits"])
+    return "\n".join(
+        [
+            "Presets (--preset):",
+            *console.table(settings.preset_rows()),
+            "",
+            f"Settings (--set=SETTING=VALUE), with their values in {preset.name}:",
+            *console.table(settings.setting_rows(preset), name_width=33),
+        ]
+    )
+
+
+def main(values: flags.FlagValues):
+    """Trains a preset into --workdir, or measures a few steps of it."""
+    experiment = settings.read(values)
+    quiet.load_package()
+    if values.dry_run:
+        _dry_run(experiment, values.data_dir)
+    else:
+        _train(experiment, values)
+
+
+def _dry_run(experiment, data_dir):
+    from keras_gan.runs import dry_run
+
+    print(dry_run.format_dry_run(dry_run.dry_run(experiment, data_dir)))
+
+
+def _train(experiment, values):
+    from keras_gan import runs
+    from keras_gan.runs.callbacks import Progress
+
+    run = runs.Run(
+        values.workdir or f"runs/{experiment.name}", experiment, values.data_dir
+    )
+    plan = runs.CheckpointPlan(
+        values.checkpoint_minutes, values.checkpoint_steps, values.keep_checkpoints
+    )
+    progress = Progress(sys.stdout)
+    try:
+        with contextlib.closing(progress):
+            runs.train(run, values.resume, values.overwrite, plan, [progress])
+    except (KeyboardInterrupt, SystemExit):
+        if _writes_the_run(progress):
+            _print_files(run)
+            print(f"To resume: {_resume_command(run, values)}", flush=True)
+        raise
+    if _writes_the_run(progress):
+        _print_files(run)
+        given = [f"--model={run.path}", "--num_samples=100", "--output=grid.png"]
+        print(f"Next: {console.typed('generate', *given)}")
+
+
+def _writes_the_run(progress):
+    """Whether this process is the one of several workers that writes the run.
+
+    The others shall print nothing. They get no callbacks either, which tells them.
+    """
+    return progress.model is not None
+
+
+def _print_files(run):
+    """Prints where a run's files are, of those that are there."""
+    labels = {
+        "model": run.model_path,
+        "pictures of samples": run.samples_dir,
+        "losses": run.metrics_path,
+    }
+    for label, path in labels.items():
+        if path.exists():
+            print(f"{label + ':':22}{path}")
+
+
+def _resume_command(run, values):
+    """What resumes a training, as the user would type it."""
+    names = ("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints")
+    return console.typed(
+        "train",
+        f"--preset={values.preset}",
+        f"--workdir={run.path}",
+        "--resume=auto",
+        *([f"--data_dir={run.data_dir}"] if run.data_dir else []),
+        *(values[name].serialize() for name in names if values[name].present),
+        *settings.assignments(run.experiment, values.preset),
+    )
