@@ -4,6 +4,7 @@ The run's directory (--workdir) gets the model, pictures of samples and the loss
 """
 
 import contextlib
+import os
 import sys
 
 from absl import flags
@@ -108,7 +109,9 @@ def _train(experiment, values):
     progress = Progress(sys.stdout)
     try:
         with contextlib.closing(progress):
-            runs.train(run, values.resume, values.overwrite, plan, [progress])
+            runs.train(
+                run, values.resume, values.overwrite, plan, [progress], _announce
+            )
     except (KeyboardInterrupt, SystemExit):
         if _writes_the_run(progress):
             _print_files(run)
@@ -118,6 +121,11 @@ def _train(experiment, values):
         _print_files(run)
         given = [f"--model={run.path}", "--num_samples=100", "--output=grid.png"]
         print(f"Next: {console.typed('generate', *given)}")
+
+
+def _announce(signal):
+    """Says that a signal was noticed. It may have interrupted a print: no print here."""
+    os.write(2, b"\nStopping after this step ...\n")
 
 
 def _writes_the_run(progress):
