@@ -31,7 +31,6 @@ import contestant  # noqa: E402
 def main():
     arguments = parsed_arguments()
 
-    import keras
     import numpy as np
     import tensorflow as tf
 
@@ -82,23 +81,30 @@ def main():
         rows.append(row)
     show(generator, first, rows, calls, arguments)
     if arguments.output:
-        report = {
-            "arguments": {
-                name: value
-                for name, value in vars(arguments).items()
-                if name not in ("output", "model")
-            },
-            "parameters": generator.count_params(),
-            "cores": os.cpu_count(),
-            "versions": {
-                "python": platform.python_version(),
-                "keras": keras.__version__,
-                "tensorflow": tf.__version__,
-            },
-            "first_requests": first,
-            "rows": rows,
-        }
-        pathlib.Path(arguments.output).write_text(json.dumps(report, indent=2) + "\n")
+        write_report(generator, first, rows, arguments)
+
+
+def write_report(generator, first, rows, arguments):
+    import keras
+    import tensorflow as tf
+
+    report = {
+        "arguments": {
+            name: value
+            for name, value in vars(arguments).items()
+            if name not in ("output", "model")
+        },
+        "parameters": generator.count_params(),
+        "cores": os.cpu_count(),
+        "versions": {
+            "python": platform.python_version(),
+            "keras": keras.__version__,
+            "tensorflow": tf.__version__,
+        },
+        "first_requests": first,
+        "rows": rows,
+    }
+    pathlib.Path(arguments.output).write_text(json.dumps(report, indent=2) + "\n")
 
 
 def parsed_arguments():

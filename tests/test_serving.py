@@ -668,7 +668,11 @@ def write_config(path, base, versions, stable, canary):
     model.version_labels["stable"] = stable
     model.version_labels["canary"] = canary
     config.model_config_list.config.append(model)
-    path.write_text(text_format.MessageToString(config))
+    # By a rename: the stand-in may read the file at any moment, and an empty one is a
+    # valid configuration without models.
+    incoming = path.with_name(f"{path.name}.incoming")
+    incoming.write_text(text_format.MessageToString(config))
+    incoming.replace(path)
     return config
 
 
