@@ -789,7 +789,7 @@ def test_an_impatient_second_interrupt_ends_what_hangs(monkeypatch):
     assert seen == [{}]
 
 
-def test_a_spoilt_weight_is_not_saved(tmp_path):
+def test_a_corrupt_weight_is_not_saved(tmp_path):
     gan = helpers.tiny_gan()
     writer = checkpoint.Writer(tmp_path)
     callback = callbacks.Checkpoints(writer)
