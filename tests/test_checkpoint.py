@@ -702,7 +702,8 @@ def test_a_path_that_two_variables_share_is_numbered():
         return keras.layers.Dense(4, name="same")
 
     latents, samples = keras.Input((3,)), keras.Input((4,))
-    inner = keras.Sequential([keras.Input((4,)), layer()])
+    hidden = keras.Input((4,))
+    inner = keras.Model(hidden, layer()(hidden))
     generator = keras.Model(latents, inner(layer()(latents)))
     gan = keras_gan.GAN(
         generator, keras.Model(samples, keras.layers.Dense(1)(samples)),
