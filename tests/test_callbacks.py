@@ -158,9 +158,9 @@ def test_the_last_good_model_stays(tmp_path):
     watch = [callbacks.NonFiniteGuard(), callbacks.SaveModel(path)]
     gan.fit(epochs, verbose=0, callbacks=watch)
     good = helpers.weights_of(gan)
-    spoilt = tf.data.Dataset.from_tensor_slices(data * np.inf).batch(4)
+    corrupt = tf.data.Dataset.from_tensor_slices(data * np.inf).batch(4)
     with pytest.raises(callbacks.TrainingDiverged):
-        gan.fit(spoilt, verbose=0, callbacks=watch)
+        gan.fit(corrupt, verbose=0, callbacks=watch)
     for a, b in zip(
         good, helpers.weights_of(keras.saving.load_model(path)), strict=True
     ):
@@ -168,7 +168,7 @@ def test_the_last_good_model_stays(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["gan.keras"]
 
 
-def test_spoilt_weights_never_replace_good_ones(tmp_path):
+def test_corrupt_weights_never_replace_good_ones(tmp_path):
     """As after an epoch's last step, or behind a ReLU: no loss has shown the NaN."""
     gan = helpers.tiny_gan(
         generator_optimizer=keras.optimizers.SGD(0.0),
@@ -413,11 +413,11 @@ def test_figure_one_refuses_what_it_cannot_record(tmp_path):
     recorder = callbacks.FigureOne(tmp_path / "m.npz", distribution)
     with pytest.raises(ValueError, match="of one dimension"):
         helpers.tiny_gan().fit(helpers.examples(4), verbose=0, callbacks=[recorder])
-    spoilt = line_gan()
-    spoilt.generator.trainable_variables[-1].assign([np.nan])
+    corrupt = line_gan()
+    corrupt.generator.trainable_variables[-1].assign([np.nan])
     points = np.ones((4, 1), np.float32)
     with pytest.raises(callbacks.TrainingDiverged, match="at step 0: the samples"):
-        spoilt.fit(points, verbose=0, callbacks=[recorder])
+        corrupt.fit(points, verbose=0, callbacks=[recorder])
     assert not (tmp_path / "m.npz").exists()
 
 

@@ -701,7 +701,8 @@ def test_a_path_that_two_variables_share_is_numbered():
         return keras.layers.Dense(4, name="same")
 
     latents, samples = keras.Input((3,)), keras.Input((4,))
-    inner = keras.Sequential([keras.Input((4,)), layer()])
+    hidden = keras.Input((4,))
+    inner = keras.Model(hidden, layer()(hidden))
     generator = keras.Model(latents, inner(layer()(latents)))
     gan = keras_gan.GAN(
         generator, keras.Model(samples, keras.layers.Dense(1)(samples)),
@@ -788,7 +789,7 @@ def test_an_impatient_second_interrupt_ends_what_hangs(monkeypatch):
     assert seen == [{}]
 
 
-def test_a_spoilt_weight_is_not_saved(tmp_path):
+def test_a_corrupt_weight_is_not_saved(tmp_path):
     gan = helpers.tiny_gan()
     writer = checkpoint.Writer(tmp_path)
     callback = callbacks.Checkpoints(writer)

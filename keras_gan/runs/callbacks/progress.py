@@ -32,11 +32,13 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._to = sys.stderr if self.stream is None else self.stream
-        # Closed streams raise ValueError.
+        self._moves = self._broken = False
         try:
             self._moves = self._to.isatty()
-        except (AttributeError, ValueError):
-            self._moves = False
+        except AttributeError:  # a writer that is no file, or no stream at all
+            self._broken = self._to is None
+        except ValueError:  # closed
+            self._broken = True
         self._begun = time.monotonic()
         self._first = self._step = None
         # Keras does not know the steps of an epoch of some data before its end.
@@ -69,7 +71,7 @@ class Progress(keras.callbacks.Callback):
         self.close()
 
     def close(self):
-        """Leaves the line that moves, as after an error that ended `fit`."""
+        """Ends the line that moves. Call it where an error has ended `fit`."""
         if self._bar is not None:
             bar, self._bar = self._bar, None
             self._try(bar.close)
@@ -96,12 +98,13 @@ class Progress(keras.callbacks.Callback):
             self._try(lambda: print(self._line(), file=self._to, flush=True))
 
     def _try(self, write):
-        """Writes, or gives up writing: whoever reads along may have left."""
+        """Calls `write`, and never again after it failed: the reader may have left."""
+        if self._broken:
+            return
         try:
             write()
         except (OSError, ValueError):
-            self._bar, self._moves = None, False
-            self._try = lambda write: None
+            self._bar, self._broken = None, True
 
     def _move(self):
         if self._bar is None:

@@ -63,7 +63,8 @@ def write(path, checkpoint: Checkpoint) -> None:
     }
     entry["sha256"] = _digest(entry, state)
     # By `save` and a write of our own: the library's `save_file` writes to a temporary
-    # file of its own, which a kill would leave behind, and hides the system's errors.
+    # file of its own, which a kill would leave behind, makes it unreadable to others
+    # and hides the system's errors. `save` holds the GIL for one copy of the state.
     content = safetensors.numpy.save(state, {_ENTRY: json.dumps(entry)})
     files.write(path, content)
     # So that its name is on disk before those of older ones are removed.
