@@ -38,7 +38,7 @@ NETWORKS = {
 # Classes of penalties of the discriminator.
 PENALTIES = {}
 # What `build` gives to a builder of networks, so that an experiment does not.
-_SHAPES = ("image_shape", "sample_shape")
+_SHAPES = ("spec", "image_shape", "sample_shape")
 _GIVEN = (*_SHAPES, "size", "latent_dim", "seed", "pixel_means", "pretrained_generator")
 
 # Between two moments of figure 1, which trainings in one dimension record.

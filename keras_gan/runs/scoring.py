@@ -249,7 +249,12 @@ class _Scoring:
     def report(self):
         """Returns the dict of `evaluate`; NaN and infinity may be in it."""
         gan = self.subject.gan
-        rows = self.rows()
+        samples = self.checked(self.draw_samples())
+        some_samples = samples[:2000].copy()
+        # Each row is drawn when its turn comes and dropped with it: 10,000 images of
+        # 64x64x3 take half a gigabyte. `pop` leaves no second hold on the first.
+        rows = {"samples": [samples].pop, **self.further_rows()}
+        del samples
         report = {
             "model": str(self.subject.model),
             "step": None if gan is None else gan.generator_steps,
@@ -270,11 +275,13 @@ class _Scoring:
                 "Expected features='auto' for samples that are no images. Received: "
                 f"{self.request.features!r}"
             )
-        for name, samples in rows.items():
-            report["rows"][name] = self.scores(name, samples, extractor)
+        for name, draw in rows.items():
+            report["rows"][name] = self.scores(name, draw, extractor)
         if "training examples" in rows:
-            report["num_training_examples"] = len(rows["training examples"])
-        report |= self.about_images(rows["samples"])
+            report["num_training_examples"] = min(
+                self.protocol.num_samples, len(self.train)
+            )
+        report |= self.about_images(some_samples)
         if gan is not None and self.train.spec.shape == (1,):
             report["rows"]["samples"]["largest_deviation_of_d"] = (
                 evaluation.largest_deviation_of_d(
@@ -285,38 +292,47 @@ class _Scoring:
         report["protocol_hash"] = self.protocol.hash
         return report
 
-    def rows(self):
-        """Returns the samples of each row, by its name."""
-        subject, request, train = self.subject, self.request, self.train
-        if subject.generator is None:
-            samples = load_samples(subject.model, train)[: request.num_samples]
-            rows = {"samples": samples}
-            self.protocol = dataclasses.replace(self.protocol, num_samples=len(samples))
-        else:
-            count = self.protocol.num_samples
-            rows = {"samples": subject.generator.generate(count, seed=request.seed)}
-            if subject.gan is not None and subject.gan.averaged_generator is not None:
-                rows["samples, raw weights"] = subject.gan.generate(
-                    count, seed=request.seed, averaged=False
-                )
-        is_image = train.spec.is_image
-        if not is_image or self.test is not None:
-            rows["training examples"] = train.some(self.protocol.num_samples)
-        least = self.protocol.nearest_k + 1 if is_image else 2
-        return {
-            name: evaluation.check_samples(samples, train.spec.shape, least=least)
-            for name, samples in rows.items()
-        }
+    def draw_samples(self):
+        """Returns the samples that are scored."""
+        subject, request = self.subject, self.request
+        if subject.generator is not None:
+            return subject.generator.generate(
+                self.protocol.num_samples, seed=request.seed
+            )
+        samples = load_samples(subject.model, self.train)[: request.num_samples]
+        self.protocol = dataclasses.replace(self.protocol, num_samples=len(samples))
+        return samples
 
-    def scores(self, name, samples, extractor):
-        """Returns the scores of one row."""
+    def further_rows(self):
+        """Returns functions that draw what is scored besides the samples, by name."""
+        gan, count, rows = self.subject.gan, self.protocol.num_samples, {}
+        if gan is not None and gan.averaged_generator is not None:
+            rows["samples, raw weights"] = functools.partial(
+                gan.generate, count, seed=self.request.seed, averaged=False
+            )
+        if not self.train.spec.is_image or self.test is not None:
+            rows["training examples"] = functools.partial(self.train.some, count)
+        return rows
+
+    def checked(self, samples):
+        """Returns samples that can be scored.
+
+        Raises:
+            ValueError: too few, another shape, or values that are not finite.
+        """
+        spec = self.train.spec
+        least = self.protocol.nearest_k + 1 if spec.is_image else 2
+        return evaluation.check_samples(samples, spec.shape, least=least)
+
+    def scores(self, name, draw, extractor):
+        """Returns the scores of the row that `draw` draws."""
         # The training examples score alike beside every model.
         is_shared = name == "training examples"
         key = (name, self.protocol.hash)
         if is_shared and key in self.shared:
             return self.shared[key]
         scores = evaluation.score(
-            samples,
+            self.checked(draw()),
             self.train,
             self.valid,
             self.test,
@@ -359,8 +375,8 @@ class _Scoring:
             )
         return self.shared[key]
 
-    def about_images(self, samples):
-        """Returns what is reported of images beside the rows."""
+    def about_images(self, some_samples):
+        """Returns what is reported of images besides the rows."""
         subject, found = self.subject, {}
         if not self.train.spec.is_image:
             return found
@@ -369,19 +385,29 @@ class _Scoring:
                 self.train, self.test
             )
         if subject.gan is not None:
-            found |= _beside_its_start(
+            found |= _progress_since_start(
                 subject.gan,
                 subject.run.experiment,
                 self.train,
-                samples,
+                some_samples,
                 self.request.seed,
             )
         return found
 
 
-def _beside_its_start(gan, experiment, data, samples, seed):
-    """How far a run on images has come, and what its D knows."""
-    samples = samples[:2000]
+def _progress_since_start(gan, experiment, data, samples, seed):
+    """Scores a run on images against its own start, and its discriminator.
+
+    Args:
+        gan: `GAN` of the run.
+        experiment: `Experiment` that it was built by.
+        data: `Dataset` that it was trained on.
+        samples: float32 `(N, H, W, C)`, the generator's.
+        seed: int, that they were drawn with.
+
+    Returns:
+        dict, the part of `evaluate`'s report that speaks of them.
+    """
     first_samples = build(experiment, data).generate(len(samples), seed=seed)
     moments = evaluation.data_moments(data)
     distance, first_distance = (
