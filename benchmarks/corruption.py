@@ -1,13 +1,13 @@
-"""What each measure sees on MNIST that is corrupted more and more.
+"""Shows how each measure responds to MNIST that is corrupted more and more.
 
     python benchmarks/corruption.py --data_dir=PATH --output=corruption.json \\
         --figure=corruption.png
 
-The reference are test images, the samples are training images: with Gaussian noise and
-clipped to [0, 1]; of ever fewer classes; or ever fewer of them, each repeated. All are
+The reference is test images, the samples are training images: with Gaussian noise and
+clipped to [0, 1]; from ever fewer classes; or ever fewer images, each repeated. All are
 compared on the features of a classifier that was trained on the training images and is
-kept in the cache. Where a class has fewer images than samples are wanted, they repeat,
-and the column of distinct images says so.
+kept in the cache. Where a class has too few images they repeat, and the column of
+distinct images says so.
 """
 
 import argparse
@@ -96,7 +96,7 @@ def parsed_arguments():
 
 
 def corruptions(data, count):
-    """What is done to `count` images of labelled `data` in [0, 1], and how far.
+    """Corrupts `count` images of labelled `data` in [0, 1], level by level.
 
     Returns:
         dict of names to iterators of (level, number of distinct images, float32 images
@@ -128,7 +128,7 @@ def corruptions(data, count):
 
 
 def draw(rows, path):
-    """A PNG: a row of panels for each corruption, a column for each measure.
+    """Draws a PNG: a row of panels for each corruption, a column for each measure.
 
     The grey line is the score without corruption.
     """
@@ -140,7 +140,7 @@ def draw(rows, path):
     panels = figure.subplots(len(rows), len(MEASURES), sharex="row")
     for line, (corruption, levels) in zip(panels, rows.items(), strict=True):
         for axes, (name, heading) in zip(line, MEASURES.items(), strict=True):
-            # Levels at equal distances: they are no scale of anything.
+            # Levels are spaced evenly, since they share no scale.
             axes.plot(
                 [row[name] for row in levels], "o-", color="tab:blue", clip_on=False
             )
@@ -148,7 +148,7 @@ def draw(rows, path):
             axes.set_xticks(range(len(levels)), [f"{row['level']:g}" for row in levels])
             axes.set_title(heading, fontsize=11)
             axes.set_xlabel(corruption)
-            # Shares from 0 to 1, and density, 1 in the mean for the data's own kind.
+            # Shares lie in [0, 1]; density is 1 on average for real images.
             largest = {"precision": 1, "recall": 1, "density": 1.2, "coverage": 1}
             axes.set_ylim(min(0, *(row[name] for row in levels)), largest.get(name))
             axes.spines[["top", "right"]].set_visible(False)

@@ -1,19 +1,29 @@
-"""What memory a training takes, by preset, and whether it grows over many steps.
+"""What memory a training takes, by preset, and an evaluation of large pictures.
 
     python benchmarks/memory.py --output=memory.json
+    python benchmarks/memory.py --evaluation --output=evaluation.json
 
 Each preset trains a few steps in a process of its own, on random bytes of its data's
 shape (4,000 examples, so that the networks and not the data count): the process's peak,
 and what of it a process has that has imported everything and built nothing. Then the
 first preset's step runs on, and its memory is read after every tenth of `--steps`.
+
+With --evaluation instead: folders of random pictures of 64x64x3 are made, a run is
+trained on each for one epoch, with averaged weights, and a fresh process evaluates it
+with the protocol's 10,000 samples. One folder has labels and a test split: Parzen
+windows, and a classifier's features (of 20 steps: more take no more memory). The other
+has neither: features that are pixels.
 """
 
 import argparse
+import importlib
 import json
 import os
 import pathlib
 import subprocess
 import sys
+import tempfile
+import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -28,6 +38,9 @@ SHAPES = {
     "gaussian1d": None,
     "ring8": None,
 }
+PICTURE = (64, 64, 3)
+# What `evaluate` of such a run must stay below.
+EVALUATION_LIMIT_MIB = 3 * 1024
 
 
 def main():
@@ -39,6 +52,23 @@ def main():
     if arguments.growth:
         print(json.dumps(growth(arguments.presets[0], arguments.steps)))
         return
+    if arguments.train_on:
+        trained_run(arguments.train_on, arguments.run)
+        print("{}")
+        return
+    if arguments.run:
+        print(json.dumps(evaluated(arguments.run)))
+        return
+    if arguments.evaluation:
+        report = evaluation(arguments.pictures)
+    else:
+        report = training(arguments)
+    if arguments.output:
+        pathlib.Path(arguments.output).write_text(json.dumps(report, indent=2) + "\n")
+
+
+def training(arguments):
+    """Peaks of the presets, and the growth of the first; printed as they come."""
     base = child("--child=none")["mib"]
     print(f"imports alone: {base:,.0f} MiB")
     print(f"{'preset':16}{'parameters':>14}{'peak, MiB':>11}")
@@ -52,9 +82,84 @@ def main():
     )
     print(f"{arguments.presets[0]}, MiB after each tenth of {arguments.steps:,} steps:")
     print(" ".join(f"{value:,.1f}" for value in grown["mib"]))
-    if arguments.output:
-        report = {"imports_mib": base, "rows": rows, "growth": grown}
-        pathlib.Path(arguments.output).write_text(json.dumps(report, indent=2) + "\n")
+    return {"imports_mib": base, "rows": rows, "growth": grown}
+
+
+def evaluation(num_pictures):
+    """Peaks of `evaluate`, with a classifier's features and with pixels."""
+    base = child("--child=none")["mib"]
+    print(f"imports alone: {base:,.0f} MiB")
+    print(
+        f"{'features':12}{'samples':>9}{'pictures':>10}{'seconds':>9}{'peak, MiB':>11}"
+    )
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = pathlib.Path(folder, "pictures")
+        write_pictures(pictures, num_pictures)
+        # Without its subfolders the second has no split but the whole.
+        for name, source in (("labelled", pictures), ("whole", pictures / "train")):
+            run = f"{folder}/{name}"
+            environment = {"KERAS_GAN_CACHE": f"{folder}/cache"}
+            child(f"--train_on={source}", f"--run={run}", **environment)
+            row = child(f"--run={run}", **environment)
+            print(
+                f"{row['features']:12}{row['num_samples']:9,}{num_pictures:10,}"
+                f"{row['seconds']:9,.0f}{row['mib']:11,.0f}",
+                flush=True,
+            )
+            rows.append(row)
+    most = max(row["mib"] for row in rows)
+    print(
+        f"largest peak: {most:,.0f} MiB, "
+        f"{'below' if most < EVALUATION_LIMIT_MIB else 'ABOVE'} the limit of "
+        f"{EVALUATION_LIMIT_MIB:,} MiB"
+    )
+    return {
+        "imports_mib": base,
+        "pictures": num_pictures,
+        "limit_mib": EVALUATION_LIMIT_MIB,
+        "rows": rows,
+    }
+
+
+def write_pictures(folder, count):
+    """`count` pictures of noise for training and as many for tests, in two classes."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for label in range(2):
+            (folder / split / str(label)).mkdir(parents=True)
+        for index in range(count):
+            pixels = rng.integers(0, 256, PICTURE, np.uint8)
+            # Uncompressed: noise compresses badly, and takes the longer.
+            path = folder / split / str(index % 2) / f"{index}.bmp"
+            Image.fromarray(pixels).save(path)
+
+
+def trained_run(source, path):
+    from keras_gan.runs import training
+
+    settings = {"dataset": f"folder:{source}", "epochs": 1, "ema_decay": 0.9}
+    training.train(training.get_preset("digits", settings), path)
+
+
+def evaluated(path):
+    """What evaluating a run took, in this process."""
+    from keras_gan import metrics
+    from keras_gan.runs import scoring
+
+    metrics.Classifier.STEPS = 20
+    start = time.perf_counter()
+    report = scoring.evaluate(path)
+    return {
+        "features": report["protocol"]["features"],
+        "num_samples": report["protocol"]["num_samples"],
+        "rows": list(report["rows"]),
+        "seconds": time.perf_counter() - start,
+        "mib": peak_mib(),
+    }
 
 
 def parsed_arguments():
@@ -62,18 +167,30 @@ def parsed_arguments():
     parser.add_argument("--presets", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--output", help="a JSON file for the tables")
+    parser.add_argument(
+        "--evaluation", action="store_true", help="measure evaluate, not training"
+    )
+    parser.add_argument(
+        "--pictures", type=int, default=10_000, help="to train on, and to test with"
+    )
+    parser.add_argument("--train_on", help=argparse.SUPPRESS)
+    parser.add_argument("--run", help=argparse.SUPPRESS)
     parser.add_argument("--child", choices=(*SHAPES, "none"), help=argparse.SUPPRESS)
     parser.add_argument("--growth", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.steps < 10:
         parser.error(f"Expected --steps >= 10. Received: {arguments.steps}")
+    # Nearest neighbours and two halves of the test pictures take so many.
+    if arguments.pictures < 20:
+        parser.error(f"Expected --pictures >= 20. Received: {arguments.pictures}")
     return arguments
 
 
-def child(*arguments):
+def child(*arguments, **environment):
     """What a process of this script reports."""
     done = subprocess.run(
         [sys.executable, __file__, *arguments],
+        env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -82,7 +199,7 @@ def child(*arguments):
 
 
 def imported():
-
+    importlib.import_module("keras_gan.runs.scoring")
     return {"mib": peak_mib()}
 
 

@@ -1,4 +1,4 @@
-"""How long the Parzen-window log-likelihood takes, against what, measured how.
+"""Times the Parzen-window log-likelihood against scikit-learn and a bare product.
 
     python benchmarks/parzen.py --tests=500 --centres=5000 --output=parzen.json
 
@@ -117,7 +117,7 @@ def parsed_arguments():
 
 
 def vectors(arguments):
-    """Examples, centres, float64 in [0, 1], and what they are."""
+    """Returns examples and centres, float64 in [0, 1], and the name of their source."""
     import numpy as np
 
     count = arguments.tests + arguments.centres
@@ -142,7 +142,7 @@ def ours(examples, centres, arguments):
 
 
 def scikit_learns(examples, centres, arguments):
-    """One leaf: with more, its sums over pruned nodes cancel (its issue 7492)."""
+    """Runs it with one leaf: with more, sums over pruned nodes cancel (issue 7492)."""
     from sklearn.neighbors import KernelDensity
 
     density = KernelDensity(
@@ -152,7 +152,7 @@ def scikit_learns(examples, centres, arguments):
 
 
 def broadcast(examples, centres, arguments):
-    """The formula as the script released with the 2014 paper has it, in batches."""
+    """Computes as the script released with the 2014 paper does, in batches."""
     import numpy as np
 
     features, sigma = centres.shape[1], arguments.sigma

@@ -1,11 +1,11 @@
-"""How long scoring samples of MNIST by every measure takes, stage by stage.
+"""Times how long samples of MNIST take to score by every measure, stage by stage.
 
     python benchmarks/scoring.py --data_dir=PATH --output=scoring.json
 
-The whole of `evaluation.score`, with the classifier and the features of the test images
-in the cache as from the second evaluation on; "samples" are training images. Each
-stage's time is the minimum over the rounds. A sum of seconds says something on an idle
-machine alone, so the load before and after stands beside it.
+It runs the whole of `evaluation.score`. The classifier and the features of the test
+images are in the cache, as from the second evaluation on; the "samples" are training
+images. Each stage's time is the minimum over the rounds. Seconds mean something only on
+an idle machine, so the load before and after is printed with them.
 """
 
 import argparse
@@ -116,7 +116,7 @@ def timed_stages(metrics, classifier):
         return call
 
     def parzen(test, validation, centres, progress=None, **options):
-        """`parzen_estimate`, whose progress tells the search from the test."""
+        """Calls `parzen_estimate`, whose progress tells the search from the test."""
         start = time.perf_counter()
         share = len(validation) / (len(validation) + len(test))
         searched = []

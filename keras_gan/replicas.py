@@ -12,6 +12,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+# Inputs and outputs that one `predict` gets and gives. While it runs it holds the
+# outputs three times: as batches, as arrays, and joined.
+_PREDICT_BYTES = 64 * 2**20
+
 NAMES = ("none", "mirrored", "multi_worker")
 
 
@@ -81,7 +85,7 @@ def check_steps_per_execution(strategy, steps):
 
 
 def predict_locally(network, inputs, batch_size=256):
-    """`network(inputs)` as float32 `(N, ...)`, by this process alone.
+    """Returns `network(inputs)` as float32 `(N, ...)`, by this process alone.
 
     With several workers `predict` waits for all of them to predict too.
 
@@ -90,6 +94,7 @@ def predict_locally(network, inputs, batch_size=256):
         inputs: array or tensor `(N, ...)`, or a dict of them.
         batch_size: int, rows at a time.
     """
+<<<<<<< HEAD
     if network.distribute_strategy.num_replicas_in_sync == 1:
         # Several batches in one execution would be traced anew for each number of them,
         # and be held in memory at once.
@@ -104,6 +109,50 @@ def predict_locally(network, inputs, batch_size=256):
     for start in range(0, rows, batch_size):
         part = slice(start, start + batch_size)
         batch = tf.nest.map_structure(operator.itemgetter(part), inputs)
+=======
+    predict = _predicted_alone
+    if network.distribute_strategy.num_replicas_in_sync > 1:
+        predict = _called
+    num_rows = len(tf.nest.flatten(inputs)[0])
+    # The first batch tells how large the outputs are.
+    start, size, result = 0, batch_size, None
+    while start < num_rows:
+        rows = slice(start, min(start + size, num_rows))
+        part = tf.nest.map_structure(operator.itemgetter(rows), inputs)
+        outputs = predict(network, part, batch_size)
+        if len(outputs) == num_rows:
+            return outputs
+        if result is None:
+            result = np.empty((num_rows, *outputs.shape[1:]), np.float32)
+            row_bytes = sum(
+                np.asarray(values[:1]).nbytes
+                for values in (outputs, *tf.nest.flatten(inputs))
+            )
+            # Whole batches: they are those of a single call, to the last bit.
+            size = batch_size * max(1, _PREDICT_BYTES // (batch_size * row_bytes))
+        result[rows] = outputs
+        start = rows.stop
+    return result
+
+
+def _predicted_alone(network, inputs, batch_size):
+    # Several batches in one execution would be traced anew for each number of them, and
+    # be held in memory at once.
+    steps, network.steps_per_execution = network.steps_per_execution, 1
+    try:
+        outputs = network.predict(inputs, batch_size=batch_size, verbose=0)
+    finally:
+        network.steps_per_execution = steps
+    return outputs.astype(np.float32, copy=False)
+
+
+def _called(network, inputs, batch_size):
+    num_rows = len(tf.nest.flatten(inputs)[0])
+    outputs = []
+    for start in range(0, num_rows, batch_size):
+        rows = slice(start, start + batch_size)
+        batch = tf.nest.map_structure(operator.itemgetter(rows), inputs)
+>>>>>>> wt-evaluation
         outputs.append(np.asarray(network(batch), np.float32))
     return np.concatenate(outputs)
 

@@ -234,6 +234,21 @@ def test_memory_tells_peaks_and_growth(root, tmp_path):
     assert "3,735,425" in printed
 
 
+@pytest.mark.slow
+def test_memory_of_an_evaluation_stays_below_its_limit(root, tmp_path):
+    report, printed = run_alone(
+        root, tmp_path, "memory", "--evaluation", "--pictures=20"
+    )
+    labelled, whole = report["rows"]
+    assert labelled["features"] == "classifier" and whole["features"] == "pixels"
+    assert labelled["rows"] == ["samples", "samples, raw weights", "training examples"]
+    for row in report["rows"]:
+        assert row["num_samples"] == 10_000
+        # The samples alone take 469 MiB.
+        assert report["imports_mib"] + 469 < row["mib"] < 3 * 1024
+    assert "below the limit of 3,072 MiB" in printed
+
+
 def test_scaling_varies_one_size_at_a_time(root, monkeypatch, capsys, tmp_path):
     output = tmp_path / "scaling.json"
     module = run(

@@ -124,7 +124,7 @@ def _train(experiment, values):
 
 
 def _announce(signal):
-    """Says that a signal was noticed. It may have interrupted a print: no print here."""
+    """Says that a signal was noticed; not by print, which it may have interrupted."""
     os.write(2, b"\nStopping after this step ...\n")
 
 
