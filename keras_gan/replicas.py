@@ -94,22 +94,6 @@ def predict_locally(network, inputs, batch_size=256):
         inputs: array or tensor `(N, ...)`, or a dict of them.
         batch_size: int, rows at a time.
     """
-<<<<<<< HEAD
-    if network.distribute_strategy.num_replicas_in_sync == 1:
-        # Several batches in one execution would be traced anew for each number of them,
-        # and be held in memory at once.
-        together, network.steps_per_execution = network.steps_per_execution, 1
-        try:
-            outputs = network.predict(inputs, batch_size=batch_size, verbose=0)
-        finally:
-            network.steps_per_execution = together
-        return outputs.astype(np.float32, copy=False)
-    rows = len(tf.nest.flatten(inputs)[0])
-    outputs = []
-    for start in range(0, rows, batch_size):
-        part = slice(start, start + batch_size)
-        batch = tf.nest.map_structure(operator.itemgetter(part), inputs)
-=======
     predict = _predicted_alone
     if network.distribute_strategy.num_replicas_in_sync > 1:
         predict = _called
@@ -152,7 +136,6 @@ def _called(network, inputs, batch_size):
     for start in range(0, num_rows, batch_size):
         rows = slice(start, start + batch_size)
         batch = tf.nest.map_structure(operator.itemgetter(rows), inputs)
->>>>>>> wt-evaluation
         outputs.append(np.asarray(network(batch), np.float32))
     return np.concatenate(outputs)
 
