@@ -19,13 +19,15 @@ VERSION = re.search(
 REQUIRED = [
     "absl-py>=2.1",
     "filelock>=3.16",
-    "keras>=3.8",
+    # 3.9: a loss scale that counts its steps.
+    "keras>=3.9",
     "numpy>=2.0",
     "pillow>=10.4",
     "pydantic>=2.8",
     "safetensors>=0.5",
     "scikit-learn>=1.6",
-    "scipy>=1.14",
+    # 1.15 brought scipy.integrate.cubature.
+    "scipy>=1.15",
     "tabulate>=0.9",
     "tensorflow>=2.18",
     "tensorflow-probability>=0.25",
