@@ -18,7 +18,8 @@ VERSION = re.search(
 # need.
 REQUIRED = [
     "absl-py>=2.1",
-    "filelock>=3.16",
+    # 3.30: a lock of a file that is open already.
+    "filelock>=3.30",
     # 3.9: a loss scale that counts its steps.
     "keras>=3.9",
     "numpy>=2.0",

@@ -27,6 +27,7 @@ class Case:
 
 # Networks: shape of a sample, width of the latents, what updates both networks.
 SHAPES = {
+    "digits_mlp": (8, 8, 1),
     "mnist_mlp": (28, 28, 1),
     "cifar_conv": (32, 32, 3),
     "conv64": (64, 64, 3),
@@ -35,7 +36,7 @@ LATENT_DIM = 100
 # The optimizers of the paper's recipes, and of DCGAN.
 SGD = {"learning_rate": 0.01, "momentum": 0.5}
 ADAM = {"learning_rate": 2e-4, "beta_1": 0.5}
-OPTIMIZER = {"mnist_mlp": SGD, "cifar_conv": SGD, "conv64": ADAM}
+OPTIMIZER = {"digits_mlp": ADAM, "mnist_mlp": SGD, "cifar_conv": SGD, "conv64": ADAM}
 # Channels of the 64x64 pair: G 4x4x512 -> 8 -> 16 -> 32 -> 64, D the reverse.
 CONV64_CHANNELS = (512, 256, 128, 64)
 

@@ -76,6 +76,8 @@ class GuideGAN(keras.Model):
 
 def build_networks(name):
     shape = contestant.SHAPES[name]
+    if name == "digits_mlp":
+        return keras_gan.networks.digits_mlp(shape, seed=0)
     if name == "mnist_mlp":
         return keras_gan.networks.paper_mlp(shape, seed=0)
     if name == "cifar_conv":
@@ -130,7 +132,8 @@ def build(case, variant):
         size = m
     else:
         prior = keras_gan.priors.Uniform(contestant.LATENT_DIM)
-        model = keras_gan.GAN(generator, discriminator, prior, seed=0)
+        value_range = (-1.0, 1.0) if case.networks == "conv64" else (0.0, 1.0)
+        model = keras_gan.GAN(generator, discriminator, prior, value_range, seed=0)
         model.compile(
             *optimizers,
             discriminator_steps=k,

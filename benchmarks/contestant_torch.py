@@ -37,6 +37,19 @@ class UntiedBias(nn.Module):
         return x + self.bias
 
 
+def digits_mlp():
+    latents = contestant.LATENT_DIM
+    generator = nn.Sequential(
+        *(nn.Linear(latents, 256), nn.ReLU(), nn.Linear(256, 512), nn.ReLU()),
+        *(nn.Linear(512, 64), nn.Sigmoid(), nn.Unflatten(1, (1, 8, 8))),
+    )
+    discriminator = nn.Sequential(
+        *(nn.Flatten(), nn.Dropout(0.1), Maxout(64, 256, 5)),
+        *(nn.Dropout(0.4), Maxout(256, 256, 5), nn.Dropout(0.4), nn.Linear(256, 1)),
+    )
+    return generator, discriminator
+
+
 def mnist_mlp():
     latents = contestant.LATENT_DIM
     generator = nn.Sequential(
@@ -89,7 +102,12 @@ def conv64():
     return nn.Sequential(*parts), nn.Sequential(*judges)
 
 
-NETWORKS = {"mnist_mlp": mnist_mlp, "cifar_conv": cifar_conv, "conv64": conv64}
+NETWORKS = {
+    "digits_mlp": digits_mlp,
+    "mnist_mlp": mnist_mlp,
+    "cifar_conv": cifar_conv,
+    "conv64": conv64,
+}
 
 
 def build_optimizer(name, parameters, fused):

@@ -14,6 +14,9 @@ TensorFlow and PyTorch run in a process each, of which one works at a time. In e
 round every way runs once, in random order; minima over the rounds are printed, and
 their ratios, and TFLOP/s from the products' count. Mixed precision is timed with a GPU,
 under XLA, or where `--ways` names it.
+
+`--before=CHECKOUT` adds the compiled graph of another checkout of this project, which
+tells what a change costs.
 """
 
 import argparse
@@ -32,11 +35,13 @@ import contestant
 TENSORFLOW = ("graph", "XLA", "guide", "products")
 MIXED = ("mixed_bfloat16", "mixed_float16")
 TORCH = ("torch eager", "torch.compile")
+# The graph of another checkout.
+BEFORE = "before"
 
 
 def main():
     arguments = parsed_arguments()
-    workers = start_workers(arguments.ways)
+    workers = start_workers(arguments.ways, arguments.before)
     try:
         rows = [
             row
@@ -77,6 +82,9 @@ def parsed_arguments():
     )
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--seconds", type=float, default=0.3, help="of a window")
+    parser.add_argument(
+        "--before", help="another checkout of this project, to compare with"
+    )
     parser.add_argument("--output", help="a JSON file for the table")
     arguments = parser.parse_args()
     sizes = (
@@ -94,8 +102,8 @@ def parsed_arguments():
 # === Workers ===
 
 
-def start_workers(ways):
-    """{way: its worker}."""
+def start_workers(ways, before=None):
+    """Returns a worker for each way; `before` is a checkout, or None."""
     gpu = pathlib.Path("/dev/nvidia0").exists()
     # Most CPUs emulate 16 bits: there it is timed only if asked for.
     mixed = MIXED if gpu or ways else ()
@@ -110,6 +118,11 @@ def start_workers(ways):
         if names:
             worker = contestant.Worker(file)
             workers.update({name: worker for name in names})
+    if before is not None:
+        workers[BEFORE] = contestant.Worker(
+            "contestant_tensorflow.py",
+            environment={"PYTHONPATH": str(pathlib.Path(before).resolve())},
+        )
     return workers
 
 
@@ -181,6 +194,10 @@ def _conv64_products():
 
 # Multiplications of one sample's forward pass, (generator, discriminator).
 FORWARD = {
+    "digits_mlp": (
+        100 * 256 + 256 * 512 + 512 * 64,
+        64 * 1280 + 256 * 1280 + 256,
+    ),
     "mnist_mlp": (
         100 * 1200 + 1200 * 1200 + 1200 * 784,
         784 * 1200 + 240 * 1200 + 240,

@@ -66,11 +66,12 @@ def weights_of(model):
 
 
 def train_steps(gan, batches):
-    """One training step of the compiled GAN on each batch; the last logs."""
+    """One training step of the compiled GAN on each batch; the last logs, as floats."""
     logs = None
     for batch in batches:
+        gan.reset_metrics()  # Keras below 3.13 does not do it by itself
         logs = gan.train_on_batch(tf.constant(batch), return_dict=True)
-    return logs
+    return {name: float(value) for name, value in logs.items()}
 
 
 def warned(caplog):

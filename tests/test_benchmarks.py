@@ -152,8 +152,9 @@ def test_train_step_times_each_way_beside_the_floor(root, tmp_path):
         ways.append("torch eager")
     report, printed = run_alone(
         root, tmp_path, "train_step", "--batch_sizes=3", "--discriminator_steps=2",
-        "--rounds=2", "--seconds=0.001", "--ways", *ways,
+        "--rounds=2", "--seconds=0.001", f"--before={root}", "--ways", *ways,
     )  # fmt: skip
+    ways.append("before")
     rows = {row["way"]: row for row in report["rows"]}
     assert sorted(rows) == sorted(ways)
     floor = rows["products"]["seconds"]
@@ -166,7 +167,9 @@ def test_train_step_times_each_way_beside_the_floor(root, tmp_path):
         assert any(line.startswith(way) for line in printed.splitlines())
 
 
-@pytest.mark.parametrize("networks", ["mnist_mlp", "cifar_conv", "conv64"])
+@pytest.mark.parametrize(
+    "networks", ["digits_mlp", "mnist_mlp", "cifar_conv", "conv64"]
+)
 def test_train_step_counts_the_products_of_its_networks(root, networks, monkeypatch):
     """The counts of the table against those of the layers themselves."""
     monkeypatch.syspath_prepend(str(root / "benchmarks"))

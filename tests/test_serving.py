@@ -355,6 +355,7 @@ def test_the_commands_of_the_docs(server, gans, tmp_path, page):
         "docker",
         "kubectl",
         "monitoring",
+        "keras-gan ",
         "scripts/",
         "make ",
         "standin",
