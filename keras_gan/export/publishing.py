@@ -234,9 +234,9 @@ def _publish(folder, base, version, card, check):
     """Writes the card, checks, flushes all to disk and renames; returns the path."""
     while True:
         number = _next_version(base) if version is None else int(version)
-        files = cards.digests(folder)
+        digests = cards.digests(folder)
         cards.write_card(
-            folder, cards.as_json({**card, "version": number, "files": files})
+            folder, cards.as_json({**card, "version": number, "files": digests})
         )
         if check is not None:
             check(folder)
