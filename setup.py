@@ -20,8 +20,9 @@ REQUIRED = [
     "absl-py>=2.1",
     # 3.30: a lock of a file that is open already.
     "filelock>=3.30",
-    # 3.9: a loss scale that counts its steps.
-    "keras>=3.9",
+    # Older ones tell callbacks the first step of an execution, not its last, by which
+    # checkpoints count.
+    "keras>=3.11",
     "numpy>=2.0",
     "pillow>=10.4",
     "pydantic>=2.8",

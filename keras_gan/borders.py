@@ -50,18 +50,20 @@ def sample_shape(generator, discriminator, latent_prior) -> tuple:
 
 
 def check_reach(generator, spec):
-    """Raises unless the generator's last activation reaches just the samples' range.
+    """Raises unless the generator's last activation suits the samples' range.
 
-    A tanh for data in (0, 1) is clipped to black over half of its range when samples
-    are shown, and a sigmoid never makes the lower half of (-1, 1).
+    A sigmoid never makes the lower half of (-1, 1), and half of what a tanh makes for
+    (0, 1) is clipped to black when samples are shown.
 
     Raises:
-        ValueError: a bounded activation at the end, of another range.
+        ValueError: a bounded activation at the end that does not reach the range, or
+            of whose values the range is no more than half.
     """
     activation = last_activation(generator)
     if spec.value_range is None or activation not in _REACH:
         return
-    if _REACH[activation] != spec.value_range:
+    (low, high), (lowest, highest) = spec.value_range, _REACH[activation]
+    if low < lowest or high > highest or 2 * (high - low) <= highest - lowest:
         raise ValueError(
             f"Expected a generator whose samples reach value_range={spec.value_range}. "
             f"Received: {activation} as its last activation, whose range is "

@@ -148,11 +148,7 @@ class GAN(SamplingModel):
             "optimizers": optimizers,
             "objectives": objectives,
         }
-        networks = {
-            "discriminator": self.discriminator,
-            "generator": self.generator,
-            **self.further_networks,
-        }
+        networks = self._networks()
         arguments = borders.compile_arguments(arguments, networks)
         self._keep_average(ema_decay)
         super().compile(
@@ -182,12 +178,7 @@ class GAN(SamplingModel):
             Player(name, network, optimizers[name], self.replicas, may_be_empty)
             for name, network in networks.items()
         )
-        answers = self.adversarial_loss.diagnostics(tf.zeros((1, 1)), tf.zeros((1, 1)))
-        losses = (f"{name}_loss" for name in networks)
-        penalties = (penalty.name for penalty in self.penalties)
-        self.running_means = RunningMeans(
-            [*losses, *answers, *penalties], self.replicas
-        )
+        self.running_means = RunningMeans(self._terms(), self.replicas)
 
     # === Algorithm 1 ===
 
@@ -376,6 +367,23 @@ class GAN(SamplingModel):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     # === Details ===
+
+    def _networks(self):
+        """Returns the networks of all players by name, in the order of their steps."""
+        return {
+            "discriminator": self.discriminator,
+            "generator": self.generator,
+            **self.further_networks,
+        }
+
+    def _terms(self):
+        """Returns the names of what the objectives log."""
+        logits = tf.zeros((1, 1))
+        return [
+            *(f"{player.name}_loss" for player in self.players),
+            *self.adversarial_loss.diagnostics(logits, logits),
+            *(penalty.name for penalty in self.penalties),
+        ]
 
     def _deal(self, data, parts):
         """Returns [(what D takes, its size), ...], see `minibatches.deal`."""

@@ -402,7 +402,8 @@ def test_runs_and_their_mean(two_runs, tmp_path):
     assert summary["samples"]["log_likelihood"] == pytest.approx(
         [np.mean(values), np.std(values, ddof=1)]
     )
-    text = evaluation.format_summary(reports, evaluation.summarize(reports))
+    summary_text = evaluation.format_summary(reports, evaluation.summarize(reports))
+    text = evaluation.format_report(reports[0]) + summary_text
     assert "2 runs" in text and f"protocol {reports[0]['protocol_hash']}" in text
     assert f"{np.mean(values):.1f} +- {np.std(values, ddof=1):.1f}" in text
     # Averaged weights are other weights.

@@ -103,7 +103,7 @@ def test_train_generate_evaluate(root, tmp_path):
         cwd=tmp_path,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
-    for words in ("Gaussian draws", "Parzen LL", "accuracy of D", "at the start"):
+    for words in ("Gaussian draws", "Parzen LL", "accuracy of D", "final (initial)"):
         assert words in process.stdout
     process = run(
         root, str(scripts / "figures.py"), "--model=runs/digits", cwd=tmp_path

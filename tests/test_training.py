@@ -361,7 +361,7 @@ def test_a_directory_that_cannot_be_written_is_named_before_any_work(
     (tmp_path / "locked").mkdir(mode=0o500)
     if os.geteuid() == 0:  # root writes anywhere: what others would be told
         monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(PermissionError, match="can be written.*another directory"):
+    with pytest.raises(PermissionError, match="can be written.*another path"):
         trained(small(), tmp_path / "locked" / "run")
     assert list((tmp_path / "locked").iterdir()) == []
 

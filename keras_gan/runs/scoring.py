@@ -253,9 +253,16 @@ class _Scoring:
         """Whether samples are compared with examples, not with an exact density."""
         return not evaluation.has_density(self.train)
 
-    @property
-    def min_samples(self):
-        return self.protocol.nearest_k + 1 if self.has_examples else 2
+    def checked(self, samples):
+        """Returns samples that can be scored.
+
+        Raises:
+            ValueError: see `evaluation.check_samples`.
+        """
+        least = self.protocol.nearest_k + 1 if self.has_examples else 2
+        return evaluation.check_samples(
+            samples, self.train.spec.shape, min_samples=least
+        )
 
     def report(self):
         """Returns the dict of `evaluate`; NaN and infinity may be in it."""
@@ -268,6 +275,10 @@ class _Scoring:
             "protocol_hash": "",
             "rows": {},
         }
+        # Before the features, which take minutes: a mistake ends the work here.
+        first = self.checked(rows["samples"]())
+        rows["samples"] = lambda: first
+        some_samples = first[:2000].copy()
         extractor = None
         if self.has_examples:
             extractor = self.extractor()
@@ -281,16 +292,13 @@ class _Scoring:
                 "Expected features='auto' for samples that are no images. Received: "
                 f"{self.request.features!r}"
             )
-        # Only one row is held at a time: 10,000 images of 64x64x3 take half a gigabyte.
-        some_samples = None
         for name, draw in rows.items():
-            samples = evaluation.check_samples(
-                draw(), self.train.spec.shape, min_samples=self.min_samples
-            )
-            if name == "samples":
-                some_samples = samples[:2000].copy()
+            # The first row was checked when it was drawn.
+            samples = draw() if name == "samples" else self.checked(draw())
             report["rows"][name] = self.scores(name, samples, extractor)
-            del samples
+            # Only one row is held at a time: 10,000 images of 64x64x3 take half a
+            # gigabyte.
+            samples = first = None
         if "training examples" in rows:
             report["num_training_examples"] = min(
                 self.protocol.num_samples, len(self.train)
