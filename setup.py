@@ -35,7 +35,8 @@ REQUIRED = [
     "tensorflow-probability>=0.25",
     # TensorFlow Probability imports it. It pins the minor version of TensorFlow.
     "tf-keras>=2.18",
-    "tqdm>=4.66",
+    # Older ones wait at exit, for ever, for a bar whose stream was closed.
+    "tqdm>=4.69",
 ]
 # What else the package can do. Without an extra, one line names it.
 EXTRAS = {

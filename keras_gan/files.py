@@ -148,7 +148,7 @@ def locked(path):
     finally:
         # POSIX: while it is still locked, so that nobody can lock a file that is then
         # removed. Windows: after it is closed, as open files cannot be removed there.
-        ours = _is_open_at(path, descriptor)
+        ours = is_open_at(path, descriptor)
         if os.name == "nt":
             os.close(descriptor)
         with contextlib.suppress(OSError):
@@ -170,7 +170,7 @@ def _open_locked(path):
                 if error.errno not in _NO_LOCKS:
                     raise
             # Its last holder may have removed it between our two calls.
-            if _is_open_at(path, descriptor):
+            if is_open_at(path, descriptor):
                 _check_lock_file(path, descriptor)
                 return descriptor
         except BaseException:
@@ -219,7 +219,7 @@ def _in_use(path, descriptor):
     )
 
 
-def _is_open_at(path, descriptor):
+def is_open_at(path, descriptor):
     """Whether `path` is still the name of the open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))

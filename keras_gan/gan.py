@@ -6,15 +6,15 @@ Reference: Goodfellow et al., Generative Adversarial Nets, arXiv 1406.2661.
 import keras
 import tensorflow as tf
 
-from keras_gan import borders, checks, minibatches, priors, replicas
+from keras_gan import checks, minibatches, model_checks, priors, replicas
 from keras_gan import penalties as penalties_module
+from keras_gan.generation import GenerativeModel, at_least_float32
 from keras_gan.logs import RunningMeans
 from keras_gan.players import Player
-from keras_gan.sampling import SamplingModel, at_least_float32
 
 
 @keras.saving.register_keras_serializable("keras_gan")
-class GAN(SamplingModel):
+class GAN(GenerativeModel):
     """A generator and a discriminator that play the minimax game of equation (1).
 
         min_G max_D V(D, G) = E_{x ~ p_data} log D(x) + E_{z ~ p_z} log(1 - D(G(z)))
@@ -74,10 +74,10 @@ class GAN(SamplingModel):
         players=None,
     ):
         latent_prior = priors.get(latent_prior)
-        shape = borders.sample_shape(generator, discriminator, latent_prior)
-        further_networks = borders.further_networks(players)
+        shape = model_checks.sample_shape(generator, discriminator, latent_prior)
+        further_networks = model_checks.further_networks(players)
         networks = [generator, discriminator, *further_networks.values()]
-        training_seed, sampling_seed = borders.spread_seed(seed, networks)
+        training_seed, sampling_seed = model_checks.spread_seed(seed, networks)
         super().__init__(
             generator, latent_prior, shape, value_range, sampling_seed, name
         )
@@ -134,7 +134,7 @@ class GAN(SamplingModel):
                 scope than the GAN was made in, or XLA or several steps in one execution
                 on several replicas.
         """
-        borders.check_strategy(self.replicas, jit_compile, steps_per_execution)
+        model_checks.check_strategy(self.replicas, jit_compile, steps_per_execution)
         arguments = {
             "generator_optimizer": generator_optimizer,
             "discriminator_optimizer": discriminator_optimizer,
@@ -149,7 +149,7 @@ class GAN(SamplingModel):
             "objectives": objectives,
         }
         networks = self._networks()
-        arguments = borders.compile_arguments(arguments, networks)
+        arguments = model_checks.compile_arguments(arguments, networks)
         self._keep_average(ema_decay)
         super().compile(
             optimizer=None,

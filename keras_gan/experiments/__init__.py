@@ -11,9 +11,9 @@ from keras_gan.experiments.experiment import Prior as Prior
 from keras_gan.experiments.experiment import Runtime as Runtime
 from keras_gan.experiments.experiment import Train as Train
 from keras_gan.experiments.experiment import settings as settings
-from keras_gan.experiments.parts import Component as Component
-from keras_gan.experiments.parts import SettingError as SettingError
-from keras_gan.experiments.parts import expectation as expectation
+from keras_gan.experiments.fields import Component as Component
+from keras_gan.experiments.fields import SettingError as SettingError
+from keras_gan.experiments.fields import expectation as expectation
 from keras_gan.experiments.presets import PRESETS as PRESETS
 from keras_gan.experiments.presets import get_preset as get_preset
 

@@ -19,8 +19,8 @@ from keras_gan import (
     replicas,
 )
 from keras_gan.experiments.experiment import Data, Experiment, Prior
-from keras_gan.experiments.parts import SettingError
-from keras_gan.experiments.saved import load_gan
+from keras_gan.experiments.fields import SettingError
+from keras_gan.experiments.model_files import load_gan
 from keras_gan.gan import GAN
 
 # What `build` gives to a builder of networks, so that an experiment does not.

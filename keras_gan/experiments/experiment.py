@@ -13,7 +13,7 @@ import pydantic
 from pydantic import Field
 
 from keras_gan import checks
-from keras_gan.experiments.parts import (
+from keras_gan.experiments.fields import (
     Component,
     Part,
     SettingError,
@@ -291,7 +291,7 @@ def settings() -> dict[str, pydantic.fields.FieldInfo]:
     """Returns every setting that has a path of its own, by that path.
 
     Each has a `description` and a `default` (`is_required()` without one);
-    `parts.expectation` has words for its type and limits. The arguments of components
+    `fields.expectation` has words for its type and limits. The arguments of components
     are not among them: the components have these.
     """
     return dict(_walk(Experiment, ()))

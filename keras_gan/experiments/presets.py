@@ -15,7 +15,7 @@ from keras_gan.experiments.experiment import (
     Prior,
     Train,
 )
-from keras_gan.experiments.parts import Component
+from keras_gan.experiments.fields import Component
 
 _PAPER = "Goodfellow et al. 2014 (arXiv 1406.2661) and the released recipe"
 

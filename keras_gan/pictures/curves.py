@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_gan import checks
-from keras_gan.pictures import logs, plots
+from keras_gan.pictures import log_lines, plots
 
 _WIDTH, _ROW_HEIGHT = 1000, 300
 _OTHER_COLORS = ("tab:purple", "tab:orange", "tab:red", "tab:brown", "tab:olive")
@@ -52,8 +52,8 @@ def training_curves(lines: Sequence[dict]) -> np.ndarray:
             number.
         ModuleNotFoundError: matplotlib is not installed.
     """
-    logs.check_lines(lines)
-    panels = _panels(logs.names_in(lines))
+    log_lines.check_lines(lines)
+    panels = _panels(log_lines.names_in(lines))
     columns = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
     rows = -(-len(panels) // columns)
     figure = plots.new_figure(_WIDTH, _ROW_HEIGHT * rows)
@@ -69,7 +69,9 @@ def training_curves(lines: Sequence[dict]) -> np.ndarray:
 def _panels(names):
     """Sorts the names of logs into panels."""
     losses = _Panel("losses", [])
-    value = _Panel("value V(D, G)", [], logs.EQUILIBRIUM_VALUE, "−log 4, equilibrium")
+    value = _Panel(
+        "value V(D, G)", [], log_lines.EQUILIBRIUM_VALUE, "−log 4, equilibrium"
+    )
     answers = _Panel("mean answers of D", [], 0.5, "½, equilibrium")
     others = {}
     for name in sorted(names, key=_rank):
@@ -78,7 +80,7 @@ def _panels(names):
             losses.names.append(name)
         elif base == "value":
             value.names.append(name)
-        elif base in logs.ANSWERS:
+        elif base in log_lines.ANSWERS:
             answers.names.append(name)
         else:
             others.setdefault(_quantity(base), []).append(name)
@@ -97,7 +99,7 @@ def _rank(name):
 
 
 def _without_validation(name):
-    return name.removeprefix(logs.VALIDATION)
+    return name.removeprefix(log_lines.VALIDATION)
 
 
 def _quantity(name):
@@ -115,7 +117,7 @@ def _draw_panel(axes, panel, lines, width):
         if base not in drawn:
             drawn[base] = _color_and_label(base, colors)
         color, label = drawn[base]
-        epochs, values = logs.column(lines, name)
+        epochs, values = log_lines.column(lines, name)
         validation = name != base
         axes.plot(
             epochs,
@@ -147,7 +149,7 @@ def _draw_panel(axes, panel, lines, width):
         # Otherwise the axis of one epoch is too short for a whole number.
         axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
     axes.margins(y=0.15)
-    if set(panel.names) & set(logs.ANSWERS):
+    if set(panel.names) & set(log_lines.ANSWERS):
         axes.set_ylim(0, 1)
     _draw_legend(axes, width)
 

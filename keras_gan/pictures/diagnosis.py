@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_gan.pictures import logs
+from keras_gan.pictures import log_lines
 
 # What `diagnose` takes for near, far and collapsed. Diversity and offset are in units
 # of the mean distance of two examples.
@@ -101,11 +101,11 @@ def diagnose(
         ValueError: no line, or one without an epoch or a loss, or a log that is no
             number.
     """
-    logs.check_lines(lines)
+    log_lines.check_lines(lines)
     lines = lines[-max(3, len(lines) // 10) :]
     means = {
-        name: float(np.mean(logs.column(lines, name)[1]))
-        for name in logs.names_in(lines)
+        name: float(np.mean(log_lines.column(lines, name)[1]))
+        for name in log_lines.names_in(lines)
     }
     state = _state(means, sample_diversity, sample_offset)
     sentences = [
@@ -118,7 +118,7 @@ def diagnose(
 
 
 def _state(means, diversity, offset):
-    real, fake = (means.get(name) for name in logs.ANSWERS)
+    real, fake = (means.get(name) for name in log_lines.ANSWERS)
     value = means.get("value")
     answered = real is not None and fake is not None
     if _not_finite(means):
@@ -129,7 +129,7 @@ def _state(means, diversity, offset):
     undecided = (
         answered
         and value is not None
-        and abs(value - logs.EQUILIBRIUM_VALUE) < _NEAR
+        and abs(value - log_lines.EQUILIBRIUM_VALUE) < _NEAR
         and abs(real - 0.5) < _NEAR
         and abs(fake - 0.5) < _NEAR
     )
@@ -144,7 +144,7 @@ def _state(means, diversity, offset):
         return "discriminator has not left its start"
     if diversity is not None and diversity < _COLLAPSED:
         return "generator has collapsed"
-    if value is not None and value < logs.EQUILIBRIUM_VALUE - _NEAR:
+    if value is not None and value < log_lines.EQUILIBRIUM_VALUE - _NEAR:
         return "discriminator is behind"
     return "training"
 
@@ -155,7 +155,7 @@ def _not_finite(means):
     Every term of a loss makes that loss so. A score of an evaluation may be infinite in
     a training that is well.
     """
-    names = (*logs.LOSSES, *_LABELS)
+    names = (*log_lines.LOSSES, *_LABELS)
     return [name for name in names if not math.isfinite(means.get(name, 0.0))]
 
 
@@ -186,7 +186,7 @@ def _not_said(means):
     questions = ["the two are near equilibrium"]
     if "value" not in means:
         questions.insert(0, "D is behind")
-    if not means.keys() >= set(logs.ANSWERS):
+    if not means.keys() >= set(log_lines.ANSWERS):
         questions.insert(0, "D has run away")
     yield (
         f"{_enumerate(missing, 'and')} {'is' if len(missing) == 1 else 'are'} not "

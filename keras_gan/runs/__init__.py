@@ -1,6 +1,6 @@
 """Runs: trainings in directories, and what can be made of them."""
 
-from keras_gan.experiments.saved import load_gan as load_gan
+from keras_gan.experiments.model_files import load_gan as load_gan
 from keras_gan.runs import callbacks as callbacks
 from keras_gan.runs import checkpoint as checkpoint
 from keras_gan.runs.exporting import export_run as export_run

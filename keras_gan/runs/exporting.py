@@ -3,7 +3,7 @@
 import pathlib
 
 from keras_gan import export
-from keras_gan.experiments.saved import load_gan
+from keras_gan.experiments.model_files import load_gan
 from keras_gan.runs.run import CONFIG, EXPORT, Run
 
 # What `export.verify` checks, by the names that it gives its stages.

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 
 from keras_gan import evaluation, export, files
-from keras_gan.experiments.saved import MODEL, load_gan
+from keras_gan.experiments.model_files import MODEL, load_gan
 from keras_gan.pictures import formats, grids
 from keras_gan.samples import CONTRAST_NORMALIZED_RANGE, check_value_range
 

@@ -9,8 +9,8 @@ import re
 from keras_gan import checks, files
 from keras_gan.experiments.building import build, load_data, load_held_out
 from keras_gan.experiments.experiment import Experiment
-from keras_gan.experiments.saved import MODEL, load_gan
-from keras_gan.runs import records
+from keras_gan.experiments.model_files import MODEL, load_gan
+from keras_gan.runs import history
 
 # What `config.json` says of itself: by this alone a directory is known as a run.
 FORMAT = "keras_gan run 2"
@@ -223,7 +223,7 @@ class Run:
         Raises:
             ValueError: no epoch, or a damaged line.
         """
-        return records.read_metrics(self.metrics_path)
+        return history.read_metrics(self.metrics_path)
 
     @property
     def scores(self) -> dict | None:
@@ -246,7 +246,7 @@ class Run:
         Raises:
             ValueError: a damaged picture.
         """
-        return records.read_pictures(self.samples_dir, count)
+        return history.read_pictures(self.samples_dir, count)
 
     # === The directory's state ===
 
@@ -365,9 +365,9 @@ class Run:
         for directory in (self.path, self.samples_dir, self.events_dir):
             files.clean(directory)
         for path in (self.metrics_path, self.evaluations_path):
-            records.cut_lines(path, epochs)
-        records.cut_pictures(self.samples_dir, epochs)
-        records.cut_events(self.events_dir, steps)
+            history.cut_lines(path, epochs)
+        history.cut_pictures(self.samples_dir, epochs)
+        history.cut_events(self.events_dir, steps)
 
 
 def _read_config(path):

@@ -12,7 +12,7 @@ import tqdm
 from keras_gan import checks, datasets, evaluation, export, files, metrics
 from keras_gan.experiments.building import build, load_data, load_held_out
 from keras_gan.experiments.experiment import Data
-from keras_gan.experiments.saved import MODEL, load_gan
+from keras_gan.experiments.model_files import MODEL, load_gan
 from keras_gan.runs.generating import load_samples
 from keras_gan.runs.provenance import environment
 from keras_gan.runs.run import BEST, Run

@@ -3,12 +3,12 @@
 import keras
 import tensorflow as tf
 
-from keras_gan import averaging, borders, checks, priors, replicas
+from keras_gan import averaging, checks, model_checks, priors, replicas
 from keras_gan.keras_private import BuiltModel
 from keras_gan.samples import SampleSpec
 
 
-class SamplingModel(BuiltModel, keras.Model):
+class GenerativeModel(BuiltModel, keras.Model):
     """The part of a GAN that outlives its training.
 
     Args:
@@ -30,7 +30,7 @@ class SamplingModel(BuiltModel, keras.Model):
         self.generator = generator
         self.latent_prior = priors.get(latent_prior)
         self.spec = SampleSpec.of(sample_shape, value_range)
-        borders.check_reach(generator, self.spec)
+        model_checks.check_reach(generator, self.spec)
         # Of its own, so that evaluating or drawing samples never changes a training.
         self._sampling_seeds = keras.random.SeedGenerator(seed)
         self.average = self.averaged_generator = self._average_steps = None

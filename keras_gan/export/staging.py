@@ -11,14 +11,14 @@ exporter left behind stays until somebody deletes it.
 """
 
 import contextlib
-import errno
 import os
 import pathlib
 import shutil
 import uuid
 
+from keras_gan import files
+
 _PREFIX = ".incoming-"
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 class _LocksUnavailable(Exception):
@@ -71,19 +71,8 @@ def flush(folder: pathlib.Path) -> None:
             with open(path, "rb") as content:
                 os.fsync(content.fileno())
         else:
-            flush_names(path)
-    flush_names(folder)
-
-
-def flush_names(folder: pathlib.Path) -> None:
-    """Flushes the names that a folder holds to the disk, not the files' content."""
-    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+            files.sync_folder(path)
+    files.sync_folder(folder)
 
 
 def _lock(folder):
@@ -92,24 +81,19 @@ def _lock(folder):
     Raises:
         _LocksUnavailable: this system or this file system has no locks.
     """
-    try:
-        import fcntl
-    except ModuleNotFoundError as error:
-        raise _LocksUnavailable from error
-
+    if os.name == "nt":  # Windows opens no folders
+        raise _LocksUnavailable
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:  # another exporter removed it
         return None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Another exporter may have removed the folder between opening and locking it;
         # its lock would then protect nothing.
-        if os.path.samestat(os.fstat(handle), os.stat(folder)):
+        if files.try_lock(handle) and files.is_open_at(folder, handle):
             return handle
     except OSError as error:
-        if error.errno in _NO_LOCKS:
-            os.close(handle)
-            raise _LocksUnavailable from error
+        os.close(handle)
+        raise _LocksUnavailable from error
     os.close(handle)
     return None
