@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_gan import export, priors
+from keras_gan import export, files, priors
 from keras_gan.export import cards, goldens, incoming, publishing
 from keras_gan.export.verification import verifier
 from keras_gan.samples import SampleSpec
@@ -187,19 +187,13 @@ def test_leftovers_are_swept_but_not_those_of_a_live_exporter(quick, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["1"]
 
 
-@pytest.mark.parametrize("missing", ["module", "file system"])
 def test_without_locks_versions_appear_and_nothing_is_swept(
-    quick, tmp_path, monkeypatch, missing
+    quick, tmp_path, monkeypatch
 ):
-    import fcntl
+    def unavailable(handle):
+        raise files.LocksUnavailable(errno.ENOLCK, "No locks available")
 
-    def unavailable(handle, operation):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    if missing == "module":
-        monkeypatch.setitem(sys.modules, "fcntl", None)
-    else:
-        monkeypatch.setattr(fcntl, "flock", unavailable)
+    monkeypatch.setattr(files, "try_lock", unavailable)
     handles = os.listdir("/proc/self/fd")
     dead = tmp_path / ".incoming-of-a-killed-exporter"
     dead.mkdir()
@@ -207,6 +201,42 @@ def test_without_locks_versions_appear_and_nothing_is_swept(
     assert quick(tmp_path) == tmp_path / "2"
     assert sorted(os.listdir(tmp_path)) == [dead.name, "1", "2"]
     assert len(os.listdir("/proc/self/fd")) == len(handles)
+
+
+def test_a_folder_that_another_exporter_sweeps_away_is_made_anew(tmp_path, monkeypatch):
+    """Between making the folder and locking it, and between opening and locking."""
+    calls = []
+
+    def try_lock(handle, original=files.try_lock):
+        calls.append(handle)
+        if len(calls) == 1:
+            for folder in tmp_path.iterdir():
+                folder.rmdir()
+        return original(handle) and len(calls) != 2
+
+    monkeypatch.setattr(files, "try_lock", try_lock)
+    with incoming.folder_in(tmp_path) as folder:
+        assert len(calls) == 3 and list(tmp_path.iterdir()) == [folder]
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_lock_that_fails_leaves_no_folder(tmp_path, monkeypatch):
+    def fail(handle):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(files, "try_lock", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        incoming.folder_in(tmp_path).__enter__()
+    assert os.listdir(tmp_path) == []
+
+
+def test_only_folders_of_exporters_are_swept(quick, tmp_path):
+    (tmp_path / ".incoming-12-scores.json").write_text("being written")
+    os.mkfifo(tmp_path / ".incoming-pipe")
+    quick(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [
+        ".incoming-12-scores.json", ".incoming-pipe", "1",
+    ]  # fmt: skip
 
 
 # === Cards ===
@@ -244,11 +274,11 @@ def test_the_card_says_what_a_sample_is(quick, tmp_path):
 def test_bases_that_cannot_be_written(quick, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("content")
     for base in (tmp_path / "file", tmp_path / "file" / "deeper"):
-        with pytest.raises(ValueError, match="Expected a directory to export to"):
+        with pytest.raises(ValueError, match="Expected an output directory"):
             quick(base)
     # Root may write anywhere: what a read-only folder says to all others.
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(PermissionError, match="Cannot write to .* Choose a directory"):
+    with pytest.raises(PermissionError, match="not writable. Choose another path"):
         quick(tmp_path / "base")
     assert os.listdir(tmp_path) == ["file"]
 

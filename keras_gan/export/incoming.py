@@ -11,18 +11,14 @@ exporter left behind stays until somebody deletes it.
 """
 
 import contextlib
-import errno
 import os
 import pathlib
 import shutil
 import uuid
 
+from keras_gan import files
+
 _PREFIX = ".incoming-"
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
-
-
-class _LocksUnavailable(Exception):
-    """The system, or the file system, has no locks."""
 
 
 @contextlib.contextmanager
@@ -35,33 +31,28 @@ def folder_in(base: pathlib.Path):
     Yields:
         `pathlib.Path` of the folder.
     """
-    while True:
+    locked = False
+    while not locked:
         folder = base / f"{_PREFIX}{uuid.uuid4().hex}"
         folder.mkdir()
-        try:
-            handle = _lock(folder)
-        except _LocksUnavailable:
-            handle = None
-            break
-        # None: another exporter swept the folder away before it was locked.
-        if handle is not None:
-            break
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if handle is not None:
-            os.close(handle)
+        with contextlib.ExitStack() as stack:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            try:
+                # False: another exporter swept the folder away before it was locked.
+                locked = stack.enter_context(_locked(folder))
+            except files.LocksUnavailable:
+                locked = True
+            if locked:
+                yield folder
 
 
 def sweep(base: pathlib.Path) -> None:
     """Removes the folders in `base` that killed exporters left, and no others."""
-    with contextlib.suppress(_LocksUnavailable):
-        for folder in base.glob(f"{_PREFIX}*"):
-            handle = _lock(folder)
-            if handle is not None:
+    for folder in base.glob(f"{_PREFIX}*"):
+        # Without locks nobody knows whose a folder is; what cannot be opened stays.
+        with contextlib.suppress(OSError), _locked(folder) as locked:
+            if locked:
                 shutil.rmtree(folder, ignore_errors=True)
-                os.close(handle)
 
 
 def flush(folder: pathlib.Path) -> None:
@@ -71,45 +62,27 @@ def flush(folder: pathlib.Path) -> None:
             with open(path, "rb") as content:
                 os.fsync(content.fileno())
         else:
-            flush_names(path)
-    flush_names(folder)
+            files.sync_folder(path)
+    files.sync_folder(folder)
 
 
-def flush_names(folder: pathlib.Path) -> None:
-    """Flushes the names that a folder holds to the disk, not the files' content."""
-    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _lock(folder):
-    """Returns a handle of `folder` that nobody else has while it is open, or None.
+@contextlib.contextmanager
+def _locked(folder):
+    """Locks a folder, and yields whether nobody else holds it and it is still there.
 
     Raises:
-        _LocksUnavailable: this system or this file system has no locks.
+        files.LocksUnavailable: this system or this file system cannot lock folders.
     """
-    try:
-        import fcntl
-    except ModuleNotFoundError as error:
-        raise _LocksUnavailable from error
-
+    if os.name == "nt":  # which opens no folders
+        raise files.LocksUnavailable
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:  # another exporter removed it
-        return None
+    except FileNotFoundError:  # another exporter removed it
+        yield False
+        return
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Another exporter may have removed the folder between opening and locking it;
         # its lock would then protect nothing.
-        if os.path.samestat(os.fstat(handle), os.stat(folder)):
-            return handle
-    except OSError as error:
-        if error.errno in _NO_LOCKS:
-            os.close(handle)
-            raise _LocksUnavailable from error
-    os.close(handle)
-    return None
+        yield files.try_lock(handle) and files.is_open_at(folder, handle)
+    finally:
+        os.close(handle)

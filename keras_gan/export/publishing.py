@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import checks, priors
+from keras_gan import checks, files, priors
 from keras_gan.export import cards, goldens, graph, incoming, signatures, warmup
 from keras_gan.export.signatures import Servable
 from keras_gan.samples import SampleSpec, check_value_range
@@ -65,7 +65,7 @@ def export_generator(
     latent_prior = priors.get(latent_prior)
     value_range = check_value_range(value_range)
     card = cards.as_json(card or {})
-    _check_base(base)
+    files.check_output(base, directory=True)
     _check_version(base, version)
     servable = _servable(generator, latent_prior, value_range)
     new = [folder for folder in (base, *base.absolute().parents) if not folder.exists()]
@@ -111,19 +111,6 @@ def latest(base) -> pathlib.Path:
 
 
 # === Checks before anything is written ===
-
-
-def _check_base(base):
-    nearest = next(path for path in (base, *base.absolute().parents) if path.exists())
-    if not nearest.is_dir():
-        raise ValueError(
-            f"Expected a directory to export to. Received: {base}, where {nearest} is "
-            "a file"
-        )
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise PermissionError(
-            f"Cannot write to {nearest}. Choose a directory that can be written."
-        )
 
 
 def _check_version(base, version):
@@ -247,10 +234,8 @@ def _publish(folder, base, version, card, check):
     """Writes the card, checks, flushes all to disk and renames; returns the path."""
     while True:
         number = _next_version(base) if version is None else int(version)
-        files = cards.digests(folder)
-        cards.write_card(
-            folder, cards.as_json({**card, "version": number, "files": files})
-        )
+        written = {"version": number, "files": cards.digests(folder)}
+        cards.write_card(folder, cards.as_json({**card, **written}))
         if check is not None:
             check(folder)
             check = None  # the next round changes the number alone
@@ -264,7 +249,7 @@ def _publish(folder, base, version, card, check):
                 raise
             _check_version(base, version)  # raises where the caller chose the number
             continue
-        incoming.flush_names(base)
+        files.sync_folder(base)
         return target
 
 
