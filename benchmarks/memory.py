@@ -139,10 +139,10 @@ def write_pictures(folder, count):
 
 
 def trained_run(source, path):
-    from keras_gan.runs import training
+    from keras_gan import experiments, runs
 
     settings = {"dataset": f"folder:{source}", "epochs": 1, "ema_decay": 0.9}
-    training.train(training.get_preset("digits", settings), path)
+    runs.train(runs.Run(path, experiments.get_preset("digits", settings)))
 
 
 def evaluated(path):

@@ -65,7 +65,9 @@ def clean(directory) -> None:
     Call it only where no other process writes there, see `locked`.
     """
     for path in pathlib.Path(directory).glob(".incoming-*"):
-        path.unlink(missing_ok=True)
+        # A folder of that name is of `export.incoming`, where versions are kept.
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
 
 
 def check_output(path, directory: bool = False) -> None:
@@ -108,6 +110,10 @@ def check_output(path, directory: bool = False) -> None:
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
+class LocksUnavailable(OSError):
+    """The system, or the file system, has no locks."""
+
+
 def try_lock(descriptor: int) -> bool:
     """Locks an open file for this process, or returns False where it is locked already.
 
@@ -117,9 +123,15 @@ def try_lock(descriptor: int) -> bool:
         descriptor: of an open file, or on POSIX of a folder.
 
     Raises:
-        OSError: the file system has no locks.
+        LocksUnavailable: the file system has no locks.
+        OSError: another failure.
     """
-    return filelock.lock_descriptor(descriptor, blocking=False)
+    try:
+        return filelock.lock_descriptor(descriptor, blocking=False)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise LocksUnavailable(error.errno, error.strerror) from error
 
 
 @contextlib.contextmanager
@@ -163,12 +175,9 @@ def _open_locked(path):
     while True:
         descriptor = _open_lock_file(path)
         try:
-            try:
+            with contextlib.suppress(LocksUnavailable):
                 if not try_lock(descriptor):
                     raise ValueError(_in_use(path, descriptor))
-            except OSError as error:
-                if error.errno not in _NO_LOCKS:
-                    raise
             # Its last holder may have removed it between our two calls.
             if is_open_at(path, descriptor):
                 _check_lock_file(path, descriptor)
@@ -220,7 +229,7 @@ def _in_use(path, descriptor):
 
 
 def is_open_at(path, descriptor):
-    """Whether `path` is still the name of the open file."""
+    """Whether `path` is still the name of the open file or folder."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except OSError:

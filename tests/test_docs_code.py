@@ -10,8 +10,8 @@ from keras_gan.commands import console, settings
 from tests import test_layering
 
 PAGES = ("README.md", "CHANGELOG.md", "docs/*.md", "saved_models/*.md", "serving/*.md")
-# Stands for what only the reader knows, or for more of the same.
-PLACEHOLDERS = re.compile(r"\bNAME\b|\$|\.\.\.")
+# What only the reader knows, more of the same, or the beginning of a command.
+PLACEHOLDERS = re.compile(r"\bNAME\b|\$|\.\.\.|=$")
 
 
 @pytest.mark.parametrize("page", ["guide", "extend", "start"])

@@ -187,12 +187,11 @@ def test_leftovers_are_swept_but_not_those_of_a_live_exporter(quick, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["1"]
 
 
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS])
 def test_without_locks_versions_appear_and_nothing_is_swept(
-    quick, tmp_path, monkeypatch, number
+    quick, tmp_path, monkeypatch
 ):
     def unavailable(handle):
-        raise OSError(number, "No locks available")
+        raise files.LocksUnavailable(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(files, "try_lock", unavailable)
     handles = os.listdir("/proc/self/fd")
@@ -202,6 +201,42 @@ def test_without_locks_versions_appear_and_nothing_is_swept(
     assert quick(tmp_path) == tmp_path / "2"
     assert sorted(os.listdir(tmp_path)) == [dead.name, "1", "2"]
     assert len(os.listdir("/proc/self/fd")) == len(handles)
+
+
+def test_a_folder_that_another_exporter_sweeps_away_is_made_anew(tmp_path, monkeypatch):
+    """Between making the folder and locking it, and between opening and locking."""
+    calls = []
+
+    def try_lock(handle, original=files.try_lock):
+        calls.append(handle)
+        if len(calls) == 1:
+            for folder in tmp_path.iterdir():
+                folder.rmdir()
+        return original(handle) and len(calls) != 2
+
+    monkeypatch.setattr(files, "try_lock", try_lock)
+    with staging.folder_in(tmp_path) as folder:
+        assert len(calls) == 3 and list(tmp_path.iterdir()) == [folder]
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_lock_that_fails_leaves_no_folder(tmp_path, monkeypatch):
+    def fail(handle):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(files, "try_lock", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        staging.folder_in(tmp_path).__enter__()
+    assert os.listdir(tmp_path) == []
+
+
+def test_only_folders_of_exporters_are_swept(quick, tmp_path):
+    (tmp_path / ".incoming-12-scores.json").write_text("being written")
+    os.mkfifo(tmp_path / ".incoming-pipe")
+    quick(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [
+        ".incoming-12-scores.json", ".incoming-pipe", "1",
+    ]  # fmt: skip
 
 
 # === Cards ===
@@ -243,7 +278,7 @@ def test_bases_that_cannot_be_written(quick, tmp_path, monkeypatch):
             quick(base)
     # Root may write anywhere: what a read-only folder says to all others.
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(PermissionError, match="can be written.*Choose another path"):
+    with pytest.raises(PermissionError, match="not writable. Choose another path"):
         quick(tmp_path / "base")
     assert os.listdir(tmp_path) == ["file"]
 

@@ -226,14 +226,18 @@ def test_a_lock_that_its_holder_removes_meanwhile_is_made_anew(tmp_path, monkeyp
 
 
 def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch):
-    def refuse(descriptor, number=errno.ENOLCK):
+    number = errno.ENOLCK
+
+    def refuse(descriptor, blocking):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(files, "try_lock", refuse)
+    monkeypatch.setattr(files.filelock, "lock_descriptor", refuse)
     with files.locked(tmp_path / ".lock"), files.locked(tmp_path / ".lock"):
         pass
     assert names(tmp_path) == []
-    monkeypatch.setattr(files, "try_lock", lambda d: refuse(d, errno.EIO))
+    with pytest.raises(files.LocksUnavailable, match="No locks available"):
+        files.try_lock(0)
+    number = errno.EIO
     with pytest.raises(OSError, match="Input/output error"):
         files.locked(tmp_path / ".lock").__enter__()
 
@@ -245,3 +249,12 @@ def test_a_folder_can_be_locked_by_its_descriptor(tmp_path):
     assert files.try_lock(other)
     os.close(other)
     files.sync_folder(tmp_path)
+
+
+def test_cleaning_takes_files_alone(tmp_path):
+    """A folder of that name is a version that is being exported."""
+    (tmp_path / ".incoming-1-gan.keras").write_text("half")
+    (tmp_path / ".incoming-0f").mkdir()
+    (tmp_path / "gan.keras").write_text("whole")
+    files.clean(tmp_path)
+    assert names(tmp_path) == [".incoming-0f", "gan.keras"]

@@ -25,12 +25,13 @@ def code_lines(function, text):
 def test_no_module_and_no_function_is_long(path):
     text = path.read_text()
     assert len(text.splitlines()) <= MOST_LINES
-    long = {
-        node.name: code_lines(node, text)
+    # Not a dict: two classes of a module both have an __init__.
+    sizes = [
+        (node.name, code_lines(node, text))
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
-    assert not {name: n for name, n in long.items() if n > MOST_CODE_LINES}
+    ]
+    assert [size for size in sizes if size[1] > MOST_CODE_LINES] == []
 
 
 def test_algorithm_1_fits_on_a_screen():

@@ -159,7 +159,11 @@ class Train(Part):
 
 
 class Runtime(Part):
-    """How the training is executed. A resumed run may change these settings."""
+    """How the training is executed.
+
+    A resumed run may change these settings where the execution stays the same: another
+    dtype policy, XLA or number of replicas is refused.
+    """
 
     mixed_precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = (
         Field(

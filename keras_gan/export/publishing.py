@@ -234,10 +234,8 @@ def _publish(folder, base, version, card, check):
     """Writes the card, checks, flushes all to disk and renames; returns the path."""
     while True:
         number = _next_version(base) if version is None else int(version)
-        digests = cards.digests(folder)
-        cards.write_card(
-            folder, cards.as_json({**card, "version": number, "files": digests})
-        )
+        written = {"version": number, "files": cards.digests(folder)}
+        cards.write_card(folder, cards.as_json({**card, **written}))
         if check is not None:
             check(folder)
             check = None  # the next round changes the number alone

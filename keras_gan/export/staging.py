@@ -21,10 +21,6 @@ from keras_gan import files
 _PREFIX = ".incoming-"
 
 
-class _LocksUnavailable(Exception):
-    """The system, or the file system, has no locks."""
-
-
 @contextlib.contextmanager
 def folder_in(base: pathlib.Path):
     """Makes a new, locked folder in `base`, and removes it if it was not renamed.
@@ -35,33 +31,28 @@ def folder_in(base: pathlib.Path):
     Yields:
         `pathlib.Path` of the folder.
     """
-    while True:
+    locked = False
+    while not locked:
         folder = base / f"{_PREFIX}{uuid.uuid4().hex}"
         folder.mkdir()
-        try:
-            handle = _lock(folder)
-        except _LocksUnavailable:
-            handle = None
-            break
-        # None: another exporter swept the folder away before it was locked.
-        if handle is not None:
-            break
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if handle is not None:
-            os.close(handle)
+        with contextlib.ExitStack() as stack:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            try:
+                # False: another exporter swept the folder away before it was locked.
+                locked = stack.enter_context(_locked(folder))
+            except files.LocksUnavailable:
+                locked = True
+            if locked:
+                yield folder
 
 
 def sweep(base: pathlib.Path) -> None:
     """Removes the folders in `base` that killed exporters left, and no others."""
-    with contextlib.suppress(_LocksUnavailable):
-        for folder in base.glob(f"{_PREFIX}*"):
-            handle = _lock(folder)
-            if handle is not None:
+    for folder in base.glob(f"{_PREFIX}*"):
+        # Without locks nobody knows whose a folder is; what cannot be opened stays.
+        with contextlib.suppress(OSError), _locked(folder) as locked:
+            if locked:
                 shutil.rmtree(folder, ignore_errors=True)
-                os.close(handle)
 
 
 def flush(folder: pathlib.Path) -> None:
@@ -75,25 +66,23 @@ def flush(folder: pathlib.Path) -> None:
     files.sync_folder(folder)
 
 
-def _lock(folder):
-    """Returns a handle of `folder` that nobody else has while it is open, or None.
+@contextlib.contextmanager
+def _locked(folder):
+    """Locks a folder, and yields whether nobody else holds it and it is still there.
 
     Raises:
-        _LocksUnavailable: this system or this file system has no locks.
+        files.LocksUnavailable: this system or this file system cannot lock folders.
     """
-    if os.name == "nt":  # Windows opens no folders
-        raise _LocksUnavailable
+    if os.name == "nt":  # which opens no folders
+        raise files.LocksUnavailable
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:  # another exporter removed it
-        return None
+    except FileNotFoundError:  # another exporter removed it
+        yield False
+        return
     try:
         # Another exporter may have removed the folder between opening and locking it;
         # its lock would then protect nothing.
-        if files.try_lock(handle) and files.is_open_at(folder, handle):
-            return handle
-    except OSError as error:
+        yield files.try_lock(handle) and files.is_open_at(folder, handle)
+    finally:
         os.close(handle)
-        raise _LocksUnavailable from error
-    os.close(handle)
-    return None

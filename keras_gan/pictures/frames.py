@@ -67,7 +67,9 @@ def frame_of(gan: GAN, distribution, num_samples: int = 50_000, seed: int = 0) -
             "Expected samples, latents and data of one dimension, shape (1,) each. "
             f"Received: {shapes[0]}, {shapes[1]} and {shapes[2]}"
         )
-    centre, spread = np.float64(distribution.mean()), np.float64(distribution.stddev())
+    # Not np.float64(...), which made a scalar of one value in NumPy 2.0.
+    centre = np.asarray(distribution.mean(), np.float64)
+    spread = np.asarray(distribution.stddev(), np.float64)
     if not (np.isfinite(centre).all() and np.isfinite(spread).all()):
         raise ValueError(
             "Expected a distribution with a mean and a variance. "

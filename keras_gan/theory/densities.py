@@ -130,7 +130,9 @@ def support(distribution: tfd.Distribution):
     far = np.full(event, 1e30, distribution.dtype.as_numpy_dtype)
     try:
         bijector = distribution.experimental_default_event_space_bijector()
-        ends = [np.float64(bijector.forward(t)) for t in (-far, far, 0 * far)]
+        ends = [
+            np.asarray(bijector.forward(t), np.float64) for t in (-far, far, 0 * far)
+        ]
     except (
         NotImplementedError,
         AttributeError,

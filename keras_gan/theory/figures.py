@@ -355,17 +355,17 @@ def format_checks(found: list[Check]) -> str:
 
 
 def _figure(panels):
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.9 * panels + 0.6, 3.2), dpi=100, layout="constrained")
+    matplotlib = checks.require("matplotlib.figure", extra="figures")
+    figure = matplotlib.Figure(
+        figsize=(3.9 * panels + 0.6, 3.2), dpi=100, layout="constrained"
+    )
     axes = figure.subplots(1, panels)
     return figure, axes
 
 
 def _save(figure, path):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
+    backend = checks.require("matplotlib.backends.backend_agg", extra="figures")
+    backend.FigureCanvasAgg(figure)
     with files.replacing(path) as temporary:
         # Without matplotlib's version in it, the same figure gives the same file.
         figure.savefig(temporary, metadata={"Software": None})
