@@ -476,3 +476,13 @@ def test_a_function_as_start_step_is_asked_whenever_an_iteration_starts():
     for begin, count in ((7, 2), (7, 5), (0, 1), (11, 5)):
         step[0] = begin
         assert rows_of(stream.take(count)) == uninterrupted[begin : begin + count]
+
+
+def test_examples_of_several_chunks_are_scaled_as_one():
+    """They come in chunks of 64 MiB in float64: here two, of 8 million values."""
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 2048, 2048, 1), np.uint8)
+    data = Dataset(pixels, value_range=(-1.0, 1.0))
+    expected = pixels.astype(np.float32) / 255.0 * 2.0 - 1.0
+    np.testing.assert_array_equal(data.examples(), expected)
+    np.testing.assert_array_equal(data.examples([2, 0]), expected[[2, 0]])
+    assert data.examples(slice(0, 0)).shape == (0, 2048, 2048, 1)

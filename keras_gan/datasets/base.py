@@ -138,7 +138,14 @@ class Dataset:
         rows = slice(None) if indices is None else indices
         if isinstance(rows, list | tuple):
             rows = np.asarray(rows, dtype=None if len(rows) else np.int64)
-        return self._deliver(np.array(self.images[rows], np.float32))
+        images = self.images[rows]
+        if images.dtype != np.uint8:
+            return self._deliver(np.array(images, np.float32))
+        # In chunks: scaling makes copies, which a whole dataset has no room for.
+        examples = np.empty(images.shape, np.float32)
+        for chunk in arrays.chunks(images.shape):
+            examples[chunk] = self._deliver(images[chunk].astype(np.float32))
+        return examples
 
     def fixed_examples(self, count: int) -> np.ndarray:
         """Returns `count` random examples, the same ones at every call.

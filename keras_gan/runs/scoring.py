@@ -17,6 +17,8 @@ from keras_gan.runs.generating import load_samples
 from keras_gan.runs.provenance import environment
 from keras_gan.runs.run import BEST, Run
 
+# Samples that show, before the features are made, whether they can be scored.
+_NUM_TRIED = 256
 _FEATURES = ("auto", "classifier", "pixels", "inception")
 
 
@@ -275,10 +277,10 @@ class _Scoring:
             "protocol_hash": "",
             "rows": {},
         }
-        # Before the features, which take minutes: a mistake ends the work here.
-        first = self.checked(rows["samples"]())
-        rows["samples"] = lambda: first
-        some_samples = first[:2000].copy()
+        # Before the features, which take minutes: a mistake ends the work here. Few
+        # samples show it, and all would be held while a classifier trains.
+        count = self.protocol.num_samples
+        self.checked(rows["samples"](min(_NUM_TRIED, count)))
         extractor = None
         if self.has_examples:
             extractor = self.extractor()
@@ -293,12 +295,13 @@ class _Scoring:
                 f"{self.request.features!r}"
             )
         for name, draw in rows.items():
-            # The first row was checked when it was drawn.
-            samples = draw() if name == "samples" else self.checked(draw())
+            samples = self.checked(draw(count))
+            if name == "samples":
+                some_samples = samples[:2000].copy()
             report["rows"][name] = self.scores(name, samples, extractor)
             # Only one row is held at a time: 10,000 images of 64x64x3 take half a
             # gigabyte.
-            samples = first = None
+            samples = None
         if "training examples" in rows:
             report["num_training_examples"] = min(
                 self.protocol.num_samples, len(self.train)
@@ -315,25 +318,24 @@ class _Scoring:
         return report
 
     def rows(self):
-        """Returns the name of each row, and a function that draws its samples."""
+        """Returns the name of each row, and a function that draws n of its samples."""
         subject, request, train = self.subject, self.request, self.train
         if subject.generator is None:
             samples = load_samples(subject.model, train)[: request.num_samples]
             self.protocol = dataclasses.replace(self.protocol, num_samples=len(samples))
-            rows = {"samples": lambda: samples}
+            rows = {"samples": lambda count: samples[:count]}
         else:
-            count = self.protocol.num_samples
             rows = {
-                "samples": lambda: subject.generator.generate(count, seed=request.seed)
+                "samples": lambda count: subject.generator.generate(
+                    count, seed=request.seed
+                )
             }
             if subject.gan is not None and subject.gan.averaged_generator is not None:
-                rows["samples, raw weights"] = lambda: subject.gan.generate(
+                rows["samples, raw weights"] = lambda count: subject.gan.generate(
                     count, seed=request.seed, averaged=False
                 )
         if not self.has_examples or self.test is not None:
-            rows["training examples"] = lambda: train.fixed_examples(
-                self.protocol.num_samples
-            )
+            rows["training examples"] = train.fixed_examples
         return rows
 
     def scores(self, name, samples, extractor):
