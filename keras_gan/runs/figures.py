@@ -36,12 +36,12 @@ def draw_figures(path, figure="all", output=None, seed=0, data_dir=None):
 
     Raises:
         ValueError: no run, a damaged one, or a figure by name that does not fit it.
+        OSError: an output that cannot be written.
     """
     checks.one_of("figure", figure, (*FIGURES, "all"))
     run = Run.open(path, data_dir)
     output = pathlib.Path(output or run.figures_dir)
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"Expected an output directory. Received a file: {output}")
+    files.check_output(output, directory=True)
     subject = _Subject(run, seed)
     written = []
     for name in FIGURES if figure == "all" else (figure,):

@@ -259,9 +259,9 @@ class _Scoring:
         Raises:
             ValueError: see `evaluation.check_samples`.
         """
-        least = self.protocol.nearest_k + 1 if self.has_examples else 2
+        min_samples = self.protocol.nearest_k + 1 if self.has_examples else 2
         return evaluation.check_samples(
-            samples, self.train.spec.shape, min_samples=least
+            samples, self.train.spec.shape, min_samples=min_samples
         )
 
     def report(self):
@@ -276,9 +276,7 @@ class _Scoring:
             "rows": {},
         }
         # Before the features, which take minutes: a mistake ends the work here.
-        first = self.checked(rows["samples"]())
-        rows["samples"] = lambda: first
-        some_samples = first[:2000].copy()
+        samples = self.checked(rows.pop("samples")())
         extractor = None
         if self.has_examples:
             extractor = self.extractor()
@@ -292,18 +290,18 @@ class _Scoring:
                 "Expected features='auto' for samples that are no images. Received: "
                 f"{self.request.features!r}"
             )
+        report["rows"]["samples"] = self.scores("samples", samples, extractor)
+        # Only one row is held at a time: 10,000 images of 64x64x3 take half a gigabyte.
+        first_samples = samples[:2000].copy()
+        del samples
         for name, draw in rows.items():
-            # The first row was checked when it was drawn.
-            samples = draw() if name == "samples" else self.checked(draw())
-            report["rows"][name] = self.scores(name, samples, extractor)
-            # Only one row is held at a time: 10,000 images of 64x64x3 take half a
-            # gigabyte.
-            samples = first = None
+            scores = self.scores(name, self.checked(draw()), extractor)
+            report["rows"][name] = scores
         if "training examples" in rows:
             report["num_training_examples"] = min(
                 self.protocol.num_samples, len(self.train)
             )
-        report |= self.about_images(some_samples, extractor)
+        report |= self.report_on_images(first_samples, extractor)
         if gan is not None and not self.has_examples and self.train.spec.shape == (1,):
             report["rows"]["samples"]["largest_deviation_of_d"] = (
                 evaluation.largest_deviation_of_d(
@@ -387,7 +385,7 @@ class _Scoring:
             )
         return self.shared[key]
 
-    def about_images(self, samples, extractor):
+    def report_on_images(self, samples, extractor):
         """Returns what is reported of images beside the rows."""
         subject, found = self.subject, {}
         if not self.has_examples:

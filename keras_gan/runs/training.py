@@ -54,6 +54,7 @@ class _Session:
         gan: `GAN`, as it is at the start or in the checkpoint.
         described: dict, what its checkpoints and `config.json` say of it.
         start: `checkpoint.Checkpoint` to resume from, or None.
+        reals: bytes, the PNG of some of the data.
         plan: `CheckpointPlan`.
         callbacks: the caller's.
         announce: see `train`.
@@ -64,6 +65,7 @@ class _Session:
     gan: Any
     described: dict
     start: Any
+    reals: bytes
     plan: CheckpointPlan
     callbacks: tuple = ()
     announce: Any = None
@@ -128,15 +130,25 @@ def train(
             stack.enter_context(run.lock())
         start = find_start(run, resume, overwrite)
         data, gan, described = _restored(run, strategy, start)
+        # Before the directory changes: a plot needs matplotlib.
+        reals = _picture_of(data)
         if not existed:
             run.path.mkdir(parents=True, exist_ok=True)
             stack.enter_context(run.lock())
             # Another process may have made it a run since.
             find_start(run, "never", overwrite)
-        callbacks = tuple(callbacks)
-        _fit(
-            _Session(run, data, gan, described, start, checkpoints, callbacks, announce)
+        session = _Session(
+            run=run,
+            data=data,
+            gan=gan,
+            described=described,
+            start=start,
+            reals=reals,
+            plan=checkpoints,
+            callbacks=tuple(callbacks),
+            announce=announce,
         )
+        _fit(session)
     return run
 
 
@@ -151,7 +163,7 @@ def _train_as_worker(run, strategy, resume, plan):
         data, gan, described = _restored(run, strategy, start)
         own = Run(scratch, run.experiment, run.data_dir)
         plan = dataclasses.replace(plan, keep=1)
-        _fit(_Session(own, data, gan, described, start, plan))
+        _fit(_Session(own, data, gan, described, start, _picture_of(data), plan))
 
 
 @contextlib.contextmanager
@@ -218,7 +230,7 @@ def _checkpoint_of(run):
 
 def _check_settings(start, run):
     """Raises unless a run may resume a checkpoint: same settings, no fewer epochs."""
-    begun = Experiment.from_dict(start.about["experiment"])
+    begun = Experiment.from_dict(start.metadata["experiment"])
     changed = run.experiment.resume_conflicts(begun)
     if changed:
         raise ValueError(
@@ -234,7 +246,7 @@ def _check_settings(start, run):
 def _check_same(part, start, described, run):
     """Raises unless the run began with the same data, or execution, as it has now."""
     ours = described[part]
-    theirs = {**ours, **start.about.get(part, {})}
+    theirs = {**ours, **start.metadata.get(part, {})}
     changed = [name for name in ours if ours[name] != theirs[name]]
     if changed:
         raise ValueError(
@@ -276,7 +288,6 @@ def _fit(session):
     """Trains, in a directory that this process alone writes to."""
     run, gan, plan = session.run, session.gan, session.plan
     experiment, start = run.experiment, session.start
-    together = building.steps_per_execution(experiment, gan, session.data, plan.steps)
     _start_directory(session)
     summary_writer = _summary_writer(run)
     save_model = run_callbacks.SaveModel(run.model_path, min_seconds=10.0)
@@ -319,7 +330,9 @@ def _fit(session):
                     checkpoints,
                 ],
                 verbose=0,
-                steps_per_execution=together,
+                steps_per_execution=building.steps_per_execution(
+                    experiment, gan, session.data, plan.steps
+                ),
             )
         except (KeyboardInterrupt, SystemExit):
             request.saving = True  # a second Ctrl-C must not cut it short
@@ -420,6 +433,11 @@ def _start_directory(session):
             **provenance.environment(),
         }
     )
-    reals = data.fixed_examples(100 if data.spec.is_image else 2000)
-    picture = grids.sample_picture(reals, data.spec, label="data")
-    files.write(run.reals_path, formats.encode_png(picture))
+    files.write(run.reals_path, session.reals)
+
+
+def _picture_of(data):
+    """Some of the data as the bytes of a PNG, by the layout of `SampleGrid`."""
+    examples = data.fixed_examples(100 if data.spec.is_image else 2000)
+    picture = grids.sample_picture(examples, data.spec, label="data")
+    return formats.encode_png(picture)

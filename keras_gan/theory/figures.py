@@ -325,9 +325,13 @@ def draw(
         (checks, paths of the figures).
 
     Raises:
-        ValueError: a negative seed.
+        ValueError: a negative seed, or an output that is a file.
+        OSError: an output that cannot be written.
+        ModuleNotFoundError: matplotlib is not installed.
     """
     checks.count("seed", seed, 0)
+    files.check_output(output, directory=True)
+    checks.require("matplotlib.figure", extra="figures")
     paths = [
         pathlib.Path(output) / f"theory_{name}.png"
         for name in ("discriminator", "criterion", "descent", "gradient")
@@ -355,17 +359,17 @@ def format_checks(found: list[Check]) -> str:
 
 
 def _figure(panels):
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.9 * panels + 0.6, 3.2), dpi=100, layout="constrained")
+    matplotlib = checks.require("matplotlib.figure", extra="figures")
+    figure = matplotlib.Figure(
+        figsize=(3.9 * panels + 0.6, 3.2), dpi=100, layout="constrained"
+    )
     axes = figure.subplots(1, panels)
     return figure, axes
 
 
 def _save(figure, path):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
+    backend = checks.require("matplotlib.backends.backend_agg", extra="figures")
+    backend.FigureCanvasAgg(figure)
     with files.replacing(path) as temporary:
         # Without matplotlib's version in it, the same figure gives the same file.
         figure.savefig(temporary, metadata={"Software": None})
