@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -292,6 +293,28 @@ def test_plots_that_cannot_be_drawn_end_a_training_before_it_changes_anything(
     with pytest.raises(ModuleNotFoundError, match="matplotlib is not installed"):
         trained(small("ring8"), path, overwrite=True)
     assert before == {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"evaluation_epochs": 1, "keep_best": "modes_covered"},
+            "Expected `train.keep_best` to be one of 'pixel_frechet_distance', 'valid",
+        ),
+        ({"data.split": "tset"}, "Received: 'tset'. Did you mean 'test'"),
+        ({"data.value_range": "(-1, 1)"}, "generator whose samples reach value_range"),
+    ],
+    ids=["score", "split", "range"],
+)
+def test_a_mistake_does_not_cost_the_run_that_is_replaced(tmp_path, settings, message):
+    path = trained(small(epochs=1), tmp_path / "run")
+    before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+    for directory in (path, tmp_path / "new"):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            trained(small(**settings), directory, overwrite=True)
+    assert before == {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+    assert not (tmp_path / "new").exists()
 
 
 def test_outputs_are_checked_before_the_work(tmp_path, monkeypatch):
