@@ -244,7 +244,9 @@ class Dataset:
         labels = None if self.labels is None else self.labels[rows]
         result = self._changed(images=self.images[rows], labels=labels, split=split)
         if not len(result):
-            raise ValueError(f"Expected at least one example in {split!r}. Got none.")
+            raise ValueError(
+                f"Expected at least one example in {split!r}. Received: none"
+            )
         return result
 
     def to_range(self, value_range: tuple[float, float]) -> "Dataset":
