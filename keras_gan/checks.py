@@ -17,19 +17,20 @@ def is_int(value) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def count(name: str, value, least: int = 1, most: int | None = None) -> int:
+def count(name: str, value, minimum: int = 1, maximum: int | None = None) -> int:
     """Returns `value` as an int within bounds.
 
     Args:
         name: the argument's name, for the message.
         value: what was given; a bool or a float is no int.
-        least, most: the bounds, both included; `most=None` sets none.
+        minimum, maximum: the bounds, both included; `maximum=None` sets none.
 
     Raises:
         ValueError: another type, or outside the bounds.
     """
-    if not is_int(value) or value < least or (most is not None and value > most):
-        bounds = f">= {least}" if most is None else f"in [{least}, {most}]"
+    highest = math.inf if maximum is None else maximum
+    if not is_int(value) or not minimum <= value <= highest:
+        bounds = f">= {minimum}" if maximum is None else f"in [{minimum}, {maximum}]"
         raise ValueError(
             f"Expected `{name}` to be an int {bounds}. Received: {value!r}"
         )
@@ -108,7 +109,7 @@ def require(module: str, extra: str) -> types.ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        missing = error.name or module
+        missing = (error.name or module).partition(".")[0]
         raise ModuleNotFoundError(
             f"{missing} is not installed. Run: pip install 'keras_gan[{extra}]'",
             name=missing,

@@ -1,7 +1,8 @@
-"""Everything that this package uses of Keras beyond its documented names.
+"""Everything that this package uses of Keras and TensorFlow beyond documented names.
 
 One function for each name, each with a test in tests/test_keras_private.py that fails
-where a version of Keras no longer has it.
+where a version no longer has it. (`export.verification.c_session` calls TensorFlow's C
+API, which is public in C.)
 """
 
 import keras
@@ -32,6 +33,16 @@ def gradients_taken(optimizer):
     With gradient accumulation the public `iterations` counts updates only.
     """
     return optimizer._iterations
+
+
+def operation(name: str):
+    """Returns TensorFlow's OpDef of an operation, or None where it has none.
+
+    No public name says whether an operation keeps a state.
+    """
+    from tensorflow.python.framework import op_def_registry
+
+    return op_def_registry.get(name)
 
 
 class BuiltModel:

@@ -92,7 +92,9 @@ def last_activation(network) -> str | None:
 def _output(network, role, inputs, source):
     """Returns the symbolic output of `network` for the symbolic `inputs`."""
     if not isinstance(network, keras.Model):
-        raise ValueError(f"Expected the {role} to be a Keras model. Got: {network!r}")
+        raise ValueError(
+            f"Expected the {role} to be a Keras model. Received: {network!r}"
+        )
     shapes = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), inputs)
     misfit = (
         f"Expected a {role} that takes what the {source} gives, shape {shapes}. "

@@ -254,12 +254,12 @@ class SeveralReplicas(Replicas):
 
     def finite_on_all(self, gradients):
         # Keras's loss scale asks one replica, and would apply the others' infinity.
-        known = [gradient for gradient in gradients if gradient is not None]
-        finite = [tf.reduce_all(tf.math.is_finite(gradient)) for gradient in known]
+        given = [gradient for gradient in gradients if gradient is not None]
+        finite = [tf.reduce_all(tf.math.is_finite(gradient)) for gradient in given]
         (overflows,) = self.sum([tf.cast(~tf.reduce_all(finite), tf.float32)])
         spoil = tf.where(overflows > 0, np.nan, 0.0)
         # One NaN is enough: into the smallest gradient, where it costs least.
-        smallest = min(known, key=lambda gradient: gradient.shape.num_elements())
+        smallest = min(given, key=lambda gradient: gradient.shape.num_elements())
         return [
             gradient + tf.cast(spoil, gradient.dtype)
             if gradient is smallest

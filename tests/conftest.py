@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -30,6 +31,14 @@ def test_data():
     if not folder:
         pytest.skip("KERAS_GAN_TEST_DATA names no folder of real data")
     return pathlib.Path(folder)
+
+
+@pytest.fixture
+def no_matplotlib(monkeypatch):
+    """An installation without the extra `figures`."""
+    for name in [name for name in sys.modules if name.startswith("matplotlib")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
 
 
 @pytest.fixture(scope="session")

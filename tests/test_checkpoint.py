@@ -41,14 +41,16 @@ STATE = {
 }
 
 
-def written(path, state=STATE, step=12, about=None):
-    checkpoint.write(path, checkpoint.Checkpoint(step, state, about or {"a": "0" * 64}))
+def written(path, state=STATE, step=12, metadata=None):
+    checkpoint.write(
+        path, checkpoint.Checkpoint(step, state, metadata or {"a": "0" * 64})
+    )
     return path
 
 
 def test_what_is_read_is_what_was_written(tmp_path):
     found = checkpoint.read(written(tmp_path / "x.safetensors"))
-    assert (found.step, found.about) == (12, {"a": "0" * 64})
+    assert (found.step, found.metadata) == (12, {"a": "0" * 64})
     assert found.path == tmp_path / "x.safetensors"
     # In this order too, which is not that of the tensors in the file.
     assert list(found.state) == list(STATE)
@@ -57,14 +59,14 @@ def test_what_is_read_is_what_was_written(tmp_path):
         assert (value.dtype, value.shape) == (expected.dtype, expected.shape)
         assert value.tobytes() == expected.tobytes()
     # What JSON changes comes back as JSON has it, with a digest that fits.
-    about = {"pair": (1, 2.5), "by number": {10: "ten", 2: None}, "infinite": np.inf}
-    found = checkpoint.read(written(tmp_path / "y.safetensors", about=about))
-    about = {
+    metadata = {"pair": (1, 2.5), "by number": {10: "ten", 2: None}, "infinite": np.inf}
+    found = checkpoint.read(written(tmp_path / "y.safetensors", metadata=metadata))
+    metadata = {
         "pair": [1, 2.5],
         "by number": {"10": "ten", "2": None},
         "infinite": np.inf,
     }
-    assert found.about == about
+    assert found.metadata == metadata
 
 
 def test_any_reader_of_safetensors_opens_the_file(tmp_path):
@@ -74,7 +76,8 @@ def test_any_reader_of_safetensors_opens_the_file(tmp_path):
         for name in set(STATE) - {"a"}:  # NumPy's reader lacks bfloat16
             np.testing.assert_array_equal(file.get_tensor(name), STATE[name])
         entry = json.loads(file.metadata()["checkpoint"])
-    assert (entry["format"], entry["step"], entry["about"]) == (2, 12, {"a": "0" * 64})
+    assert (entry["format"], entry["step"]) == (2, 12)
+    assert entry["metadata"] == {"a": "0" * 64}
     assert entry["names"] == list(STATE) and re.fullmatch(
         "[0-9a-f]{64}", entry["sha256"]
     )
@@ -180,7 +183,7 @@ def first_version(path, step=12):
             "sha256": "0" * 64,
             "format": "keras_gan checkpoint 1",
             "step": str(step),
-            "about": "{}",
+            "metadata": "{}",
         },
         "00000": {"dtype": "F32", "shape": [3], "data_offsets": [0, value.nbytes]},
     }

@@ -314,6 +314,8 @@ def values():
         ("--set=epochs=3", "--set=epochs=3"),
         ("train.epochs=3 and batch_epochs=3", "train.epochs=3 and batch_epochs=3"),
         ("overwrite=maybe", "overwrite=maybe"),
+        ("runs/epochs=3 holds a run", "runs/epochs=3 holds a run"),
+        ("epochs=12/gan.keras is", "epochs=12/gan.keras is"),
         ("a == epochs == b", "a == epochs == b"),
     ],
 )  # fmt: skip

@@ -8,6 +8,8 @@ from PIL import Image
 
 from keras_gan import datasets
 from keras_gan.datasets import DatasetError, cache, folder
+from keras_gan.experiments import Data
+from keras_gan.experiments.building import load_held_out
 
 
 @pytest.fixture(autouse=True)
@@ -335,3 +337,18 @@ def test_a_broken_link_is_named(tmp_path):
     (tmp_path / "z.png").symlink_to(tmp_path / "nothing.png")
     with pytest.raises(datasets.DatasetError, match=r"Received: z\.png"):
         datasets.load(f"folder:{tmp_path}", data_dir=tmp_path / "cache")
+
+
+def test_a_held_out_split_that_is_damaged_is_not_taken_for_a_missing_one(images):
+    """It would be scored against the training examples, and nobody would know."""
+    base = images(train__a_png=random_pixels(4, 4), train__b_png=random_pixels(4, 4))
+    data = Data(name=f"folder:{base}")
+    assert load_held_out(data) == (None, None)
+    with pytest.raises(datasets.SplitError, match="a subfolder of .* 'test'"):
+        load(base, "test")
+    images(test__a_png=random_pixels(4, 4), test__b_png=random_pixels(4, 4))
+    valid, test = load_held_out(data)
+    assert (len(valid), len(test)) == (1, 1)
+    (base / "test" / "b.png").write_bytes(b"cut off")
+    with pytest.raises(DatasetError, match=r"Received 1 that cannot: b\.png"):
+        load_held_out(data)

@@ -394,7 +394,7 @@ def test_a_run_of_before_a_setting_existed_resumes(tmp_path):
     run = runs.train(runs.Run(tmp_path / "run", small(epochs=1)))
     start = checkpoint.newest(run.checkpoints_dir)
     config = run.config
-    for experiment in (config["experiment"], start.about["experiment"]):
+    for experiment in (config["experiment"], start.metadata["experiment"]):
         del experiment["prior"]["scale"], experiment["penalties"]
     run.config_path.write_text(json.dumps(config))
     checkpoint.write(start.path, start)

@@ -112,3 +112,19 @@ def test_a_damaged_run_is_named(digits_run, tmp_path):
     (run / "moments.npz").write_bytes(b"half a fi")
     with pytest.raises(ValueError, match="cannot be read as the frames of figure 1"):
         drawing.draw_figures(run, "all")
+
+
+def test_without_matplotlib_the_figures_of_images_are_drawn(
+    digits_run, gaussian1d_run, tmp_path, caplog, no_matplotlib
+):
+    caplog.set_level("INFO", logger="keras_gan")
+    written = drawing.draw_figures(digits_run, output=tmp_path / "out")
+    assert [path.name for path in written] == ["figure_2.png", "figure_3.png"]
+    for name in ("curves", "health"):
+        assert f"Figure {name} is left out. matplotlib is not installed" in caplog.text
+    with pytest.raises(ModuleNotFoundError, match=r"keras_gan\[figures\]"):
+        drawing.draw_figures(digits_run, "curves")
+    # Of this one nothing is left to draw.
+    with pytest.raises(ModuleNotFoundError, match=r"keras_gan\[figures\]"):
+        drawing.draw_figures(gaussian1d_run, output=tmp_path / "none")
+    assert not (tmp_path / "none").exists()

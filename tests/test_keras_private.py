@@ -1,4 +1,4 @@
-"""The names of Keras that it does not document: each still does what is asked of it."""
+"""Undocumented names of Keras and TensorFlow: each still does what is asked of it."""
 
 import keras
 
@@ -52,3 +52,23 @@ def test_compute_dtypes_of_several_networks_are_their_union():
         "float64", "float32", "float16",
     }  # fmt: skip
     assert keras_private.compute_dtypes() == set()
+
+
+def test_operations_say_whether_they_keep_a_state():
+    assert not keras_private.operation("MatMul").is_stateful
+    assert keras_private.operation("RandomUniform").is_stateful
+    assert keras_private.operation("NoSuchOperation") is None
+
+
+def test_gradients_taken_counts_accumulated_ones():
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    weight = keras.Variable([1.0, 2.0])
+    optimizer.build([weight])
+    for taken, updates in ((1, 0), (2, 1), (3, 1)):
+        optimizer.apply([keras.ops.ones(2)], [weight])
+        assert int(keras_private.gradients_taken(optimizer)) == taken
+        assert int(optimizer.iterations) == updates
+
+
+def test_keras_builds_by_the_name_that_built_models_override():
+    assert callable(keras.Model._maybe_symbolic_build)

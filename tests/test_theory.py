@@ -786,3 +786,12 @@ def test_figures_of_theory(tmp_path):
     assert len(table) == 8 and len({line.find("Prop") for line in table[5:]}) == 1
     with pytest.raises(ValueError, match="seed"):
         theory_figures.draw(tmp_path, seed=-1)
+
+
+def test_figures_of_theory_are_refused_before_the_work(tmp_path, no_matplotlib):
+    with pytest.raises(ModuleNotFoundError, match=r"keras_gan\[figures\]"):
+        theory_figures.draw(tmp_path / "new")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="output directory. Received a file"):
+        theory_figures.draw(tmp_path / "file")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from PIL import Image
 import keras_gan
 from keras_gan import evaluation, experiments, runs
 from keras_gan.experiments import building
+from keras_gan.runs import generating
 from keras_gan.runs.dry_run import dry_run, format_dry_run
 
 
@@ -275,6 +277,59 @@ def test_what_others_put_into_a_run_stays_when_it_is_replaced(tmp_path):
     assert not (path / "figures" / "curves.png").exists()
     assert len(list((path / "events").glob("*.tfevents.*"))) == 1
     assert runs.Run.open(path).experiment.train.seed == 1
+
+
+def test_plots_that_cannot_be_drawn_end_a_training_before_it_changes_anything(
+    tmp_path, no_matplotlib
+):
+    """With `overwrite` the run that is there would be lost for nothing."""
+    with pytest.raises(
+        ModuleNotFoundError, match=r"pip install 'keras_gan\[figures\]'"
+    ):
+        trained(small("ring8"), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    path = trained(small(epochs=1), tmp_path / "run")  # images need none
+    before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+    with pytest.raises(ModuleNotFoundError, match="matplotlib is not installed"):
+        trained(small("ring8"), path, overwrite=True)
+    assert before == {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"evaluation_epochs": 1, "keep_best": "modes_covered"},
+            "Expected `train.keep_best` to be one of 'pixel_frechet_distance', 'valid",
+        ),
+        ({"data.split": "tset"}, "Received: 'tset'. Did you mean 'test'"),
+        ({"data.value_range": "(-1, 1)"}, "generator whose samples reach value_range"),
+    ],
+    ids=["score", "split", "range"],
+)
+def test_a_mistake_does_not_cost_the_run_that_is_replaced(tmp_path, settings, message):
+    path = trained(small(epochs=1), tmp_path / "run")
+    before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+    for directory in (path, tmp_path / "new"):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            trained(small(**settings), directory, overwrite=True)
+    assert before == {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+    assert not (tmp_path / "new").exists()
+
+
+def test_outputs_are_checked_before_the_work(tmp_path, monkeypatch):
+    def work(*arguments, **options):
+        raise AssertionError("worked for an output that cannot be written")
+
+    path = runs.Run.create(tmp_path / "run", small()).path
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setattr(generating, "load_generator", work)
+    with pytest.raises(ValueError, match="Received: .*x.png, below the file"):
+        runs.write_samples(path, tmp_path / "file" / "x.png", 3, seed=0)
+    monkeypatch.setattr(runs.Run, "gan", work)
+    with pytest.raises(ValueError, match="output directory. Received a file"):
+        runs.draw_figures(path, output=tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_kill_while_a_run_is_replaced_leaves_nothing_to_resume(tmp_path, monkeypatch):

@@ -5,10 +5,11 @@ import re
 from absl import flags
 
 # An argument with a value, such as overwrite=True or resume='auto'. The characters that
-# may not stand before it keep out --set=epochs=3 and generator.learning_rate=0.1.
+# may not stand before it keep out --set=epochs=3, generator.learning_rate=0.1 and, as
+# those that may not stand after it, paths: runs/seed=1 and seed=1/gan.keras.
 _ASSIGNED = re.compile(
-    r"(?<![\w.=-])(?P<name>[a-z_]+)="
-    r"(?P<value>'[^']*'|\"[^\"]*\"|[\w.+-]*\w|\.\.\.)"
+    r"(?<![\w.=/\\-])(?P<name>[a-z_]+)="
+    r"(?P<value>'[^']*'|\"[^\"]*\"|[\w.+-]*\w|\.\.\.)(?![\w/\\])"
 )
 # An argument's name in backticks, or where a message asks for it in words.
 _NAMED = re.compile(r"`(?P<name>[a-z_]+)`|pass its name as (?P<asked>[a-z_]+)")

@@ -10,9 +10,9 @@
 
 from keras_gan import checks
 from keras_gan.datasets import digits, folder, tfd, tfds_images, toy
-from keras_gan.datasets.base import Dataset, DatasetError
+from keras_gan.datasets.base import Dataset, DatasetError, SplitError
 
-__all__ = ["Dataset", "DatasetError", "load", "names"]
+__all__ = ["Dataset", "DatasetError", "SplitError", "load", "names"]
 
 _LOADERS = {
     "digits": digits.load,
@@ -58,7 +58,8 @@ def load(name: str, split: str = "train", data_dir=None) -> Dataset:
 
     Raises:
         DatasetError (a ValueError): no such dataset or split, or its files are not
-            there or not as expected; the message is one line that says what to do.
+            there or not as expected; the message is one line that says what to do. It
+            is a SplitError where the dataset is there without that split.
         ModuleNotFoundError: "mnist" or "cifar10" without the package's extra
             `datasets`.
     """
@@ -85,5 +86,5 @@ def load(name: str, split: str = "train", data_dir=None) -> Dataset:
     try:
         return tfds_images.load(name, split, data_dir)
     except tfds_images.NotFoundError as error:
-        hint = checks.did_you_mean(name, [*names(), *error.known])
+        hint = checks.did_you_mean(name, [*names(), *error.names])
         raise DatasetError(f"{expected}. Received: {name!r}.{hint}") from None

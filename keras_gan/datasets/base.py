@@ -26,11 +26,15 @@ class DatasetError(ValueError):
         super().__init__(" ".join(str(message).split()))
 
 
-def unknown_split(name, split, known) -> DatasetError:
-    """Returns the error for a `split` that is not among the `known` ones."""
-    return DatasetError(
-        f"Expected a split of {name!r} among {', '.join(map(repr, known))}. "
-        f"Received: {split!r}.{checks.did_you_mean(split, known)}"
+class SplitError(DatasetError):
+    """A split that the dataset does not have, or that holds no example."""
+
+
+def unknown_split(name, split, splits) -> SplitError:
+    """Returns the error for a `split` that is not among the `splits` there are."""
+    return SplitError(
+        f"Expected a split of {name!r} among {', '.join(map(repr, splits))}. "
+        f"Received: {split!r}.{checks.did_you_mean(split, splits)}"
     )
 
 
@@ -224,9 +228,9 @@ class Dataset:
                 `labels=True` for data without labels.
         """
         batch_size = checks.count("batch_size", batch_size)
-        seed = checks.count("seed", seed, least=-(2**63), most=2**63 - 1)
+        seed = checks.count("seed", seed, minimum=-(2**63), maximum=2**63 - 1)
         if not callable(start_step):
-            start_step = checks.count("start_step", start_step, least=0)
+            start_step = checks.count("start_step", start_step, minimum=0)
         read = self._labelled_reader() if labels else self._reader()
         return shuffled_batches(
             read, len(self), batch_size, seed, start_step, endless=endless
@@ -247,7 +251,9 @@ class Dataset:
         labels = None if self.labels is None else self.labels[rows]
         result = self._changed(images=self.images[rows], labels=labels, split=split)
         if not len(result):
-            raise ValueError(f"Expected at least one example in {split!r}. Got none.")
+            raise ValueError(
+                f"Expected at least one example in {split!r}. Received: none"
+            )
         return result
 
     def to_range(self, value_range: tuple[float, float]) -> "Dataset":

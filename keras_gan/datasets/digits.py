@@ -23,7 +23,7 @@ def load(name, split, data_dir=None):
         Dataset of float32 (8, 8, 1) in (0, 1), with labels 0 to 9.
 
     Raises:
-        DatasetError: another split.
+        SplitError: another split.
     """
     from sklearn.datasets import load_digits
 

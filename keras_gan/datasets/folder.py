@@ -10,7 +10,7 @@ import tqdm
 
 from keras_gan import checks
 from keras_gan.datasets import cache
-from keras_gan.datasets.base import Dataset, DatasetError
+from keras_gan.datasets.base import Dataset, DatasetError, SplitError
 from keras_gan.datasets.resizing import fit, split_size
 
 PREFIX = "folder:"
@@ -47,9 +47,10 @@ def load(name, split, data_dir=None):
         subfolders in sorted order, if every image lies in one; else they are None.
 
     Raises:
-        DatasetError: no such folder or split; no image; files that cannot be read or
-            hold another format than those above, by name; images of different sizes
-            without a size to bring them to.
+        SplitError: no such split.
+        DatasetError: no such folder; no image; files that cannot be read or hold
+            another format than those above, by name; images of different sizes without
+            a size to bring them to.
     """
     path, size = name.removeprefix(PREFIX), None
     # A folder whose own name ends like a size goes before one with a size.
@@ -81,7 +82,7 @@ def _root(folder, split):
         return folder / split
     if split in ("train", "all"):
         return folder
-    raise DatasetError(
+    raise SplitError(
         f"Expected split 'train' or 'all' (the whole folder), or a subfolder of "
         f"{folder} by that name. Received: {split!r}"
     )

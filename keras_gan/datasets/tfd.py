@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_gan import checks
-from keras_gan.datasets.base import Dataset, DatasetError, unknown_split
+from keras_gan.datasets.base import Dataset, DatasetError, SplitError, unknown_split
 
 FILE = "TFD_48x48.mat"
 # A fold's column of `folds` says which split each image is in.
@@ -34,7 +34,8 @@ def load(name, split, data_dir=None):
         "unlabeled").
 
     Raises:
-        DatasetError: another split; no file, or one that is not as above.
+        SplitError: another split, or one without images.
+        DatasetError: no file, or one that is not as above.
     """
     part, column = _parse_split(name, split)
     path = _find(data_dir)
@@ -42,7 +43,7 @@ def load(name, split, data_dir=None):
     images, folds, expressions = arrays["images"], arrays["folds"], arrays["labs_ex"]
     rows = np.flatnonzero(folds[:, column] == SPLITS[part])
     if not len(rows):
-        raise DatasetError(
+        raise SplitError(
             f"Expected images of split {split!r}: rows of `folds` in {path} with "
             f"{SPLITS[part]} in column {column}. Received: none"
         )
@@ -65,7 +66,7 @@ def _parse_split(name, split):
     if part not in SPLITS:
         raise unknown_split(name, split, list(SPLITS))
     if slash and fold not in folds:
-        raise DatasetError(
+        raise SplitError(
             f"Expected a fold of {name!r} from {part}/fold0 to {part}/fold4. "
             f"Received: {split!r}"
         )

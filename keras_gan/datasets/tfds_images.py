@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_gan import checks
 from keras_gan.datasets import cache
-from keras_gan.datasets.base import Dataset, DatasetError
+from keras_gan.datasets.base import Dataset, DatasetError, SplitError
 from keras_gan.datasets.resizing import fit, split_size
 
 # The paper's splits; what is not listed goes to TFDS as it is.
@@ -40,8 +40,9 @@ def load(name, split, data_dir=None):
         integer classes for supervised learning.
 
     Raises:
-        DatasetError: no such dataset or split; no images, or of different sizes
-            without a size to bring them to; nothing cached and no network.
+        SplitError: no such split.
+        DatasetError: no such dataset; no images, or of different sizes without a size
+            to bring them to; nothing cached and no network.
         ModuleNotFoundError: TFDS is not installed.
     """
     tfds = _tfds()
@@ -87,11 +88,11 @@ def load(name, split, data_dir=None):
 
 
 class NotFoundError(LookupError):
-    """TFDS knows no dataset by that name. `known` lists those that it knows."""
+    """TFDS knows no dataset by that name; it knows `names`."""
 
-    def __init__(self, known):
+    def __init__(self, names):
         super().__init__("not a TFDS name")
-        self.known = known
+        self.names = names
 
 
 def _tfds():
@@ -103,8 +104,8 @@ def _builder(name, data_dir):
     try:
         return tfds.builder(name, data_dir=data_dir)
     except tfds.core.registered.DatasetNotFoundError:
-        known = tfds.list_builders(with_community_datasets=False)
-        raise NotFoundError(known) from None
+        names = tfds.list_builders(with_community_datasets=False)
+        raise NotFoundError(names) from None
     # Versions and configurations that do not exist, packages that it would need, ...
     except Exception as error:
         raise DatasetError(
@@ -199,16 +200,14 @@ def _num_examples(builder, tfds_split, name, split):
         num_examples = builder.info.splits[tfds_split].num_examples
     # KeyError, ValueError, AssertionError, by what is wrong with the split.
     except Exception as error:
-        known = [*SPLITS.get(builder.name, ()), *builder.info.splits]
-        raise DatasetError(
-            f"Expected a split of {name!r} ({', '.join(dict.fromkeys(known))}) or a "
+        splits = [*SPLITS.get(builder.name, ()), *builder.info.splits]
+        raise SplitError(
+            f"Expected a split of {name!r} ({', '.join(dict.fromkeys(splits))}) or a "
             f"slice of one, like 'train[:1000]'. Received: {split!r}."
-            f"{checks.did_you_mean(split, known)}"
+            f"{checks.did_you_mean(split, splits)}"
         ) from error
     if num_examples == 0:
-        raise DatasetError(
-            f"Expected examples in {name!r}. Received: none in {split!r}"
-        )
+        raise SplitError(f"Expected examples in {name!r}. Received: none in {split!r}")
     return num_examples
 
 

@@ -59,7 +59,7 @@ def load(name, split, data_dir=None):
         event shape (D,) and equal weights.
 
     Raises:
-        DatasetError: another split.
+        SplitError: another split.
     """
     if split not in SPLITS:
         raise unknown_split(name, split, SPLITS)

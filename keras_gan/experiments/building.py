@@ -44,25 +44,21 @@ def check(experiment: Experiment):
     component = experiment.networks
     checks.one_of("networks.name", component.name, networks.BUILDERS)
     builder = networks.BUILDERS[component.name]
-    known = {
-        name: parameter.default
-        for name, parameter in inspect.signature(builder).parameters.items()
+    defaults = {
+        name: default
+        for name, default in _defaults(builder).items()
         if name not in _GIVEN
     }
     if _takes(builder, "pretrained_generator"):
-        known["pretrained"] = ""
-    _check_arguments("networks", component, known)
-    if "pretrained" in known and not component.arguments.get("pretrained"):
+        defaults["pretrained"] = ""
+    _check_arguments("networks", component, defaults)
+    if "pretrained" in defaults and not component.arguments.get("pretrained"):
         raise SettingError(
             ("networks", "pretrained"), "to be the run to continue", None
         )
     checks.one_of("loss.name", experiment.loss.name, losses.names())
     for path, component, kind in _classes(experiment):
-        known = {
-            name: parameter.default
-            for name, parameter in inspect.signature(kind).parameters.items()
-        }
-        _check_arguments(path, component, known)
+        _check_arguments(path, component, _defaults(kind))
     if experiment.train.keep_best is not None:
         checks.one_of(
             "train.keep_best", experiment.train.keep_best, evaluation.VALIDATION_SCORES
@@ -90,17 +86,23 @@ def _check_arguments(path, component, defaults):
             )
         default = defaults[name]
         if isinstance(default, bool):
-            words, fits = "true or false", isinstance(value, bool)
+            expected, fits = "true or false", isinstance(value, bool)
         elif isinstance(default, int):
-            words, fits = "an int", checks.is_int(value)
+            expected, fits = "an int", checks.is_int(value)
         elif isinstance(default, float):
-            words, fits = "a number", checks.is_number(value)
+            expected, fits = "a number", checks.is_number(value)
         elif isinstance(default, str):
-            words, fits = "text", isinstance(value, str)
+            expected, fits = "text", isinstance(value, str)
         else:
             continue  # nothing is known of its type
         if not fits:
-            raise SettingError((path, name), f"to be {words}", value)
+            raise SettingError((path, name), f"to be {expected}", value)
+
+
+def _defaults(component):
+    """The defaults of what a builder, or a class, takes, by name."""
+    parameters = inspect.signature(component).parameters
+    return {name: parameter.default for name, parameter in parameters.items()}
 
 
 def _takes(builder, name):
@@ -144,13 +146,16 @@ def load_held_out(data: Data, data_dir=None):
     Returns:
         (valid, test), `datasets.Dataset`s; None each where the dataset has no such
         split.
+
+    Raises:
+        ValueError: a split that is there and cannot be read, see `datasets.load`.
     """
 
     def first(*splits):
         for split in splits:
             try:
                 return load_data(data, data_dir, split)
-            except datasets.DatasetError:
+            except datasets.SplitError:
                 continue
         return None
 
@@ -236,10 +241,10 @@ def dtype_policy(mixed_precision) -> str:
         for gpu in tf.config.list_physical_devices("GPU")
     ]
     # TensorFlow knows the capability of NVIDIA's GPUs alone.
-    least = min((capability or (0, 0) for capability in capabilities), default=(0, 0))
-    if least >= (8, 0):
+    lowest = min((found or (0, 0) for found in capabilities), default=(0, 0))
+    if lowest >= (8, 0):
         return "mixed_bfloat16"
-    return "mixed_float16" if least >= (7, 0) else "float32"
+    return "mixed_float16" if lowest >= (7, 0) else "float32"
 
 
 @contextlib.contextmanager

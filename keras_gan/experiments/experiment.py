@@ -317,17 +317,17 @@ def _full_paths(path):
     """The paths, as tuples, that a dotted path or a short name stands for."""
     names = tuple(str(path).split("."))
     if len(names) == 1:
-        known = settings()
+        paths = settings()
         if names[0] in _ALIASES:
             return [tuple(_ALIASES[names[0]].split("."))]
         if names[0] in Experiment.model_fields:
             return [names]
         # "name" alone is the experiment's: found above.
-        found = [p for p in known if p.rpartition(".")[2] == names[0]]
+        found = [p for p in paths if p.rpartition(".")[2] == names[0]]
         if found:
             return [tuple(p.split(".")) for p in found]
-        short = {p.rpartition(".")[2] for p in known} - {"name"}
-        raise _unknown(path, [*_ALIASES, *Experiment.model_fields, *short, *known])
+        short = {p.rpartition(".")[2] for p in paths} - {"name"}
+        raise _unknown(path, [*_ALIASES, *Experiment.model_fields, *short, *paths])
     part = Experiment
     for place, name in enumerate(names):
         field = part.model_fields.get(name)
@@ -340,8 +340,8 @@ def _full_paths(path):
     return [names]
 
 
-def _unknown(path, known):
-    hint = checks.did_you_mean(path, known)
+def _unknown(path, paths):
+    hint = checks.did_you_mean(path, paths)
     return SettingError(
         ("a setting",), "by its path, such as train.epochs or epochs", path, hint
     )

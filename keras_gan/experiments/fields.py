@@ -27,9 +27,9 @@ class SettingError(ValueError):
     def __init__(self, path, expected, received, hint=""):
         self.path, self.expected = tuple(path), expected
         self.received, self.hint = received, hint
-        words = " ".join(filter(None, (".".join(map(str, path)), expected)))
+        what = " ".join(filter(None, (".".join(map(str, path)), expected)))
         super().__init__(
-            f"Expected {words}. Received: {received!r}{'.' if hint else ''}{hint}"
+            f"Expected {what}. Received: {received!r}{'.' if hint else ''}{hint}"
         )
 
     def below(self, *path) -> "SettingError":
@@ -77,27 +77,27 @@ class Component(Part):
 
 
 def expectation(field) -> str:
-    """Returns the words for a field's type and limits: "an int in [1, 10,000,000]"."""
+    """Returns in words a field's type and limits: "an int in [1, 10,000,000]"."""
     annotation, metadata = field.annotation, list(field.metadata)
-    words, optional = [], False
+    kinds, optional = [], False
     for kind in alternatives(annotation, metadata):
         if kind is type(None):
             optional = True
         elif typing.get_origin(kind) is Literal:
             choices = ", ".join(typing.get_args(kind))
-            words.append(f"one of {choices}" if not words else f"or {choices}")
+            kinds.append(f"one of {choices}" if not kinds else f"or {choices}")
         elif kind is bool:
-            words.append("true or false")
+            kinds.append("true or false")
         elif typing.get_origin(kind) is tuple and ... not in typing.get_args(kind):
-            words.append("two numbers, (low, high)")
+            kinds.append("two numbers, (low, high)")
         elif typing.get_origin(kind) is tuple:
-            words.append("a list of objects with a name")
+            kinds.append("a list of objects with a name")
         elif isinstance(kind, type) and issubclass(kind, Part):
-            words.append(f"an object with {', '.join(kind.model_fields)}")
+            kinds.append(f"an object with {', '.join(kind.model_fields)}")
         else:
             name = {int: "an int", float: "a number", str: "text"}[kind]
-            words.append(f"{name}{_bounds(metadata)}")
-    return ", ".join(words) + (" or none" if optional else "")
+            kinds.append(f"{name}{_bounds(metadata)}")
+    return ", ".join(kinds) + (" or none" if optional else "")
 
 
 def part_of(field):

@@ -6,6 +6,8 @@ import re
 
 import numpy as np
 
+from keras_gan import keras_private
+
 _PREDICT = "tensorflow/serving/predict"
 # Dtypes that REST can write as JSON, by TensorFlow's numbers.
 _SERVABLE = {1: "float32", 3: "int32", 7: "string", 9: "int64"}
@@ -153,8 +155,6 @@ def _node_fault(node, function):
         node: NodeDef.
         function: FunctionDef that the node lies in; None for the graph itself.
     """
-    from tensorflow.python.framework import op_def_registry
-
     operation = node.op
     if node.attr["_XlaMustCompile"].b or (
         function is not None and function.attr["_XlaMustCompile"].b
@@ -162,7 +162,7 @@ def _node_fault(node, function):
         return "must be compiled by XLA, which the server disables"
     if _PYTHON_OPS.match(operation):
         return f"calls Python ({operation})"
-    definition = op_def_registry.get(operation)
+    definition = keras_private.operation(operation)
     if definition is None:
         return f"calls {operation}, which TensorFlow does not have"
     stateful = definition.is_stateful and not _HARMLESS_STATE.match(operation)

@@ -116,7 +116,7 @@ def latest(base) -> pathlib.Path:
 def _check_version(base, version):
     if version is None:
         return
-    version = checks.count("version", version, most=_MAX_VERSION)
+    version = checks.count("version", version, maximum=_MAX_VERSION)
     if (base / str(version)).exists():
         raise ValueError(
             f"{base} already holds version {version}, and published versions are never "

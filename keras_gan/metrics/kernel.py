@@ -78,7 +78,7 @@ def kernel_distance(
         ValueError: as in `squared_mmd`, or subset_size < 2.
     """
     first, second = _checked_sets(first, second)
-    checks.count("subset_size", subset_size, least=2)
+    checks.count("subset_size", subset_size, minimum=2)
     smaller = min(len(first), len(second))
     subset_size = min(int(subset_size), smaller)
     num_subsets = smaller // subset_size

@@ -94,8 +94,8 @@ def _panels(names):
 def _rank(name):
     """Orders names within a panel: training first, data before samples."""
     base = _without_validation(name)
-    known = list(_KNOWN).index(base) if base in _KNOWN else len(_KNOWN)
-    return name != base, known, "fake" in base.split("_")
+    rank = list(_KNOWN).index(base) if base in _KNOWN else len(_KNOWN)
+    return name != base, rank, "fake" in base.split("_")
 
 
 def _without_validation(name):

@@ -163,8 +163,8 @@ def _seen(lines, means):
     """Returns a sentence with the logs that count, or all where none of these is."""
     first, last = lines[0]["epoch"], lines[-1]["epoch"]
     epochs = f"Epoch {last}" if first == last else f"Epochs {first} to {last}"
-    known = {label: means[name] for name, label in _LABELS.items() if name in means}
-    seen = ", ".join(f"{name} {mean:.2f}" for name, mean in (known or means).items())
+    labelled = {label: means[name] for name, label in _LABELS.items() if name in means}
+    seen = ", ".join(f"{name} {mean:.2f}" for name, mean in (labelled or means).items())
     return f"{epochs}: {seen}{' (-log 4 = -1.39)' if 'value' in means else ''}."
 
 

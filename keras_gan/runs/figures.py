@@ -26,7 +26,8 @@ def draw_figures(path, figure="all", output=None, seed=0, data_dir=None):
         path: str or path-like, a run's directory.
         figure: "1", "2", "3", "curves", "health", or "all" of those that fit the run:
             figure 1 takes samples and latents of one dimension, 2 and 3 take images.
-            Those of "all" that do not fit are logged with the reason, at level INFO.
+            Those of "all" that do not fit, or need a package that is not installed,
+            are logged with the reason, at level INFO.
         output: str or path-like, a directory; `figures/` in the run by default.
         seed: int, of the samples and latents in figures 2 and 3 and the health page.
         data_dir: as for `Run.open`. Figure 2 and the health page need the data.
@@ -36,25 +37,30 @@ def draw_figures(path, figure="all", output=None, seed=0, data_dir=None):
 
     Raises:
         ValueError: no run, a damaged one, or a figure by name that does not fit it.
+        OSError: an output that cannot be written.
+        ModuleNotFoundError: matplotlib is not installed, which all figures but 2 and 3
+            need.
     """
     checks.one_of("figure", figure, (*FIGURES, "all"))
     run = Run.open(path, data_dir)
     output = pathlib.Path(output or run.figures_dir)
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"Expected an output directory. Received a file: {output}")
+    files.check_output(output, directory=True)
     subject = _Subject(run, seed)
     written = []
     for name in FIGURES if figure == "all" else (figure,):
         try:
             drawn = _DRAW[name](subject)
-        except _DoesNotFit as reason:
+        except (_DoesNotFit, ModuleNotFoundError) as reason:
             if figure != "all":
                 raise
             _log.info("Figure %s is left out. %s", name, reason)
+            left_out = reason
             continue
         for file, content in drawn.items():
             files.write(output / file, content)
             written.append(output / file)
+    if not written:
+        raise left_out
     return written
 
 

@@ -40,14 +40,14 @@ def write_samples(model, output, num_samples, seed):
 
     Raises:
         ValueError: another suffix, no model, or `num_samples` below 1.
+        OSError: an output that cannot be written.
     """
     output = pathlib.Path(output)
     if output.suffix not in (".png", ".npz"):
         raise ValueError(
             f"Expected an output that ends in .png or .npz. Received: {output}"
         )
-    if output.is_dir():
-        raise ValueError(f"Expected an output file. Received a directory: {output}")
+    files.check_output(output)
     gan = load_generator(model)
     samples = gan.generate(num_samples, seed=seed)
     if output.suffix == ".png":

@@ -166,11 +166,6 @@ class Run:
     def checkpoints_dir(self) -> pathlib.Path:
         return self.path / CHECKPOINTS
 
-    @property
-    def export_dir(self) -> pathlib.Path:
-        """The base of the exported versions."""
-        return self.path / EXPORT
-
     def scores_path(self, best=False) -> pathlib.Path:
         return self.path / (BEST_SCORES if best else SCORES)
 

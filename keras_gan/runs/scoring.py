@@ -261,9 +261,9 @@ class _Scoring:
         Raises:
             ValueError: see `evaluation.check_samples`.
         """
-        least = self.protocol.nearest_k + 1 if self.has_examples else 2
+        min_samples = self.protocol.nearest_k + 1 if self.has_examples else 2
         return evaluation.check_samples(
-            samples, self.train.spec.shape, min_samples=least
+            samples, self.train.spec.shape, min_samples=min_samples
         )
 
     def report(self):
@@ -297,7 +297,7 @@ class _Scoring:
         for name, draw in rows.items():
             samples = self.checked(draw(count))
             if name == "samples":
-                some_samples = samples[:2000].copy()
+                first_samples = samples[:2000].copy()
             report["rows"][name] = self.scores(name, samples, extractor)
             # Only one row is held at a time: 10,000 images of 64x64x3 take half a
             # gigabyte.
@@ -306,7 +306,7 @@ class _Scoring:
             report["num_training_examples"] = min(
                 self.protocol.num_samples, len(self.train)
             )
-        report |= self.about_images(some_samples, extractor)
+        report |= self.report_on_images(first_samples, extractor)
         if gan is not None and not self.has_examples and self.train.spec.shape == (1,):
             report["rows"]["samples"]["largest_deviation_of_d"] = (
                 evaluation.largest_deviation_of_d(
@@ -389,7 +389,7 @@ class _Scoring:
             )
         return self.shared[key]
 
-    def about_images(self, samples, extractor):
+    def report_on_images(self, samples, extractor):
         """Returns what is reported of images beside the rows."""
         subject, found = self.subject, {}
         if not self.has_examples:

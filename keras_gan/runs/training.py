@@ -46,7 +46,7 @@ class CheckpointPlan:
 
 @dataclasses.dataclass(frozen=True)
 class _Session:
-    """A training that is ready to start.
+    """A training that is ready to start: no mistake of the user's is left to find.
 
     Attributes:
         run: `Run`, in the directory that this process alone writes to.
@@ -55,6 +55,9 @@ class _Session:
         described: dict, what its checkpoints and `config.json` say of it.
         start: `checkpoint.Checkpoint` to resume from, or None.
         plan: `CheckpointPlan`.
+        steps_per_execution: int, steps compiled into one call.
+        scores: `evaluation.ValidationScores`, or None where nothing is evaluated.
+        reals: bytes, the PNG of some of the data.
         callbacks: the caller's.
         announce: see `train`.
     """
@@ -65,6 +68,9 @@ class _Session:
     described: dict
     start: Any
     plan: CheckpointPlan
+    steps_per_execution: int
+    scores: Any
+    reals: bytes
     callbacks: tuple = ()
     announce: Any = None
 
@@ -127,16 +133,13 @@ def train(
         if existed:
             stack.enter_context(run.lock())
         start = find_start(run, resume, overwrite)
-        data, gan, described = _restored(run, strategy, start)
+        session = _session(run, strategy, start, checkpoints, callbacks, announce)
         if not existed:
             run.path.mkdir(parents=True, exist_ok=True)
             stack.enter_context(run.lock())
             # Another process may have made it a run since.
             find_start(run, "never", overwrite)
-        callbacks = tuple(callbacks)
-        _fit(
-            _Session(run, data, gan, described, start, checkpoints, callbacks, announce)
-        )
+        _fit(session)
     return run
 
 
@@ -148,10 +151,9 @@ def _train_as_worker(run, strategy, resume, plan):
     """
     start = _checkpoint_of(run) if resume == "auto" else None
     with tempfile.TemporaryDirectory() as scratch, _silent():
-        data, gan, described = _restored(run, strategy, start)
+        session = _session(run, strategy, start, dataclasses.replace(plan, keep=1))
         own = Run(scratch, run.experiment, run.data_dir)
-        plan = dataclasses.replace(plan, keep=1)
-        _fit(_Session(own, data, gan, described, start, plan))
+        _fit(dataclasses.replace(session, run=own))
 
 
 @contextlib.contextmanager
@@ -218,7 +220,7 @@ def _checkpoint_of(run):
 
 def _check_settings(start, run):
     """Raises unless a run may resume a checkpoint: same settings, no fewer epochs."""
-    begun = Experiment.from_dict(start.about["experiment"])
+    begun = Experiment.from_dict(start.metadata["experiment"])
     changed = run.experiment.resume_conflicts(begun)
     if changed:
         raise ValueError(
@@ -234,7 +236,7 @@ def _check_settings(start, run):
 def _check_same(part, start, described, run):
     """Raises unless the run began with the same data, or execution, as it has now."""
     ours = described[part]
-    theirs = {**ours, **start.about.get(part, {})}
+    theirs = {**ours, **start.metadata.get(part, {})}
     changed = [name for name in ours if ours[name] != theirs[name]]
     if changed:
         raise ValueError(
@@ -243,6 +245,52 @@ def _check_same(part, start, described, run):
             + ". Received: "
             + ", ".join(f"{name} {ours[name]!r}" for name in changed)
         )
+
+
+def _session(run, strategy, start, plan, callbacks=(), announce=None):
+    """Makes all that a training needs before the run's directory changes.
+
+    A mistake must not cost the run that this one would replace.
+    """
+    data, gan, described = _restored(run, strategy, start)
+    return _Session(
+        run=run,
+        data=data,
+        gan=gan,
+        described=described,
+        start=start,
+        plan=plan,
+        steps_per_execution=building.steps_per_execution(
+            run.experiment, gan, data, plan.steps
+        ),
+        scores=_validation_scores(run, data),
+        reals=_picture_of(data),
+        callbacks=tuple(callbacks),
+        announce=announce,
+    )
+
+
+def _validation_scores(run, data):
+    """What scores the run as it goes, or None.
+
+    Raises:
+        ValueError: the best model is to be kept by a score that these data have not.
+    """
+    train = run.experiment.train
+    if train.evaluation_epochs is None:
+        return None
+    valid, _ = building.load_held_out(run.experiment.data, run.data_dir)
+    scores = evaluation.ValidationScores(data, valid, seed=train.seed)
+    if train.keep_best is not None:
+        checks.one_of("train.keep_best", train.keep_best, scores.names)
+    return scores
+
+
+def _picture_of(data):
+    """Some of the data as the bytes of a PNG, by the layout of `SampleGrid`."""
+    examples = data.fixed_examples(100 if data.spec.is_image else 2000)
+    picture = grids.sample_picture(examples, data.spec, label="data")
+    return formats.encode_png(picture)
 
 
 def _restored(run, strategy, start):
@@ -276,7 +324,6 @@ def _fit(session):
     """Trains, in a directory that this process alone writes to."""
     run, gan, plan = session.run, session.gan, session.plan
     experiment, start = run.experiment, session.start
-    together = building.steps_per_execution(experiment, gan, session.data, plan.steps)
     _start_directory(session)
     summary_writer = _summary_writer(run)
     save_model = run_callbacks.SaveModel(run.model_path, min_seconds=10.0)
@@ -319,7 +366,7 @@ def _fit(session):
                     checkpoints,
                 ],
                 verbose=0,
-                steps_per_execution=together,
+                steps_per_execution=session.steps_per_execution,
             )
         except (KeyboardInterrupt, SystemExit):
             request.saving = True  # a second Ctrl-C must not cut it short
@@ -346,8 +393,8 @@ def _watchers(session, save_model, summary_writer):
     run, gan, data = session.run, session.gan, session.data
     train = run.experiment.train
     watchers = [run_callbacks.NonFiniteGuard()]
-    if train.evaluation_epochs is not None:
-        watchers.append(_evaluation(run, data, summary_writer))
+    if session.scores is not None:
+        watchers.append(_evaluation(run, session.scores, summary_writer))
     watchers += [
         run_callbacks.MetricsLog(run.metrics_path, summary_writer),
         save_model,
@@ -368,14 +415,12 @@ def _watchers(session, save_model, summary_writer):
     return watchers
 
 
-def _evaluation(run, data, summary_writer):
+def _evaluation(run, scores, summary_writer):
     """The callback that scores the run as it goes."""
-    experiment = run.experiment
-    train = experiment.train
-    valid, _ = building.load_held_out(experiment.data, run.data_dir)
+    train = run.experiment.train
     more_is_better = evaluation.VALIDATION_SCORES.get(train.keep_best)
     return run_callbacks.Evaluation(
-        evaluation.ValidationScores(data, valid, seed=train.seed),
+        scores,
         run.evaluations_path,
         every=train.evaluation_epochs,
         keep=train.keep_best,
@@ -420,6 +465,4 @@ def _start_directory(session):
             **provenance.environment(),
         }
     )
-    reals = data.fixed_examples(100 if data.spec.is_image else 2000)
-    picture = grids.sample_picture(reals, data.spec, label="data")
-    files.write(run.reals_path, formats.encode_png(picture))
+    files.write(run.reals_path, session.reals)

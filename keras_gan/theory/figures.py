@@ -325,9 +325,13 @@ def draw(
         (checks, paths of the figures).
 
     Raises:
-        ValueError: a negative seed.
+        ValueError: a negative seed, or an output that is a file.
+        OSError: an output that cannot be written.
+        ModuleNotFoundError: matplotlib is not installed.
     """
     checks.count("seed", seed, 0)
+    files.check_output(output, directory=True)
+    checks.require("matplotlib.figure", extra="figures")
     paths = [
         pathlib.Path(output) / f"theory_{name}.png"
         for name in ("discriminator", "criterion", "descent", "gradient")

@@ -80,9 +80,9 @@ class Coordinates:
         ]
         supports = [support(distribution)[:2] for distribution in distributions]
         self.ends = np.reshape(supports, (-1, self.dimension))
-        together = np.concatenate(self.samples)
-        self.centre = np.median(together, axis=0)
-        low, high = np.quantile(together, (0.05, 0.95), axis=0)
+        pooled = np.concatenate(self.samples)
+        self.centre = np.median(pooled, axis=0)
+        low, high = np.quantile(pooled, (0.05, 0.95), axis=0)
         self.scale = np.where(high > low, high - low, 1.0)
 
     def to_x(self, t: np.ndarray) -> np.ndarray:

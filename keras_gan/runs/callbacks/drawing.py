@@ -11,7 +11,7 @@ from keras_gan import checks, files
 from keras_gan.pictures import formats, frames, grids
 from keras_gan.runs.callbacks import guards
 
-LOGGER = logging.getLogger("keras_gan")
+_log = logging.getLogger("keras_gan")
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -57,7 +57,7 @@ class SampleGrid(keras.callbacks.Callback):
         spec = self.model.spec
         self._draws = _can_be_drawn(spec)
         if not self._draws:
-            LOGGER.warning(
+            _log.warning(
                 "No pictures of samples are drawn: SampleGrid draws images of 1 or 3 "
                 "channels and vectors of 1 or 2 values, and these samples are of kind "
                 "%s and shape %s.",

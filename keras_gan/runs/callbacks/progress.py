@@ -119,9 +119,9 @@ class Progress(keras.callbacks.Callback):
                 miniters=1,
             )
         self._bar.total = self._total()
-        words = [f"{name}={value:.3f}" for name, value in self._selected()]
-        words.insert(0, f"epoch={self._epoch + 1}/{self.params['epochs']}")
-        self._bar.set_postfix_str(", ".join(words), refresh=False)
+        shown = [f"{name}={value:.3f}" for name, value in self._selected()]
+        shown.insert(0, f"epoch={self._epoch + 1}/{self.params['epochs']}")
+        self._bar.set_postfix_str(", ".join(shown), refresh=False)
         self._bar.update(self._step - self._bar.n)
 
     def _line(self):

@@ -87,7 +87,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     Args:
         writer: `checkpoint.Writer`.
-        about: dict of what else a checkpoint is to say, as JSON can hold.
+        metadata: dict of what else a checkpoint says, as JSON can hold.
         every_minutes: float > 0, or 0 for no such interval.
         every_steps: int >= 1, or 0 for no such interval.
         start: the `checkpoint.Checkpoint` that the training resumes from, or None.
@@ -103,7 +103,7 @@ class Checkpoints(keras.callbacks.Callback):
     def __init__(
         self,
         writer,
-        about=None,
+        metadata=None,
         every_minutes=2.0,
         every_steps=0,
         start=None,
@@ -113,7 +113,7 @@ class Checkpoints(keras.callbacks.Callback):
         super().__init__()
         check_intervals(every_minutes, every_steps)
         self.writer = writer
-        self.about = about
+        self.metadata = metadata
         self.every_minutes = every_minutes
         self.every_steps = every_steps
         self.request = request
@@ -168,6 +168,6 @@ class Checkpoints(keras.callbacks.Callback):
         guards.check_weights(self.model)
         if self.summary_writer is not None:
             self.summary_writer.flush()
-        self.writer.submit(checkpoint.snapshot(self.model, self.step, self.about))
+        self.writer.submit(checkpoint.snapshot(self.model, self.step, self.metadata))
         self._tried = self.step
         self._time = time.monotonic()

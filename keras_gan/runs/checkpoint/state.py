@@ -16,13 +16,13 @@ class Checkpoint:
     Attributes:
         step: int, batches since the start, over all epochs.
         state: dict of variable names to arrays, see `variables`.
-        about: dict of further facts by the writer, as JSON can hold.
+        metadata: dict of what the writer adds, as JSON can hold.
         path: `pathlib.Path` that it was read from, or None.
     """
 
     step: int
     state: dict[str, np.ndarray]
-    about: dict
+    metadata: dict
     path: pathlib.Path | None = None
 
 
@@ -61,13 +61,13 @@ def variables(gan) -> dict:
     return names
 
 
-def snapshot(gan, step: int, about: dict | None = None) -> Checkpoint:
+def snapshot(gan, step: int, metadata: dict | None = None) -> Checkpoint:
     """Returns the state of `gan` after `step` batches; all values are copies."""
     state = {
         name: keras.ops.convert_to_numpy(variable)
         for name, variable in variables(gan).items()
     }
-    return Checkpoint(step, state, dict(about or {}))
+    return Checkpoint(step, state, dict(metadata or {}))
 
 
 def restore(gan, checkpoint: Checkpoint) -> None:

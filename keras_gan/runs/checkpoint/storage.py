@@ -2,7 +2,7 @@
 
 Any reader of safetensors opens them, and nothing in them can run. A tensor is named as
 `state.variables` names it. The metadata have one entry, "checkpoint", which is JSON
-(one, as the library writes several in random order): `format`, `step`, `about`,
+(one, as the library writes several in random order): `format`, `step`, `metadata`,
 `names`, the tensors in the order of `state.variables`, and `sha256`. That digest covers
 the other entries, and the names, dtypes, shapes and bytes of all tensors in that order.
 """
@@ -23,7 +23,7 @@ import tensorflow as tf
 from keras_gan import checks, files
 from keras_gan.runs.checkpoint.state import Checkpoint
 
-LOGGER = logging.getLogger("keras_gan")
+_log = logging.getLogger("keras_gan")
 
 _ENTRY = "checkpoint"
 _FORMAT = 2
@@ -58,7 +58,7 @@ def write(path, checkpoint: Checkpoint) -> None:
         "format": _FORMAT,
         "step": checkpoint.step,
         # As it will be read: JSON makes lists of tuples, and text of all keys.
-        "about": json.loads(json.dumps(checkpoint.about)),
+        "metadata": json.loads(json.dumps(checkpoint.metadata)),
         "names": list(state),
     }
     entry["sha256"] = _digest(entry, state)
@@ -103,7 +103,9 @@ def read(path) -> Checkpoint:
         state = {name: _array(tensors.pop(name)) for name in entry["names"]}
         if tensors or entry.pop("sha256") != _digest(entry, state):
             raise ValueError("its content does not have the SHA-256 that it states")
-        version, step, about = entry["format"], entry["step"], entry["about"]
+        version, step, metadata = (
+            entry[name] for name in ("format", "step", "metadata")
+        )
     except (
         safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError,
         RecursionError,
@@ -116,7 +118,7 @@ def read(path) -> Checkpoint:
             f"The checkpoint {path} has format {version}. This version of keras_gan "
             f"reads format {_FORMAT}: resume with the version that wrote it."
         )
-    return Checkpoint(step, state, about, path)
+    return Checkpoint(step, state, metadata, path)
 
 
 def paths(directory) -> list[pathlib.Path]:
@@ -152,7 +154,7 @@ def newest(directory) -> Checkpoint | None:
         try:
             return read(path)
         except DamagedCheckpoint as error:
-            LOGGER.warning("%s. The checkpoint before it is used.", error)
+            _log.warning("%s. The checkpoint before it is used.", error)
         except FileNotFoundError:
             continue  # its writer has just removed it: there is a newer one
     return None
@@ -230,7 +232,7 @@ class Writer:
                 old.unlink(missing_ok=True)
         except Exception as error:  # whatever it is, the training is worth more
             last = "none" if self.step is None else f"that of step {self.step}"
-            LOGGER.warning(
+            _log.warning(
                 "The checkpoint %s was not written (%s). The training continues; its "
                 "last checkpoint is %s.",
                 path,
