@@ -143,7 +143,7 @@ class Train(Part):
     evaluation_epochs: Size | None = Field(
         None, description="Epochs between evaluations; none evaluates nothing."
     )
-    keep_best: str | None = Field(
+    keep_best: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="The evaluations' score by which the best model is kept."
     )
 
