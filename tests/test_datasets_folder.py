@@ -343,12 +343,13 @@ def test_a_held_out_split_that_is_damaged_is_not_taken_for_a_missing_one(images)
     """It would be scored against the training examples, and nobody would know."""
     base = images(train__a_png=random_pixels(4, 4), train__b_png=random_pixels(4, 4))
     data = Data(name=f"folder:{base}")
-    assert load_held_out(data) == (None, None)
+    train = load(base)
+    assert load_held_out(data, train) == (None, None)
     with pytest.raises(datasets.SplitError, match="a subfolder of .* 'test'"):
         load(base, "test")
     images(test__a_png=random_pixels(4, 4), test__b_png=random_pixels(4, 4))
-    valid, test = load_held_out(data)
+    valid, test = load_held_out(data, train)
     assert (len(valid), len(test)) == (1, 1)
     (base / "test" / "b.png").write_bytes(b"cut off")
     with pytest.raises(DatasetError, match=r"Received 1 that cannot: b\.png"):
-        load_held_out(data)
+        load_held_out(data, train)

@@ -8,11 +8,13 @@
 [200, 200, 200, 200, 200, 78]
 """
 
+import pathlib
+
 from keras_gan import checks
 from keras_gan.datasets import digits, folder, tfd, tfds_images, toy
 from keras_gan.datasets.base import Dataset, DatasetError, SplitError
 
-__all__ = ["Dataset", "DatasetError", "SplitError", "load", "names"]
+__all__ = ["Dataset", "DatasetError", "SplitError", "load", "names", "public_name"]
 
 _LOADERS = {
     "digits": digits.load,
@@ -88,3 +90,13 @@ def load(name: str, split: str = "train", data_dir=None) -> Dataset:
     except tfds_images.NotFoundError as error:
         hint = checks.did_you_mean(name, [*names(), *error.names])
         raise DatasetError(f"{expected}. Received: {name!r}.{hint}") from None
+
+
+def public_name(name: str) -> str:
+    """Returns a dataset's name without the path of a folder, "folder:imgs@64" say.
+
+    For what leaves this machine: a path tells who made it, and means nothing elsewhere.
+    """
+    if not name.startswith(folder.PREFIX):
+        return name
+    return folder.PREFIX + pathlib.PurePath(name.removeprefix(folder.PREFIX)).name

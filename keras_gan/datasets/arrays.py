@@ -131,3 +131,24 @@ def check_labels(labels, num_examples, num_classes):
             f"{labels.min()} to {labels.max()}"
         )
     return labels, num_classes
+
+
+def check_class_names(class_names, num_classes):
+    """Returns names as a tuple of str, or None without.
+
+    Args:
+        class_names: None, or `num_classes` different names.
+        num_classes: int, or None without labels.
+
+    Raises:
+        ValueError: another number of names, or a name twice.
+    """
+    if class_names is None or num_classes is None:
+        return None
+    names = tuple(str(name) for name in class_names)
+    if len(names) != num_classes or len(set(names)) != len(names):
+        raise ValueError(
+            f"Expected `class_names` to be {num_classes} different names. "
+            f"Received: {', '.join(names)}"
+        )
+    return names

@@ -54,6 +54,7 @@ class Dataset:
         num_classes: int; without it, the largest label plus one.
         distribution: the distribution that the examples were drawn from, where known:
             a `tfp.distributions.Distribution` with event shape (D,).
+        class_names: names of the classes 0, 1, ..., or None.
         kind: "image", "vector" or "series". None decides by the shape: four dimensions
             with a `value_range` are images, three without one are series, all else
             vectors.
@@ -63,12 +64,13 @@ class Dataset:
         images: uint8 or float32 array (N, ...), in memory or a `np.memmap`.
         labels: int64 array (N,), or None.
         num_classes: int, or None without labels.
+        class_names: tuple of str, one for each class, or None.
         name, split, distribution: as given.
 
     Raises:
         ValueError: no examples; a shape that is none of the above; another dtype; NaN
             or Inf; floats outside `value_range`; labels of another length, not integers
-            or outside [0, num_classes).
+            or outside [0, num_classes); class names of another number.
 
     Example:
 
@@ -87,6 +89,7 @@ class Dataset:
         num_classes: int | None = None,
         distribution=None,
         kind: str | None = None,
+        class_names=None,
     ):
         self.name = name
         self.split = split
@@ -100,9 +103,12 @@ class Dataset:
         else:
             self.spec = SampleSpec(shape, kind, value_range)
         self.images = arrays.check_values(images, self.spec)
+        if class_names is not None and num_classes is None:
+            num_classes = len(class_names)
         self.labels, self.num_classes = arrays.check_labels(
             labels, len(self), num_classes
         )
+        self.class_names = arrays.check_class_names(class_names, self.num_classes)
         self.distribution = distribution
         self._tensor = None
 
@@ -255,6 +261,38 @@ class Dataset:
                 f"Expected at least one example in {split!r}. Received: none"
             )
         return result
+
+    def with_classes_of(self, other) -> "Dataset":
+        """Returns the same examples, their classes numbered as those of `other`.
+
+        Classes go by their names: the third folder of one split may be the second of
+        another. Without names on both sides, the numbers stand as they are.
+
+        Args:
+            other: `Dataset`, the training data.
+
+        Raises:
+            DatasetError: a class that `other` does not have.
+        """
+        names = other.class_names
+        if None in (names, self.class_names) or names == self.class_names:
+            return self
+        used = [self.class_names[label] for label in np.unique(self.labels)]
+        unknown = [name for name in used if name not in names]
+        if unknown:
+            raise DatasetError(
+                f"Expected the classes of {self.name!r}, split {self.split!r}, among "
+                f"those of split {other.split!r}: {', '.join(names)}. Received: "
+                f"{', '.join(unknown)}"
+            )
+        numbers = np.array(
+            [names.index(name) if name in names else -1 for name in self.class_names]
+        )
+        return self._changed(
+            labels=numbers[self.labels],
+            class_names=names,
+            num_classes=other.num_classes,
+        )
 
     def to_range(self, value_range: tuple[float, float]) -> "Dataset":
         """Returns the same examples, delivered in another range.

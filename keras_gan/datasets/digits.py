@@ -32,7 +32,9 @@ def load(name, split, data_dir=None):
     images, labels = load_digits(return_X_y=True)
     rows = _rows(split, labels)
     images = (images[rows] / 16.0).astype(np.float32).reshape(-1, 8, 8, 1)
-    return Dataset(images, labels[rows], name=name, split=split, num_classes=10)
+    return Dataset(
+        images, labels[rows], name=name, split=split, class_names="0123456789"
+    )
 
 
 def _rows(split, labels):

@@ -44,7 +44,8 @@ def load(name, split, data_dir=None):
 
     Returns:
         Dataset of uint8 (H, W, 1 or 3) in (0, 1). The labels number the first-level
-        subfolders in sorted order, if every image lies in one; else they are None.
+        subfolders in sorted order, which are `class_names`, if every image lies in one;
+        else they are None.
 
     Raises:
         SplitError: no such split.
@@ -68,7 +69,8 @@ def load(name, split, data_dir=None):
     if found is None:
         found = _decode(root, [path for path, *_ in listing], size, key, data_dir)
     images, labels = found
-    return Dataset(images, labels, name=name, split=split)
+    names = None if labels is None else _class_names(path for path, *_ in listing)
+    return Dataset(images, labels, name=name, split=split, class_names=names)
 
 
 def _root(folder, split):
@@ -109,11 +111,15 @@ def _listing(root):
 
 
 def _labels(paths):
-    classes = [path.partition("/")[0] for path in paths if "/" in path]
-    if len(classes) < len(paths):
+    if not all("/" in path for path in paths):
         return None
-    number = {name: i for i, name in enumerate(sorted(set(classes)))}
-    return [number[name] for name in classes]
+    number = {name: i for i, name in enumerate(_class_names(paths))}
+    return [number[path.partition("/")[0]] for path in paths]
+
+
+def _class_names(paths):
+    """The first-level subfolders of relative paths, in sorted order."""
+    return sorted({path.partition("/")[0] for path in paths})
 
 
 def _decode(root, paths, size, key, data_dir):

@@ -83,8 +83,14 @@ def load(name, split, data_dir=None):
         return labels if label_key else None
 
     images, labels = _materialize(builder, tfds_split, size, shape, fill, data_dir)
-    num_classes = features[label_key].num_classes if label_key else None
-    return Dataset(images, labels, name=name, split=split, num_classes=num_classes)
+    return Dataset(
+        images,
+        labels,
+        name=name,
+        split=split,
+        num_classes=features[label_key].num_classes if label_key else None,
+        class_names=features[label_key].names if label_key else None,
+    )
 
 
 class NotFoundError(LookupError):

@@ -138,23 +138,30 @@ def load_data(data: Data, data_dir=None, split=None) -> datasets.Dataset:
     return loaded.to_range(data.value_range) if data.value_range else loaded
 
 
-def load_held_out(data: Data, data_dir=None):
+def load_held_out(data: Data, train: datasets.Dataset, data_dir=None):
     """Loads the examples that validate, and those that test.
 
     Where there is a test split alone, its even rows validate and its odd rows test.
+    Their classes are numbered as those of the training examples.
+
+    Args:
+        data: `Data`.
+        train: `datasets.Dataset`, the training examples.
+        data_dir: where `datasets.load` looks.
 
     Returns:
         (valid, test), `datasets.Dataset`s; None each where the dataset has no such
         split.
 
     Raises:
-        ValueError: a split that is there and cannot be read, see `datasets.load`.
+        ValueError: a split that is there and cannot be read, see `datasets.load`; or
+            one with a class that the training examples do not have.
     """
 
     def first(*splits):
         for split in splits:
             try:
-                return load_data(data, data_dir, split)
+                return load_data(data, data_dir, split).with_classes_of(train)
             except datasets.SplitError:
                 continue
         return None

@@ -272,9 +272,12 @@ class Experiment(Part):
         """Returns the paths that forbid to resume the experiment `begun` as this one.
 
         Those are all that differ, but for `runtime` and `source`, which do not decide
-        the training, and for a larger number of epochs.
+        the training, for a larger number of epochs, and for the place of a folder of
+        images, which is known by its content.
         """
         free = {"source"}
+        if all(each.data.name.startswith("folder:") for each in (self, begun)):
+            free.add("data.name")
         if self.train.epochs >= begun.train.epochs:
             free.add("train.epochs")
         return [

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from keras_gan import export
+from keras_gan import datasets, export
 from keras_gan.experiments.model_files import load_gan
 from keras_gan.runs.run import CONFIG, EXPORT, Run
 
@@ -48,11 +48,16 @@ def export_run(model, base=None, version=None, verify=False, progress=None):
 
 def _card(run, gan):
     """What a run knows of its generator."""
-    config = run.config
+    config, experiment = run.config, run.experiment
     card = {
-        "dataset": run.experiment.data.name,
-        "contrast_normalization": run.experiment.data.contrast_normalization,
-        "experiment": run.experiment.to_dict(),
+        "dataset": datasets.public_name(experiment.data.name),
+        "contrast_normalization": experiment.data.contrast_normalization,
+        "experiment": _without_paths(experiment).to_dict(),
+        "data": {
+            name: value
+            for name, value in config.get("data", {}).items()
+            if name in ("examples", "content")
+        },
         "git_commit": config.get("git_commit"),
         "training_versions": config.get("versions"),
     }
@@ -62,6 +67,15 @@ def _card(run, gan):
     if scores.get("step") == gan.generator_steps and set(names) <= set(scores):
         card["scores"] = {name: scores[name] for name in names}
     return card
+
+
+def _without_paths(experiment):
+    """The experiment without the paths of who made it."""
+    settings = {"data.name": datasets.public_name(experiment.data.name)}
+    pretrained = experiment.networks.arguments.get("pretrained")
+    if pretrained is not None:
+        settings["networks.pretrained"] = pathlib.PurePath(pretrained).name
+    return experiment.with_settings(settings)
 
 
 def verify_export(path, progress=None) -> list[str]:

@@ -10,7 +10,7 @@ from keras_gan import checks, files
 from keras_gan.experiments.building import build, load_data, load_held_out
 from keras_gan.experiments.experiment import Experiment
 from keras_gan.experiments.model_files import MODEL, load_gan
-from keras_gan.runs import history
+from keras_gan.runs import history, provenance
 
 # What `config.json` says of itself: by this alone a directory is known as a run.
 FORMAT = "keras_gan run 2"
@@ -72,6 +72,7 @@ class Run:
         self.experiment = experiment
         self.data_dir = None if data_dir is None else str(data_dir)
         self._loaded = {}
+        self._trained_on = None
 
     def __repr__(self):
         return f"<Run {str(self.path)!r}, experiment {self.experiment.name!r}>"
@@ -115,7 +116,9 @@ class Run:
         """
         config = _read_config(path)
         experiment = Experiment.from_dict(config["experiment"])
-        return cls(path, experiment, data_dir or config.get("data_dir"))
+        run = cls(path, experiment, data_dir or config.get("data_dir"))
+        run._trained_on = config.get("data")
+        return run
 
     # === Places ===
 
@@ -176,25 +179,32 @@ class Run:
         """The content of `config.json`.
 
         Its keys are `format`, `experiment` and `data_dir`; of a training also `data`,
-        `execution` (what "auto" came to), `started`, `resumed`, `versions`, `machine`
-        and `git_commit`.
+        `execution` (what "auto" came to), `rounding` (what decides the last bits),
+        `started`, `resumed`, `versions`, `machine` and `git_commit`.
         """
         return _read_config(self.path)
 
     def data(self, split=None):
         """Returns the `Dataset` of a split, loaded once; by default the trained one.
 
+        Where a run that was opened was trained on other data of that name, a warning is
+        logged.
+
         Raises:
             ValueError: see `datasets.load`.
         """
         split = split or self.experiment.data.split
         if split not in self._loaded:
-            self._loaded[split] = load_data(self.experiment.data, self.data_dir, split)
+            loaded = load_data(self.experiment.data, self.data_dir, split)
+            if split == self.experiment.data.split and self._trained_on:
+                provenance.warn_of_other_data(self._trained_on, loaded, self.path)
+            self._loaded[split] = loaded
         return self._loaded[split]
 
     def splits(self):
         """Returns (train, valid, test), see `building.load_held_out`."""
-        return self.data(), *load_held_out(self.experiment.data, self.data_dir)
+        train = self.data()
+        return train, *load_held_out(self.experiment.data, train, self.data_dir)
 
     def build(self):
         """Returns the compiled `GAN` as it is before its first step."""

@@ -5,17 +5,14 @@ import functools
 import json
 import math
 import pathlib
-from typing import Any
 
 import tqdm
 
-from keras_gan import checks, datasets, evaluation, export, files, metrics
-from keras_gan.experiments.building import build, load_data, load_held_out
-from keras_gan.experiments.experiment import Data
-from keras_gan.experiments.model_files import MODEL, load_gan
+from keras_gan import checks, datasets, evaluation, files, metrics
+from keras_gan.experiments.building import build
+from keras_gan.runs import provenance
 from keras_gan.runs.generating import load_samples
-from keras_gan.runs.provenance import environment
-from keras_gan.runs.run import BEST, Run
+from keras_gan.runs.subjects import subject_of
 
 # Samples that show, before the features are made, whether they can be scored.
 _NUM_TRIED = 256
@@ -31,29 +28,6 @@ class _Request:
     seed: int = 0
     features: str = "auto"
     dataset: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class _Subject:
-    """What is scored.
-
-    Attributes:
-        model: `pathlib.Path`, as it was given.
-        data: `Data`, what its samples stand for.
-        data_dir: where `datasets.load` looks.
-        output: path of the JSON by default; None writes none.
-        generator: what draws samples; None for a file of samples.
-        gan: `GAN`; None for an export or a file.
-        run: `Run` that the GAN is from, or None.
-    """
-
-    model: pathlib.Path
-    data: Data
-    data_dir: Any
-    output: pathlib.Path | None = None
-    generator: Any = None
-    gan: Any = None
-    run: Run | None = None
 
 
 def evaluate(
@@ -156,7 +130,7 @@ def evaluate_all(models, output=None, progress=None, on_report=None, **options):
 
 def _evaluate(model, request, output, progress, shared):
     """`evaluate`. What models have in common is found in `shared`, or left there."""
-    subject = _subject(pathlib.Path(model), request)
+    subject = subject_of(model, request.dataset, request.data_dir)
     output = output or subject.output
     if output is not None:
         files.check_output(output)
@@ -165,64 +139,6 @@ def _evaluate(model, request, output, progress, shared):
     if output is not None:  # a published version stays as it is
         files.write(output, _as_json(report))
     return report
-
-
-# === What is scored ===
-
-
-def _subject(model, request):
-    """Finds out what `model` is, and what its samples stand for."""
-    if model.suffix == ".npz":
-        if request.dataset is None:
-            raise ValueError(
-                f"Expected the dataset that {model} stands for. Received: none; pass "
-                "its name as dataset"
-            )
-        return _Subject(
-            model,
-            Data(name=request.dataset),
-            request.data_dir,
-            output=model.with_suffix(".scores.json"),
-        )
-    if not (model / MODEL).exists() and export.is_export(model):
-        return _exported(model, request)
-    run = Run.open(
-        model.parent if model.suffix == ".keras" else model, request.data_dir
-    )
-    if request.dataset not in (None, run.experiment.data.name):
-        raise ValueError(
-            f"Expected no dataset, or the run's {run.experiment.data.name!r}. "
-            f"Received: {request.dataset!r}"
-        )
-    gan = load_gan(model)
-    return _Subject(
-        model,
-        run.experiment.data,
-        run.data_dir,
-        output=run.scores_path(best=model.name == BEST),
-        generator=gan,
-        gan=gan,
-        run=run,
-    )
-
-
-def _exported(model, request):
-    """The `_Subject` of an exported generator, whose card says what it was for."""
-    generator = export.ExportedGenerator(model)
-    card = generator.card
-    name = request.dataset or card.get("dataset")
-    if name is None:
-        raise ValueError(
-            f"Expected the dataset that {model} stands for: its card names none. "
-            "Received: none; pass its name as dataset"
-        )
-    data = Data(
-        name=name, contrast_normalization=card.get("contrast_normalization", False)
-    )
-    trained = card.get("experiment", {}).get("data", {})
-    if trained.get("name") == name:
-        data = Data(**trained)
-    return _Subject(model, data, request.data_dir, generator=generator)
 
 
 # === Scores ===
@@ -236,18 +152,17 @@ class _Scoring:
         self.request = request
         self.progress = progress or (lambda row, stage, share: None)
         self.shared = shared
-        self.train = load_data(subject.data, subject.data_dir)
-        self.valid, self.test = load_held_out(subject.data, subject.data_dir)
+        self.train, self.valid, self.test = subject.splits()
         self.cache_dir = datasets.cache.directory(subject.data_dir)
         self.protocol = evaluation.protocol_for(
-            subject.data.name,
+            datasets.public_name(subject.data.name),
             subject.data.contrast_normalization,
             self.train,
             self.valid,
             self.test,
             request.num_samples,
             request.seed,
-            environment()["versions"],
+            provenance.environment()["versions"],
         )
 
     @property

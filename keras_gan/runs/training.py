@@ -169,12 +169,15 @@ def _silent():
 
 def _with_absolute_paths(experiment):
     """The experiment with paths that mean the same from any folder."""
+    settings = {}
     pretrained = experiment.networks.arguments.get("pretrained")
-    if pretrained is None:
-        return experiment
-    return experiment.with_settings(
-        {"networks.pretrained": str(pathlib.Path(pretrained).resolve())}
-    )
+    if pretrained is not None:
+        settings["networks.pretrained"] = str(pathlib.Path(pretrained).resolve())
+    prefix, is_folder, path = experiment.data.name.partition("folder:")
+    if is_folder and not prefix:
+        path = pathlib.Path(path).expanduser().absolute()
+        settings["data.name"] = f"folder:{path}"
+    return experiment.with_settings(settings)
 
 
 # === Where a training starts ===
@@ -237,7 +240,8 @@ def _check_same(part, start, described, run):
     """Raises unless the run began with the same data, or execution, as it has now."""
     ours = described[part]
     theirs = {**ours, **start.metadata.get(part, {})}
-    changed = [name for name in ours if ours[name] != theirs[name]]
+    # Names are for people: a folder that has moved is the same data.
+    changed = [n for n in ours if n != "name" and ours[n] != theirs[n]]
     if changed:
         raise ValueError(
             f"Expected the {part} that the run in {run.path} began with: "
@@ -279,7 +283,7 @@ def _validation_scores(run, data):
     train = run.experiment.train
     if train.evaluation_epochs is None:
         return None
-    valid, _ = building.load_held_out(run.experiment.data, run.data_dir)
+    valid, _ = building.load_held_out(run.experiment.data, data, run.data_dir)
     scores = evaluation.ValidationScores(data, valid, seed=train.seed)
     if train.keep_best is not None:
         checks.one_of("train.keep_best", train.keep_best, scores.names)
@@ -302,10 +306,12 @@ def _restored(run, strategy, start):
             "experiment": run.experiment.to_dict(),
             "data": provenance.describe_data(data),
             "execution": provenance.describe_execution(run.experiment, gan),
+            "rounding": provenance.describe_rounding(),
         }
         if start:
             _check_same("data", start, described, run)
             _check_same("execution", start, described, run)
+            provenance.warn_of_other_rounding(start.metadata.get("rounding", {}))
             checkpoint.restore(gan, start)
     steps = start.step if start else 0
     if not replicas.agree(strategy, steps):
@@ -457,12 +463,5 @@ def _start_directory(session):
             path.unlink()  # damaged, and said so; it would outlive newer valid ones
     elif run.is_run:
         run.clear()
-    run.write_config(
-        {
-            "data": session.described["data"],
-            "execution": session.described["execution"],
-            **began,
-            **provenance.environment(),
-        }
-    )
+    run.write_config({**session.described, **began, **provenance.environment()})
     files.write(run.reals_path, session.reals)

@@ -1,0 +1,120 @@
+"""What is scored: a run, an exported generator, or a file of samples."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+from keras_gan import datasets, export
+from keras_gan.experiments.building import load_data, load_held_out
+from keras_gan.experiments.experiment import Data
+from keras_gan.experiments.model_files import MODEL, load_gan
+from keras_gan.runs import provenance
+from keras_gan.runs.run import BEST, Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is scored.
+
+    Attributes:
+        model: `pathlib.Path`, as it was given.
+        data: `Data`, what its samples stand for.
+        data_dir: where `datasets.load` looks.
+        output: path of the JSON by default; None writes none.
+        generator: what draws samples; None for a file of samples.
+        trained_on: dict of an export's card, see `provenance.describe_data`, or None.
+        gan: `GAN`; None for an export or a file.
+        run: `Run` that the GAN is from, or None.
+    """
+
+    model: pathlib.Path
+    data: Data
+    data_dir: Any
+    output: pathlib.Path | None = None
+    generator: Any = None
+    trained_on: dict | None = None
+    gan: Any = None
+    run: Run | None = None
+
+    def splits(self):
+        """Returns (train, valid, test), see `building.load_held_out`.
+
+        Where they are not what the generator was trained on, a warning is logged.
+        """
+        if self.run is not None:
+            return self.run.splits()
+        train = load_data(self.data, self.data_dir)
+        if self.trained_on:
+            provenance.warn_of_other_data(self.trained_on, train, self.model)
+        return train, *load_held_out(self.data, train, self.data_dir)
+
+
+def subject_of(model, dataset=None, data_dir=None) -> Subject:
+    """Finds out what `model` is, and what its samples stand for.
+
+    Args:
+        model, dataset, data_dir: see `scoring.evaluate`.
+
+    Raises:
+        ValueError: no model, or one whose dataset nobody names.
+    """
+    model = pathlib.Path(model)
+    if model.suffix == ".npz":
+        if dataset is None:
+            raise ValueError(
+                f"Expected the dataset that {model} stands for. Received: none; pass "
+                "its name as dataset"
+            )
+        return Subject(
+            model,
+            Data(name=dataset),
+            data_dir,
+            output=model.with_suffix(".scores.json"),
+        )
+    if not (model / MODEL).exists() and export.is_export(model):
+        return _exported(model, dataset, data_dir)
+    run = Run.open(model.parent if model.suffix == ".keras" else model, data_dir)
+    named = run.experiment.data.name
+    if dataset not in (None, named):
+        if not (named.startswith("folder:") and dataset.startswith("folder:")):
+            raise ValueError(
+                f"Expected no dataset, or the run's {named!r}. Received: {dataset!r}"
+            )
+        # Where the folder is now.
+        run.experiment = run.experiment.with_settings({"data.name": dataset})
+    gan = load_gan(model)
+    return Subject(
+        model,
+        run.experiment.data,
+        run.data_dir,
+        output=run.scores_path(best=model.name == BEST),
+        generator=gan,
+        gan=gan,
+        run=run,
+    )
+
+
+def _exported(model, dataset, data_dir):
+    """The `Subject` of an exported generator, whose card says what it was for."""
+    generator = export.ExportedGenerator(model)
+    card = generator.card
+    name = dataset or card.get("dataset")
+    # Where a folder was is on no card: another one of that name may be here.
+    if name is None or (dataset is None and name.startswith("folder:")):
+        raise ValueError(
+            f"Expected the dataset that {model} stands for: its card names "
+            f"{name or 'none'}. Received: none; pass its name as dataset"
+        )
+    data = Data(
+        name=name, contrast_normalization=card.get("contrast_normalization", False)
+    )
+    trained = card.get("experiment", {}).get("data", {})
+    if trained.get("name") in (name, datasets.public_name(name)):
+        data = Data(**{**trained, "name": name})
+    return Subject(
+        model,
+        data,
+        data_dir,
+        generator=generator,
+        trained_on=card.get("data"),
+    )
