@@ -9,12 +9,14 @@ import tensorflow as tf
 from keras_gan import checks, minibatches, model_checks, priors, replicas
 from keras_gan import penalties as penalties_module
 from keras_gan.generation import GenerativeModel, at_least_float32
+from keras_gan.inputs import CheckedInputs
 from keras_gan.logs import RunningMeans
 from keras_gan.players import Player
+from keras_gan.watching import DataWatch
 
 
 @keras.saving.register_keras_serializable("keras_gan")
-class GAN(GenerativeModel):
+class GAN(CheckedInputs, GenerativeModel):
     """A generator and a discriminator that play the minimax game of equation (1).
 
         min_G max_D V(D, G) = E_{x ~ p_data} log D(x) + E_{z ~ p_z} log(1 - D(G(z)))
@@ -89,6 +91,7 @@ class GAN(GenerativeModel):
         self.replicas = replicas.of(tf.distribute.get_strategy())
         self.players = ()
         self.running_means = RunningMeans((), self.replicas)
+        self.data_watch = DataWatch(self.spec, self.replicas)
         # Every network is built. Without this, `fit` may build by `call` on the DATA.
         self.built = True
 
@@ -182,6 +185,7 @@ class GAN(GenerativeModel):
 
     # === Algorithm 1 ===
 
+    @minibatches.once_there
     def train_step(self, data):
         """The body of Algorithm 1: k discriminator updates, then one of the generator.
 
@@ -301,6 +305,7 @@ class GAN(GenerativeModel):
             return {"samples": samples, "labels": latents["labels"]}
         return samples
 
+    @minibatches.once_there
     def test_step(self, data):
         """Both objectives on one batch with `training=False`; nothing is updated."""
         [(real, size)] = self._deal(data, 1)
@@ -388,6 +393,7 @@ class GAN(GenerativeModel):
     def _deal(self, data, parts):
         """Returns [(what D takes, its size), ...], see `minibatches.deal`."""
         examples = minibatches.examples(data, self.spec, self.is_labelled)
+        self.data_watch.update(examples["samples"] if self.is_labelled else examples)
         return minibatches.deal(examples, parts, self.replicas)
 
     def _latents(self, seed_generator, size):

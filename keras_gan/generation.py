@@ -29,7 +29,7 @@ class GenerativeModel(BuiltModel, keras.Model):
         super().__init__(name=name, dtype="float32")
         self.generator = generator
         self.latent_prior = priors.get(latent_prior)
-        self.spec = SampleSpec.of(sample_shape, value_range)
+        self.spec = SampleSpec.of_generated(sample_shape, value_range)
         model_checks.check_reach(generator, self.spec)
         # Of its own, so that evaluating or drawing samples never changes a training.
         self._sampling_seeds = keras.random.SeedGenerator(seed)

@@ -1,11 +1,30 @@
 """From an element of a dataset to the minibatches of Algorithm 1."""
 
+import functools
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 # What `fit` may be given for an element that is a dict.
 _SAMPLE_KEYS = ("samples", "sample", "images", "image")
 _LABEL_KEYS = ("labels", "label")
+
+
+def once_there(step):
+    """Decorates a step of a model: none of it runs where no data come.
+
+    Keras learns that a dataset has ended by a step that fails to get its data. What
+    does not need the data, such as an optimizer's counter or a seed, would move on.
+    """
+
+    @functools.wraps(step)
+    def guarded(self, data):
+        there = [part for part in tf.nest.flatten(data) if part is not None]
+        with tf.control_dependencies(there):
+            return step(self, data)
+
+    return guarded
 
 
 def examples(data, spec, labelled):
@@ -17,7 +36,8 @@ def examples(data, spec, labelled):
         labelled: bool, whether the discriminator takes labels.
 
     Returns:
-        float tensor `(n, *spec.shape)`; where labelled, a dict with that as "samples"
+        float tensor `(n, *spec.shape)`, of uint8 that in the range which it stands
+        for; where labelled, a dict with that as "samples"
         and int "labels" `(n,)`.
 
     Raises:
@@ -31,24 +51,14 @@ def examples(data, spec, labelled):
         )
     if isinstance(samples, dict):
         labels = _one_of_keys(samples, _LABEL_KEYS, labels)
-        found = _one_of_keys(samples, _SAMPLE_KEYS)
-        if found is None:
-            raise ValueError(
-                f"Expected a dict with {' or '.join(map(repr, _SAMPLE_KEYS))}. "
-                f"Received one with: {', '.join(map(repr, samples))}"
-            )
-        samples = found
+        samples = samples_of(samples)
     samples = tf.convert_to_tensor(samples)
-    if not samples.dtype.is_floating:
-        raise ValueError(
-            f"Expected float examples in {spec.value_range or 'the data range'}. "
-            f"Received {samples.dtype.name}: scale and cast them in the dataset."
-        )
-    if not samples.shape[1:].is_compatible_with(spec.shape):
-        raise ValueError(
-            f"Expected batches of shape {(None, *spec.shape)}, as the generator makes "
-            f"them. Received: {tuple(samples.shape)}"
-        )
+    check_dtype(samples.dtype.as_numpy_dtype, spec)
+    if samples.shape.rank is None:  # tf.data.Dataset.from_generator(output_types=...)
+        samples = tf.ensure_shape(samples, (None, *spec.shape))
+    check_shape(samples.shape, spec)
+    if samples.dtype == tf.uint8:
+        samples = spec.from_uint8(tf.cast(samples, tf.float32))
     if not labelled:
         return samples
     if labels is None:
@@ -63,6 +73,51 @@ def examples(data, spec, labelled):
             f"{labels.dtype.name} of shape {tuple(labels.shape)}"
         )
     return {"samples": samples, "labels": tf.cast(labels, tf.int32)}
+
+
+def samples_of(element):
+    """Returns the examples of an element that is a dict.
+
+    Raises:
+        ValueError: none of its keys is one that stands for examples.
+    """
+    found = _one_of_keys(element, _SAMPLE_KEYS)
+    if found is None:
+        raise ValueError(
+            f"Expected a dict with {' or '.join(map(repr, _SAMPLE_KEYS))}. "
+            f"Received one with: {', '.join(map(repr, element))}"
+        )
+    return found
+
+
+def check_dtype(dtype, spec):
+    """Raises ValueError unless examples are floats, or uint8 for a range."""
+    is_float = tf.as_dtype(dtype).is_floating
+    if is_float or (dtype == np.uint8 and spec.value_range is not None):
+        return
+    expected = "float examples"
+    if spec.value_range is not None:
+        expected = f"float examples in {spec.value_range}, or uint8"
+    raise ValueError(
+        f"Expected {expected}. Received: {tf.as_dtype(dtype).name}; scale and cast them"
+    )
+
+
+def check_shape(shape, spec):
+    """Raises ValueError unless batches have the shape that the generator makes."""
+    shape = tf.TensorShape(shape)
+    if shape.rank is not None and shape[1:].is_compatible_with(spec.shape):
+        return
+    *others, channels = spec.shape
+    hint = ""
+    if shape.rank is not None and shape[1:] == (channels, *others):
+        hint = "; move the channels to the last axis"
+    elif shape.rank is not None and channels == 1 and shape[1:] == tuple(others):
+        hint = "; add the channel axis: x[..., None]"
+    raise ValueError(
+        f"Expected batches of shape {(None, *spec.shape)}, as the generator makes "
+        f"them. Received: {tuple(shape)}{hint}"
+    )
 
 
 def _one_of_keys(element, keys, default=None):

@@ -29,7 +29,7 @@ class SampleSpec:
             of an image always have.
         contrast_normalized: bool, whether each image's mean was subtracted and its norm
             scaled (`datasets.Dataset.contrast_normalized`). `value_range` is then the
-            range to show such images in, and no bound.
+            range to show such images in, `CONTRAST_NORMALIZED_RANGE`, and no bound.
 
     Raises:
         ValueError: an unknown kind, a shape of another rank than the kind has, or a
@@ -58,7 +58,7 @@ class SampleSpec:
         object.__setattr__(self, "value_range", check_value_range(self.value_range))
 
     @classmethod
-    def of(cls, shape, value_range=None, contrast_normalized=False) -> "SampleSpec":
+    def of(cls, shape, value_range=None) -> "SampleSpec":
         """Returns the spec of a shape and a range.
 
         Three dimensions with a range are an image, two are a series, and all else is a
@@ -68,7 +68,26 @@ class SampleSpec:
         kind = "series" if len(shape) == 2 else "vector"
         if len(shape) == 3 and value_range is not None:
             kind = "image"
-        return cls(shape, kind, value_range, contrast_normalized)
+        return cls(shape, kind, value_range)
+
+    @classmethod
+    def of_generated(cls, shape, value_range=None) -> "SampleSpec":
+        """Returns the spec of a generator's samples, from what a model file states.
+
+        Images in `CONTRAST_NORMALIZED_RANGE` are contrast-normalised: nothing else is
+        known to use that range.
+        """
+        spec = cls.of(shape, value_range)
+        return dataclasses.replace(
+            spec,
+            contrast_normalized=spec.is_image
+            and spec.value_range == CONTRAST_NORMALIZED_RANGE,
+        )
+
+    @property
+    def bounds(self):
+        """(low, high) that no value lies outside of; None where there are none."""
+        return None if self.contrast_normalized else self.value_range
 
     @property
     def is_image(self) -> bool:

@@ -6,11 +6,13 @@ import math
 import re
 import resource
 import shutil
+import threading
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tqdm
 from PIL import Image
 
 import keras_gan
@@ -597,6 +599,20 @@ def test_a_stream_that_breaks_does_not_end_the_training(terminal):
         watch = [callbacks.Progress(stream)]
         gan.fit(helpers.examples(12), batch_size=4, verbose=0, callbacks=watch)
         assert gan.generator_steps == 3
+        assert bars_can_be_drawn()
+
+
+def bars_can_be_drawn():
+    """Whether tqdm's lock is free, which a bar in another thread would wait for."""
+
+    def take():
+        with tqdm.tqdm.get_lock():
+            pass
+
+    thread = threading.Thread(target=take, daemon=True)
+    thread.start()
+    thread.join(timeout=10)
+    return not thread.is_alive()
 
 
 def test_progress_writes_to_stderr_and_leaves_its_line_after_an_error(

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "keras_gan"
 FLOORS = (
-    {"version", "checks", "files", "replicas", "keras_private"},
+    {"version", "checks", "files", "replicas", "keras_private", "streams"},
     {
         "samples",
         "losses",
@@ -18,9 +18,11 @@ FLOORS = (
         "players",
         "averaging",
         "logs",
+        "watching",
     },
     {"datasets", "networks", "metrics", "export"},
     {"model_checks", "minibatches"},
+    {"inputs"},
     {"generation"},
     {"gan"},
     {"theory"},

@@ -12,6 +12,7 @@ from keras_gan import checks
 from keras_gan.datasets import cache
 from keras_gan.datasets.base import Dataset, DatasetError, SplitError
 from keras_gan.datasets.resizing import fit, split_size
+from keras_gan.streams import ProgressStream
 
 PREFIX = "folder:"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -209,7 +210,12 @@ def _for_each(function, root, paths, message):
         done = pool.map(lambda block: [attempt(path) for path in block], blocks)
         outcomes = itertools.chain.from_iterable(done)
         for result, failure in tqdm.tqdm(
-            outcomes, message, len(paths), unit=" images", delay=2
+            outcomes,
+            message,
+            len(paths),
+            file=ProgressStream(),
+            unit=" images",
+            delay=2,
         ):
             results.append(result)
             if failure:

@@ -48,7 +48,7 @@ def read_spec(card: dict) -> SampleSpec:
     """
     if "spec" in card:
         return SampleSpec(**card["spec"])
-    return SampleSpec.of(card["sample_shape"], card["value_range"])
+    return SampleSpec.of_generated(card["sample_shape"], card["value_range"])
 
 
 def write_card(path, card: dict) -> None:

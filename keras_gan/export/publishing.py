@@ -161,7 +161,9 @@ def _servable(generator, latent_prior, value_range):
             copy(latents)
         copy.set_weights(generator.get_weights())
         generator = copy
-    return Servable(generator, latent_prior, SampleSpec.of(sample_shape, value_range))
+    return Servable(
+        generator, latent_prior, SampleSpec.of_generated(sample_shape, value_range)
+    )
 
 
 def _is_distributed(generator):

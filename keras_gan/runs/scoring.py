@@ -13,6 +13,7 @@ from keras_gan.experiments.building import build
 from keras_gan.runs import provenance
 from keras_gan.runs.generating import load_samples
 from keras_gan.runs.subjects import subject_of
+from keras_gan.streams import ProgressStream
 
 # Samples that show, before the features are made, whether they can be scored.
 _NUM_TRIED = 256
@@ -401,6 +402,7 @@ class Bars:
             self._bar = tqdm.tqdm(
                 total=1.0,
                 desc=label,
+                file=ProgressStream(),
                 disable=None,  # where the output is no terminal
                 bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}",
             )

@@ -7,9 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import checks, files
+from keras_gan import checks, files, watching
 from keras_gan.pictures import formats, frames, grids
-from keras_gan.runs.callbacks import guards
 
 _log = logging.getLogger("keras_gan")
 
@@ -147,6 +146,6 @@ class FigureOne(keras.callbacks.Callback):
     def _record(self):
         moment = frames.frame_of(self.model, self.distribution)
         if not np.isfinite([*moment.samples, *moment.discriminator]).all():
-            raise guards.diverged(self.model, "the samples or D(x) are not finite")
+            raise watching.diverged(self.model, "the samples or D(x) are not finite")
         self.moments.append(moment)
         frames.save_frames(self.path, self.moments)

@@ -1,44 +1,12 @@
-"""Ends a training whose losses or weights are no longer finite."""
+"""Ends a training whose losses are no longer finite."""
 
 import keras
 import numpy as np
 
+from keras_gan.watching import diverged
+
 # The loss scale after 35 halvings of Keras's first, 2 ** 15, that have not helped.
 _LEAST_LOSS_SCALE = 2.0**-20
-
-
-class TrainingDiverged(ArithmeticError):
-    """A loss or a weight became NaN or infinite."""
-
-
-def diverged(gan, reason: str, first_step: int | None = None) -> TrainingDiverged:
-    """Returns the error for a divergence now, or at the earliest in `first_step`.
-
-    Args:
-        gan: the `GAN`, whose steps so far the message states.
-        reason: what was found, as a clause: "d_real is NaN".
-        first_step: int, the step after the last one that was seen to be fine.
-    """
-    step = gan.generator_steps
-    when = f"at step {step}"
-    if first_step is not None and first_step < step:
-        when = f"in steps {first_step} to {step}"
-    return TrainingDiverged(
-        f"Training diverged {when}: {reason}. Restore the last saved model and lower "
-        "the learning rates, or check the data."
-    )
-
-
-def check_weights(gan) -> None:
-    """Raises TrainingDiverged where a weight of `gan` is NaN or infinite."""
-    paths = [
-        variable.path
-        for variable in gan.weights
-        if variable.dtype.startswith(("float", "bfloat"))
-        and not np.isfinite(keras.ops.convert_to_numpy(variable)).all()
-    ]
-    if paths:
-        raise diverged(gan, f"the weights {', '.join(paths)} are not finite")
 
 
 class NonFiniteGuard(keras.callbacks.Callback):

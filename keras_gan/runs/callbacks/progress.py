@@ -1,10 +1,11 @@
 """Shows how far a training is: a line that moves, or one for every tenth."""
 
-import sys
 import time
 
 import keras
 import tqdm
+
+from keras_gan.streams import ProgressStream
 
 # Seconds between two movements of the line: faster ones nobody reads.
 _INTERVAL = 0.1
@@ -31,14 +32,8 @@ class Progress(keras.callbacks.Callback):
         self._bar = None
 
     def on_train_begin(self, logs=None):
-        self._to = sys.stderr if self.stream is None else self.stream
-        self._moves = self._broken = False
-        try:
-            self._moves = self._to.isatty()
-        except AttributeError:  # a writer that is no file, or no stream at all
-            self._broken = self._to is None
-        except ValueError:  # closed
-            self._broken = True
+        self._to = ProgressStream(self.stream)
+        self._moves = self._to.isatty()
         self._begun = time.monotonic()
         self._first = self._step = None
         # Keras does not know the steps of an epoch of some data before its end.
@@ -73,8 +68,8 @@ class Progress(keras.callbacks.Callback):
     def close(self):
         """Ends the line that moves. Call it where an error has ended `fit`."""
         if self._bar is not None:
-            bar, self._bar = self._bar, None
-            self._try(bar.close)
+            self._bar.close()
+            self._bar = None
 
     # === Details ===
 
@@ -89,22 +84,13 @@ class Progress(keras.callbacks.Callback):
             now = time.monotonic()
             if last or now - self._shown >= _INTERVAL:
                 self._shown = now
-                self._try(self._move)
+                self._move()
         elif self._tenths(self._step) > self._tenth or (
             # A training that a callback ended within a tenth.
             last and self._step != self._total()
         ):
             self._tenth = self._tenths(self._step)
-            self._try(lambda: print(self._line(), file=self._to, flush=True))
-
-    def _try(self, write):
-        """Calls `write`, and never again after it failed: the reader may have left."""
-        if self._broken:
-            return
-        try:
-            write()
-        except (OSError, ValueError):
-            self._bar, self._broken = None, True
+            print(self._line(), file=self._to, flush=True)
 
     def _move(self):
         if self._bar is None:

@@ -6,9 +6,8 @@ import time
 import keras
 import numpy as np
 
-from keras_gan import checks, files
+from keras_gan import checks, files, watching
 from keras_gan.runs import checkpoint
-from keras_gan.runs.callbacks import guards
 
 
 class SaveModel(keras.callbacks.Callback):
@@ -39,7 +38,7 @@ class SaveModel(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self._pending = time.monotonic() < self._saved + self.min_seconds
         if self._pending:
-            guards.check_weights(self.model)
+            watching.check_weights(self.model)
         else:
             self.save()
 
@@ -54,7 +53,7 @@ class SaveModel(keras.callbacks.Callback):
             TrainingDiverged: a weight is not finite; nothing is saved.
             OSError: the file cannot be written; the one before it stays.
         """
-        guards.check_weights(self.model)
+        watching.check_weights(self.model)
         try:
             with files.replacing(self.path) as temporary:
                 self.model.save(temporary)
@@ -165,7 +164,7 @@ class Checkpoints(keras.callbacks.Callback):
             self._submit()
 
     def _submit(self):
-        guards.check_weights(self.model)
+        watching.check_weights(self.model)
         if self.summary_writer is not None:
             self.summary_writer.flush()
         self.writer.submit(checkpoint.snapshot(self.model, self.step, self.metadata))

@@ -4,7 +4,7 @@ import contextlib
 
 import keras
 
-from keras_gan import replicas
+from keras_gan import replicas, watching
 from keras_gan.runs.checkpoint import state
 
 
@@ -105,7 +105,7 @@ class _Training(keras.callbacks.CallbackList):
 
     def __init__(self, gan, start, steps, epochs, callbacks, verbose):
         super().__init__(
-            list(callbacks),
+            [watching.Watch(knows_all=True), *callbacks],
             add_history=True,
             add_progbar=verbose != 0,
             model=gan,

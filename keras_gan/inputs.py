@@ -1,0 +1,122 @@
+"""What `fit` and `evaluate` are given, checked before the first step where it can be.
+
+Arrays are there as a whole. Of what comes batch by batch, `watching.Watch` looks at
+what the steps have seen.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_gan import datasets, minibatches, watching
+from keras_gan.datasets import arrays
+
+
+class CheckedInputs:
+    """Mixin for a `keras.Model` with a `spec` and a `data_watch`: a `GAN`."""
+
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, **options):
+        """Trains as `keras.Model.fit` does, and watches data and weights.
+
+        Args:
+            x: what Keras takes, with elements as the class says; uint8 stands for
+                `value_range` linearly. A `datasets.Dataset` gives its own batches.
+            y, batch_size, epochs, **options: as in `keras.Model.fit`.
+
+        Raises:
+            ValueError: data of another shape, dtype or range: arrays before the first
+                step, all else after it; arrays that are not finite.
+            TrainingDiverged: weights, or what is no array, that are not finite, at an
+                epoch's end, see `watching.Watch`.
+        """
+        x = checked(x, self, batch_size)
+        if options.get("validation_data") is not None:
+            options["validation_data"] = checked_pair(options["validation_data"], self)
+        options["callbacks"] = watching.watched(
+            options.get("callbacks"), knows_all=_is_whole(x)
+        )
+        if isinstance(x, tf.data.Dataset):
+            batch_size = None
+            options.setdefault("shuffle", False)  # Keras warns that it ignores True
+        return super().fit(x, y, batch_size, epochs, **options)
+
+    def evaluate(self, x=None, y=None, batch_size=None, **options):
+        """Evaluates as `keras.Model.evaluate` does, on data checked as by `fit`."""
+        x = checked(x, self, batch_size)
+        options["callbacks"] = watching.watched(options.get("callbacks"))
+        if isinstance(x, tf.data.Dataset):
+            batch_size = None
+        return super().evaluate(x, y, batch_size, **options)
+
+
+def checked(x, gan, batch_size=None):
+    """Returns what Keras takes for `x`.
+
+    Args:
+        x: array, tensor or dict of these; `datasets.Dataset`; or anything else that
+            Keras takes, which is returned as it is.
+        gan: `GAN`.
+        batch_size: int, of the batches of a `datasets.Dataset`; None is Keras's 32.
+
+    Raises:
+        ValueError: arrays of another shape or dtype than the networks take, with NaN or
+            infinity, or of another range.
+    """
+    if isinstance(x, datasets.Dataset):
+        _check_spec(x, gan.spec)
+        return x.batches(batch_size or 32, gan.seed or 0, labels=gan.is_labelled)
+    if _is_whole(x):
+        samples = minibatches.samples_of(x) if isinstance(x, dict) else x
+        _check_array(np.asarray(samples), gan.spec)
+    return x
+
+
+def _is_whole(x):
+    """Whether `x` is an array, a tensor or a dict of them."""
+    return isinstance(x, np.ndarray | dict) or tf.is_tensor(x)
+
+
+def checked_pair(data, gan):
+    """Returns validation data, (x, ...) or what stands alone, with x `checked`."""
+    if isinstance(data, tuple):
+        return (checked(data[0], gan), *data[1:])
+    return checked(data, gan)
+
+
+def _check_spec(data, spec):
+    expected = (spec.shape, spec.value_range)
+    received = (data.spec.shape, data.spec.value_range)
+    if expected != received:
+        raise ValueError(
+            f"Expected data of shape {spec.shape} in value_range={spec.value_range}, "
+            f"which the GAN was made with. Received: shape {data.spec.shape} in "
+            f"{data.spec.value_range}; see Dataset.to_range, or make the GAN anew"
+        )
+
+
+def _check_array(array, spec):
+    minibatches.check_shape((None, *array.shape[1:]), spec)
+    minibatches.check_dtype(array.dtype, spec)
+    if array.dtype == np.uint8 or not array.size:
+        return
+    middle, half = 0.0, np.inf
+    if spec.bounds is not None:
+        middle, half = sum(spec.bounds) / 2, np.ptp(spec.bounds) / 2
+    lowest, highest, sums = np.inf, -np.inf, np.zeros(3)
+    for rows in arrays.chunks(array.shape):
+        values = array[rows].astype(np.float32, copy=False)
+        if not np.isfinite(values).all():
+            count = np.count_nonzero(~np.isfinite(values))
+            raise ValueError(
+                f"Expected finite data. Received: {count} NaN or infinite values in "
+                f"rows {rows.start} to {rows.stop - 1}"
+            )
+        lowest, highest = min(lowest, values.min()), max(highest, values.max())
+        from_middle = values - np.float32(middle)
+        sums += [
+            np.maximum(np.abs(from_middle) - half, 0).sum(dtype=np.float64),
+            np.maximum(-from_middle, 0).sum(dtype=np.float64),
+            np.maximum(from_middle, 0).sum(dtype=np.float64),
+        ]
+    if spec.bounds is not None:
+        received = f"values from {lowest:g} to {highest:g}"
+        watching.check_range(spec, *sums / array.size, True, received)

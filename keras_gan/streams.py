@@ -1,0 +1,43 @@
+"""Where progress is shown: a stream that may end before the work does."""
+
+import sys
+
+
+class ProgressStream:
+    """A text stream for progress, which a reader may leave; work goes on without it.
+
+    After a write that failed, all others are ignored. tqdm needs this too: it writes
+    while it holds a lock of the whole process, and never releases it after an error
+    (tqdm.std.tqdm.refresh, 4.67), so that any other bar would wait for ever.
+
+    Args:
+        stream: text stream, or None for `sys.stderr`, which may be None as well.
+    """
+
+    def __init__(self, stream=None):
+        self._stream = sys.stderr if stream is None else stream
+
+    def write(self, text):
+        self._try("write", text)
+        return len(text)
+
+    def flush(self):
+        self._try("flush")
+
+    def isatty(self):
+        return bool(self._try("isatty"))
+
+    def _try(self, name, *arguments):
+        if self._stream is None:
+            return None
+        try:
+            return getattr(self._stream, name)(*arguments)
+        except AttributeError:  # a writer that is no file
+            return None
+        except (OSError, ValueError):  # its reader has left, the disk is full, closed
+            self._stream = None
+            return None
+
+    def __getattr__(self, name):
+        # tqdm asks for the encoding, and for the width of the terminal by `fileno`.
+        return getattr(self._stream, name)
