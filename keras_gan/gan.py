@@ -91,7 +91,7 @@ class GAN(CheckedInputs, GenerativeModel):
         self.replicas = replicas.of(tf.distribute.get_strategy())
         self.players = ()
         self.running_means = RunningMeans((), self.replicas)
-        self.data_watch = DataWatch(self.spec, self.replicas)
+        self.data_watch = DataWatch(self.spec)
         # Every network is built. Without this, `fit` may build by `call` on the DATA.
         self.built = True
 
@@ -312,6 +312,7 @@ class GAN(CheckedInputs, GenerativeModel):
         for objective in (self.discriminator_objective, self.generator_objective):
             latents = self._latents(self._sampling_seeds, size)
             _, terms = objective(real, latents, training=False)
+            terms = minibatches.nan_unless_finite(terms, real)
             self.running_means.update(terms, size)
         return self._logs()
 
@@ -393,8 +394,9 @@ class GAN(CheckedInputs, GenerativeModel):
     def _deal(self, data, parts):
         """Returns [(what D takes, its size), ...], see `minibatches.deal`."""
         examples = minibatches.examples(data, self.spec, self.is_labelled)
-        self.data_watch.update(examples["samples"] if self.is_labelled else examples)
-        return minibatches.deal(examples, parts, self.replicas)
+        dealt = minibatches.deal(examples, parts, self.replicas)
+        self.data_watch.update(minibatches.samples_in(dealt[0][0]))
+        return dealt
 
     def _latents(self, seed_generator, size):
         seed = self.replicas.seed(seed_generator.next())

@@ -120,6 +120,20 @@ def check_shape(shape, spec):
     )
 
 
+def samples_in(examples):
+    """Returns the samples of what a discriminator takes: that, or "samples" in it."""
+    return examples["samples"] if isinstance(examples, dict) else examples
+
+
+def nan_unless_finite(terms, examples):
+    """Returns the terms, or NaN where the examples are not finite.
+
+    A discriminator of ReLUs would turn NaN into a number.
+    """
+    is_finite = tf.reduce_all(tf.math.is_finite(samples_in(examples)))
+    return {name: tf.where(is_finite, term, np.nan) for name, term in terms.items()}
+
+
 def _one_of_keys(element, keys, default=None):
     return next((element[key] for key in keys if key in element), default)
 

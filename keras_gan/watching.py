@@ -14,6 +14,8 @@ import tensorflow as tf
 # Data that lie outside their range by more than this share of its width, on average,
 # have another range: less may be rounding, or what resizing overshoots.
 _MOST_OUTSIDE = 0.01
+# Examples of a batch that are kept to be looked at.
+_NUM_WATCHED = 16
 # Looking at the weights takes no more than this share of a training's time.
 _SHARE_OF_TIME = 0.005
 
@@ -52,108 +54,97 @@ def check_weights(gan) -> None:
         raise diverged(gan, f"the weights {', '.join(paths)} are not finite")
 
 
-def check_range(spec, outside, below, above, is_all, received) -> None:
+def check_range(spec, values, is_all) -> None:
     """Raises, or warns, where data are not in the range that they are said to be in.
 
     Args:
-        spec: `samples.SampleSpec` with bounds.
-        outside, below, above: floats, how far the values lie outside the range, below
-            its middle and above it, on average over all values.
-        is_all: bool, whether these are at least an epoch's data.
-        received: str, what the values are, for the message.
+        spec: `samples.SampleSpec`; without bounds nothing is checked.
+        values: list of finite float arrays, whose values are looked at together.
+        is_all: bool, whether they are all data there are, or stand for them.
 
     Raises:
         ValueError: values outside the range, beyond some that stick out.
     """
+    if spec.bounds is None:
+        return
     low, high = spec.bounds
-    if outside > _MOST_OUTSIDE * (high - low):
-        raise ValueError(
-            f"Expected data in value_range={spec.value_range}, which the GAN was made "
-            f"with. Received: {received}; rescale them, or make the GAN with their "
-            "value_range"
+    lowest = min(float(part.min()) for part in values)
+    highest = max(float(part.max()) for part in values)
+    if lowest < low or highest > high:
+        outside = sum(
+            np.abs(part - np.clip(part, low, high)).sum(dtype=np.float64)
+            for part in values
         )
-    if is_all and min(below, above) <= 1e-6 * (high - low):
-        half = "upper" if below < above else "lower"
+        if outside > _MOST_OUTSIDE * (high - low) * sum(part.size for part in values):
+            raise ValueError(
+                f"Expected data in value_range={spec.value_range}, which the GAN was "
+                f"made with. Received: values from {lowest:g} to {highest:g}; rescale "
+                "them, or make the GAN with their value_range"
+            )
+    middle = (low + high) / 2
+    if is_all and (lowest >= middle or highest <= middle):
         warnings.warn(
-            f"The data use the {half} half alone of value_range={spec.value_range}, "
-            "which the GAN was made with. Rescale them, or make the GAN with their "
-            "value_range.",
+            f"The data lie between {lowest:g} and {highest:g}, in one half of "
+            f"value_range={spec.value_range}, which the GAN was made with. Rescale "
+            "them, or make the GAN with their value_range.",
             stacklevel=2,
         )
 
 
 class DataWatch:
-    """Sums up on the device, over a training, how its data lie in their range.
+    """Keeps a few examples of the last batch, to be looked at between the steps.
+
+    To look at all of them in each step would cost some percent of its time, and a range
+    is known by a few. One NaN among the others makes weights NaN, which are looked at.
 
     Args:
         spec: `samples.SampleSpec` of one sample.
-        all_replicas: `replicas.Replicas`.
     """
 
-    def __init__(self, spec, all_replicas):
+    def __init__(self, spec):
         self.spec = spec
-        self.replicas = all_replicas
-        # Batches, and sums over them of means over their values: how far they lie
-        # outside the range, below its middle, and from its middle on.
-        self.sums = keras.Variable(
-            np.zeros(4, np.float32),
+        self.examples = keras.Variable(
+            np.zeros((_NUM_WATCHED, *spec.shape), np.float32),
             trainable=False,
             aggregation="only_first_replica",
             name="data_watch",
         )
 
     def update(self, samples):
-        """Takes a batch in, a float tensor `(n, ...)`."""
-        values = tf.cast(samples, tf.float32)
-        if self.spec.bounds is None:
-            means = [tf.reduce_mean(values), 0.0, 0.0]
-        else:
-            low, high = self.spec.bounds
-            from_middle = values - (low + high) / 2
-            outside = tf.reduce_mean(tf.nn.relu(tf.abs(from_middle) - (high - low) / 2))
-            below = tf.reduce_mean(tf.nn.relu(-from_middle))
-            means = [outside, below, below + tf.reduce_mean(from_middle)]
-        (means,) = self.replicas.sum([tf.stack([1.0, *means])])
-        self.sums.assign_add(means)
+        """Keeps some of a batch, a float tensor `(n, ...)`; n >= 1."""
+        rows = tf.minimum(tf.range(_NUM_WATCHED), tf.shape(samples)[0] - 1)
+        self.examples.assign(tf.cast(tf.gather(samples, rows), tf.float32))
 
-    def reset(self):
-        self.sums.assign(np.zeros(4, np.float32))
-
-    def is_finite(self):
-        """Whether the data so far are."""
-        return bool(np.isfinite(self.sums.numpy()).all())
-
-    def check_range(self, is_all):
-        """Raises, or warns, where finite data so far have another range.
+    def check(self, seen, is_all):
+        """Raises, or warns, where the examples have another range.
 
         Args:
+            seen: list of arrays, examples of before; these are appended.
             is_all: see `check_range`.
 
         Raises:
             ValueError: another range.
         """
-        count, *sums = self.sums.numpy().tolist()
-        if count and self.spec.bounds is not None:
-            outside, below, above = (total / count for total in sums)
-            received = f"values that lie {outside:g} outside it on average"
-            check_range(self.spec, outside, below, above, is_all, received)
+        examples = self.examples.numpy()
+        if np.isfinite(examples).all():
+            seen.append(examples)
+            check_range(self.spec, seen, is_all)
 
 
 class Watch(keras.callbacks.Callback):
     """Looks at the watched data and the weights while a GAN trains.
 
-    At the data after the first batch and at each epoch's end; at the weights at the end
-    of the first epoch, of later ones as often as it costs next to nothing, and at the
-    training's end. In `evaluate`, at the data alone. `GAN.fit` puts it before all other
-    callbacks, so that they never save what it refuses.
+    At the range of the data after the first batch and the first epoch; at the weights
+    at the end of the first epoch, of later ones as often as it costs next to nothing,
+    and at the training's end. `GAN.fit` puts it before all other callbacks, so that
+    they never save what it refuses.
 
     Args:
         knows_all: bool, whether all data were checked before the first step.
 
     Raises:
-        ValueError: from `fit`, data of another range; from `evaluate`, also NaN or
-            infinite ones.
-        TrainingDiverged: from `fit`, data or a weight that are NaN or infinite.
+        ValueError: from `fit`, data of another range.
+        TrainingDiverged: from `fit`, a weight that is NaN or infinite.
     """
 
     def __init__(self, knows_all=False):
@@ -161,45 +152,26 @@ class Watch(keras.callbacks.Callback):
         self.knows_all = knows_all
 
     def on_train_begin(self, logs=None):
-        self.model.data_watch.reset()
-        self._is_first = True
-        self._has_warned = self.knows_all
+        self._seen = []
+        self._has_ended_one = self.knows_all
         self._next_look = 0.0
 
     def on_train_batch_end(self, batch, logs=None):
-        if self._is_first:
-            self._is_first = False
-            # NaN is for `callbacks.NonFiniteGuard`, where there is one, to name a step.
-            if self.model.data_watch.is_finite():
-                self.model.data_watch.check_range(is_all=False)
+        if not self._seen and not self.knows_all:
+            self.model.data_watch.check(self._seen, is_all=False)
 
     def on_epoch_end(self, epoch, logs=None):
-        if not self.model.data_watch.is_finite():
-            raise diverged(self.model, "the data have NaN or infinite values")
-        self.model.data_watch.check_range(is_all=not self._has_warned)
-        self._has_warned = True
         now = time.monotonic()
         if now >= self._next_look:
             check_weights(self.model)
             took = time.monotonic() - now
             self._next_look = now + took / _SHARE_OF_TIME
+        if not self._has_ended_one:
+            self._has_ended_one = True
+            self.model.data_watch.check(self._seen, is_all=True)
 
     def on_train_end(self, logs=None):
         check_weights(self.model)
-
-    def on_test_begin(self, logs=None):
-        # Also on validation data, in the midst of a training.
-        self._sums = self.model.data_watch.sums.numpy()
-        self.model.data_watch.reset()
-
-    def on_test_end(self, logs=None):
-        watch = self.model.data_watch
-        try:
-            if not watch.is_finite():
-                raise ValueError("Expected finite data. Received: NaN or infinity")
-            watch.check_range(is_all=False)
-        finally:
-            watch.sums.assign(self._sums)
 
 
 def watched(callbacks, knows_all=False):
