@@ -79,6 +79,7 @@ class GAN(CheckedInputs, GenerativeModel):
         shape = model_checks.sample_shape(generator, discriminator, latent_prior)
         further_networks = model_checks.further_networks(players)
         networks = [generator, discriminator, *further_networks.values()]
+        model_checks.check_layers(networks)
         training_seed, sampling_seed = model_checks.spread_seed(seed, networks)
         super().__init__(
             generator, latent_prior, shape, value_range, sampling_seed, name

@@ -84,6 +84,19 @@ class GenerativeModel(BuiltModel, keras.Model):
         model = self if averaged else self.generator
         return replicas.predict_locally(model, latents, batch_size)
 
+    def save(self, filepath, *args, **options):
+        """Saves the model as `keras.Model.save` does, to a file that ends in `.keras`.
+
+        Raises:
+            ValueError: another suffix.
+        """
+        if not str(filepath).endswith(".keras"):
+            raise ValueError(
+                f"Expected a file that ends in .keras. Received: {filepath}; for a "
+                "server, `export` writes a SavedModel"
+            )
+        super().save(filepath, *args, **options)
+
     def export(self, base, version=None, card=None, check=None):
         """Publishes the generator as a SavedModel that TensorFlow Serving loads.
 

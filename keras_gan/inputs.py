@@ -4,10 +4,11 @@ Arrays are there as a whole. What comes batch by batch, `watching.Watch` looks a
 the first batch and the first epoch.
 """
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import datasets, minibatches, watching
+from keras_gan import datasets, minibatches, model_checks, watching
 from keras_gan.datasets import arrays
 
 
@@ -23,17 +24,22 @@ class CheckedInputs:
             y, batch_size, epochs, **options: as in `keras.Model.fit`.
 
         Raises:
-            ValueError: data of another shape, dtype or range: arrays before the first
-                step, all else after it; arrays that are not finite.
+            ValueError: a frozen network; a callback that needs the one optimizer of a
+                model; data of another shape, dtype or range (arrays before the first
+                step, all else after it); arrays that are not finite.
             TrainingDiverged: weights that are not finite, which NaN in a stream of data
                 makes them, see `watching.Watch`.
         """
+        model_checks.check_trainable({p.name: p.network for p in self.players})
         x = checked(x, self, batch_size)
         if options.get("validation_data") is not None:
             options["validation_data"] = checked_pair(options["validation_data"], self)
-        options["callbacks"] = watching.watched(
-            options.get("callbacks"), knows_all=_is_whole(x)
-        )
+        callbacks = options.get("callbacks")
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = keras.tree.flatten(callbacks or [])
+            model_checks.check_callbacks(callbacks)
+            callbacks = [watching.Watch(knows_all=_is_whole(x)), *callbacks]
+        options["callbacks"] = callbacks
         if isinstance(x, tf.data.Dataset):
             batch_size = None
             options.setdefault("shuffle", False)  # Keras warns that it ignores True

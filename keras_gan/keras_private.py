@@ -8,11 +8,20 @@ API, which is public in C.)
 import keras
 
 
-def compute_dtypes(*networks: keras.Model) -> set[str]:
-    """Returns the dtypes that the layers of networks compute in, nested layers too.
+def layers_of(network: keras.Model) -> list:
+    """Returns the layers of a network, and the layers in them.
 
     Uses `keras.Layer._flatten_layers`. `Model.layers` stops at the layers of a layer,
     and `tf.train.TrackableView` misses those that a layer keeps in a list or a tuple.
+
+    Args:
+        network: Keras model, built or not.
+    """
+    return list(network._flatten_layers())
+
+
+def compute_dtypes(*networks: keras.Model) -> set[str]:
+    """Returns the dtypes that the layers of networks compute in, nested layers too.
 
     Args:
         *networks: Keras models, built or not.
@@ -20,11 +29,7 @@ def compute_dtypes(*networks: keras.Model) -> set[str]:
     Returns:
         set of dtype names, such as `{"float16", "float32"}`.
     """
-    return {
-        layer.compute_dtype
-        for network in networks
-        for layer in network._flatten_layers()
-    }
+    return {layer.compute_dtype for network in networks for layer in layers_of(network)}
 
 
 def gradients_taken(optimizer):

@@ -1,5 +1,7 @@
 """What `GAN` takes, checked where it enters: networks, seeds, optimizers and data."""
 
+import warnings
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -17,6 +19,23 @@ from keras_gan import (
 _TWO_PLAYERS = ("generator", "discriminator")
 # Activations with bounds, and what they can reach.
 _REACH = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+# What moves values and changes none, by the names of layers and of `keras.ops`.
+_MOVES = ("Reshape", "Flatten", "Squeeze", "ExpandDims", "Transpose", "Permute")
+# Activations that are layers of their own, or functions of `keras.ops`.
+_FUNCTIONS = {
+    "Sigmoid": "sigmoid",
+    "HardSigmoid": "hard_sigmoid",
+    "Softmax": "softmax",
+    "Tanh": "tanh",
+    "ReLU": "relu",
+    "Relu": "relu",
+}
+# Callbacks that need what a GAN has two of, and what does their work here.
+_ELSEWHERE = {
+    "LearningRateScheduler": "give each optimizer a schedule as its learning_rate",
+    "ReduceLROnPlateau": "give each optimizer a schedule as its learning_rate",
+    "SwapEMAWeights": "pass ema_decay to compile",
+}
 
 
 # === Networks ===
@@ -75,25 +94,30 @@ def check_reach(generator, spec):
 def last_activation(network) -> str | None:
     """Returns the name of the activation that a network ends in, where layers tell.
 
-    Layers that move values but do not change them (Reshape, Flatten) are passed over.
+    Layers, and functions of `keras.ops`, that move values but do not change them
+    (Reshape, Flatten) are passed over.
     """
-    for layer in reversed(getattr(network, "layers", [])):
-        if isinstance(layer, (keras.layers.Reshape, keras.layers.Flatten)):
+    # A functional model's operations are its layers and the functions between them.
+    steps = getattr(network, "operations", None) or getattr(network, "layers", [])
+    for step in reversed(steps):
+        name = type(step).__name__
+        if name in _MOVES:
             continue
-        if isinstance(layer, keras.Model):
-            return last_activation(layer)
-        if isinstance(layer, keras.layers.ReLU):
-            return "relu"
-        activation = getattr(layer, "activation", None)
-        return getattr(activation, "__name__", None)
+        if isinstance(step, keras.Model):
+            return last_activation(step)
+        activation = getattr(step, "activation", None)
+        return getattr(activation, "__name__", _FUNCTIONS.get(name))
     return None
 
 
 def _output(network, role, inputs, source):
     """Returns the symbolic output of `network` for the symbolic `inputs`."""
     if not isinstance(network, keras.Model):
+        hint = ""
+        if type(network).__module__.partition(".")[0] == "tf_keras":
+            hint = ", which is one of tf_keras; build it with keras"
         raise ValueError(
-            f"Expected the {role} to be a Keras model. Received: {network!r}"
+            f"Expected the {role} to be a Keras model. Received: {network!r}{hint}"
         )
     shapes = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), inputs)
     misfit = (
@@ -139,6 +163,79 @@ def further_networks(networks) -> dict:
                 f"Received: {network!r}"
             )
     return networks
+
+
+def check_layers(networks):
+    """Raises, or warns, where a layer breaks what training or saving relies on.
+
+    Args:
+        networks: list of Keras models.
+
+    Raises:
+        ValueError: a layer that changes its trainable weights whenever it is called.
+    """
+    layers = [layer for each in networks for layer in keras_private.layers_of(each)]
+    for layer in layers:
+        if isinstance(layer, keras.layers.SpectralNormalization):
+            raise ValueError(
+                "Expected layers that leave their trainable weights to the optimizer. "
+                f"Received: {layer.name!r}, a SpectralNormalization, which divides its "
+                "kernel in place at each call: G's steps would change D"
+            )
+    names = [layer.name for layer in layers if isinstance(layer, keras.layers.Lambda)]
+    if names:
+        warnings.warn(
+            f"{', '.join(map(repr, names))}: what a Lambda layer computes is not saved "
+            "as data, and a saved GAN with it loads with safe_mode=False alone. A "
+            "registered layer of your own does.",
+            stacklevel=2,
+        )
+
+
+def check_trainable(networks):
+    """Raises unless every player has something to learn.
+
+    Args:
+        networks: dict of the names of players to their networks.
+
+    Raises:
+        ValueError: a network without trainable weights.
+    """
+    for name, network in networks.items():
+        if not network.trainable_variables:
+            frozen = "which is frozen: set trainable=True. In its own step alone its "
+            frozen += "weights change, so that nothing has to be frozen"
+            raise ValueError(
+                f"Expected the {name} to have trainable weights. Received: "
+                f"{network.name!r}, {frozen if network.weights else 'which has none'}"
+            )
+
+
+def check_callbacks(callbacks):
+    """Raises, or warns, where a Keras callback asks for the one optimizer of a model.
+
+    Args:
+        callbacks: list of Keras callbacks.
+
+    Raises:
+        ValueError: one that would fail, or do nothing, in the midst of a training.
+    """
+    for callback in callbacks:
+        name = type(callback).__name__
+        instead = _ELSEWHERE.get(name)
+        if name == "TensorBoard" and getattr(callback, "write_steps_per_second", False):
+            instead = "leave write_steps_per_second out"
+        if instead:
+            raise ValueError(
+                f"Expected callbacks that do without the optimizer of a model: a GAN "
+                f"has two. Received: {name}; {instead}"
+            )
+        if name == "BackupAndRestore":
+            warnings.warn(
+                "BackupAndRestore starts an epoch anew, with other data and latents. "
+                "keras_gan.checkpoint.fit resumes to the last bit.",
+                stacklevel=2,
+            )
 
 
 def spread_seed(seed, networks):
@@ -205,6 +302,7 @@ def compile_arguments(arguments, networks) -> dict:
     Raises:
         ValueError: see `GAN.compile`.
     """
+    check_trainable(networks)
     further = [name for name in networks if name not in _TWO_PLAYERS]
     chosen = optimizers(
         networks,

@@ -115,13 +115,21 @@ def optimizer_for(identifier, name):
     """Returns the Keras optimizer that `identifier`, one or its name, stands for.
 
     Raises:
-        ValueError: no Keras optimizer. `name` is the player's, for the message.
+        ValueError: no Keras optimizer, or one that keeps an average which nothing would
+            use. `name` is the player's, for the message.
     """
     optimizer = keras.optimizers.get(identifier)
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise ValueError(
             f"Expected the {name}'s optimizer to be a Keras optimizer, or its name. "
             f"Received: {optimizer!r}"
+        )
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if inner.use_ema and not inner.ema_overwrite_frequency:
+        raise ValueError(
+            f"Expected the {name}'s optimizer without use_ema, whose average nothing "
+            "here would use. Received: use_ema=True; pass ema_decay to compile, which "
+            "averages the generator"
         )
     return optimizer
 

@@ -172,16 +172,3 @@ class Watch(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         check_weights(self.model)
-
-
-def watched(callbacks, knows_all=False):
-    """Returns Keras callbacks with a `Watch` before them.
-
-    Args:
-        knows_all: see `Watch`.
-        callbacks: None, a callback, a list of them, or a
-            `keras.callbacks.CallbackList`, which brings its own.
-    """
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        return callbacks
-    return [Watch(knows_all), *keras.tree.flatten(callbacks or [])]

@@ -1,0 +1,223 @@
+"""What Keras's users are used to: it works, or one line says what to do instead."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+import keras_gan
+from tests import helpers
+
+layers = keras.layers
+
+
+def gan_of(generator=None, discriminator=None, **options):
+    tiny_generator, tiny_discriminator = helpers.tiny_networks()
+    return keras_gan.GAN(
+        generator or tiny_generator,
+        discriminator or tiny_discriminator,
+        keras_gan.priors.Normal(3),
+        value_range=None,
+        seed=0,
+        **options,
+    )
+
+
+def compiled(gan, generator_optimizer=None, discriminator_optimizer=None):
+    gan.compile(
+        generator_optimizer or keras.optimizers.SGD(0.1),
+        discriminator_optimizer or keras.optimizers.SGD(0.1),
+    )
+    return gan
+
+
+# === Networks ===
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_a_frozen_player_is_refused(player):
+    """To stack two networks D had to be frozen, once."""
+    gan = gan_of()
+    getattr(gan, player).trainable = False
+    words = f"Expected the {player} to have trainable weights.*which is frozen"
+    with pytest.raises(ValueError, match=words):
+        compiled(gan)
+    getattr(gan, player).trainable = True
+    compiled(gan)
+    getattr(gan, player).trainable = False  # after compile, where Keras looks no more
+    with pytest.raises(ValueError, match=words):
+        gan.fit(helpers.examples(8), verbose=0)
+
+
+def test_a_partly_frozen_network_trains_the_rest():
+    gan = compiled(gan_of())
+    frozen = gan.discriminator.layers[1]
+    frozen.trainable = False
+    compiled(gan)
+    before = helpers.weights_of(gan.discriminator), frozen.kernel.numpy()
+    gan.fit(helpers.examples(8), verbose=0)
+    assert np.array_equal(frozen.kernel.numpy(), before[1])
+    assert not np.array_equal(helpers.weights_of(gan.discriminator)[0], before[0][0])
+
+
+def test_a_network_without_weights_is_refused():
+    generator = keras.Sequential([keras.Input((3,)), layers.Activation("tanh")])
+    discriminator = keras.Sequential([keras.Input((3,)), layers.Dense(1)])
+    with pytest.raises(ValueError, match="the generator.*which has none"):
+        compiled(gan_of(generator, discriminator))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_spectral_normalization_is_refused(nested):
+    """At rate 0 for both players, `fit` would move its kernel."""
+    layer = layers.SpectralNormalization(layers.Dense(1))
+    inside = keras.Sequential([keras.Input((4,)), layer]) if nested else layer
+    discriminator = keras.Sequential([keras.Input((4,)), inside])
+    with pytest.raises(ValueError, match="a SpectralNormalization, which divides its"):
+        gan_of(discriminator=discriminator)
+
+
+LOGIT_ENDS = {
+    "Dense": lambda x: layers.Dense(1, activation="sigmoid")(x),
+    "Activation": lambda x: layers.Activation("sigmoid")(layers.Dense(1)(x)),
+    "float32": lambda x: layers.Activation("sigmoid", dtype="float32")(
+        layers.Dense(1)(x)
+    ),
+    "hard": lambda x: layers.Activation("hard_sigmoid")(layers.Dense(1)(x)),
+    "ops": lambda x: keras.ops.sigmoid(layers.Dense(1)(x)),
+    "activations": lambda x: keras.activations.sigmoid(layers.Dense(1)(x)),
+    "reshaped": lambda x: keras.ops.reshape(
+        keras.ops.sigmoid(layers.Dense(1)(x)), (-1, 1)
+    ),
+    "softmax": lambda x: layers.Softmax()(layers.Dense(1)(x)),
+}
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("end", LOGIT_ENDS)
+def test_a_sigmoid_at_the_end_of_d_is_seen_however_it_is_written(end, nested):
+    x = keras.Input((4,))
+    discriminator = keras.Model(x, LOGIT_ENDS[end](x))
+    if nested:
+        discriminator = keras.Sequential([keras.Input((4,)), discriminator])
+    with pytest.raises(ValueError, match="ends in a logit.*as its last activation"):
+        gan_of(discriminator=discriminator)
+
+
+def test_what_follows_a_sigmoid_makes_it_no_end():
+    x = keras.Input((4,))
+    scaled = 4.0 * keras.ops.sigmoid(layers.Dense(1)(x)) - 2.0
+    gan_of(discriminator=keras.Model(x, scaled))
+
+
+def test_a_tanh_of_keras_ops_has_the_range_of_tanh():
+    z = keras.Input((3,))
+    generator = keras.Model(z, keras.ops.tanh(layers.Dense(4)(z)))
+    _, discriminator = helpers.tiny_networks()
+    with pytest.raises(ValueError, match="tanh as its last activation"):
+        keras_gan.GAN(generator, discriminator, keras_gan.priors.Normal(3), (0.0, 1.0))
+
+
+def test_a_lambda_layer_is_warned_of_before_the_training():
+    generator = keras.Sequential([
+        keras.Input((3,)), layers.Dense(4), layers.Lambda(lambda x: 2 * x, name="twice")
+    ])  # fmt: skip
+    with pytest.warns(UserWarning, match="'twice': what a Lambda layer computes"):
+        gan_of(generator)
+
+
+def test_networks_of_tf_keras_are_named():
+    tf_keras = pytest.importorskip("tf_keras")
+    network = tf_keras.Sequential([tf_keras.layers.Dense(4, input_shape=(3,))])
+    with pytest.raises(ValueError, match="which is one of tf_keras; build it with ker"):
+        gan_of(network)
+
+
+# === Optimizers ===
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_an_average_that_nothing_would_use_is_refused(player, scaled):
+    optimizer = keras.optimizers.Adam(use_ema=True)
+    if scaled:
+        optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+    with pytest.raises(ValueError, match=f"the {player}'s optimizer without use_ema"):
+        compiled(gan_of(), **{f"{player}_optimizer": optimizer})
+
+
+def test_an_average_that_the_optimizer_itself_uses_stays():
+    optimizer = keras.optimizers.Adam(use_ema=True, ema_overwrite_frequency=1)
+    gan = compiled(gan_of(), optimizer)
+    gan.fit(helpers.examples(8), verbose=0)
+
+
+# === Callbacks ===
+
+
+@pytest.mark.parametrize(
+    ("callback", "instead"),
+    [
+        (
+            lambda: keras.callbacks.LearningRateScheduler(lambda epoch: 0.1),
+            "LearningRateScheduler; give each optimizer a schedule",
+        ),
+        (
+            lambda: keras.callbacks.ReduceLROnPlateau(monitor="generator_loss"),
+            "ReduceLROnPlateau; give each optimizer a schedule",
+        ),
+        (lambda: keras.callbacks.SwapEMAWeights(), "SwapEMAWeights; pass ema_decay"),
+        (
+            lambda: keras.callbacks.TensorBoard("logs", write_steps_per_second=True),
+            "TensorBoard; leave write_steps_per_second out",
+        ),
+    ],
+)
+@pytest.mark.parametrize("as_list", [False, True])
+def test_callbacks_that_need_one_optimizer_are_refused_at_once(
+    callback, instead, as_list, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    gan = compiled(gan_of())
+    callback = [callback()] if as_list else callback()
+    with pytest.raises(ValueError, match=instead):
+        gan.fit(helpers.examples(8), verbose=0, callbacks=callback)
+    assert gan.generator_steps == 0 and not list(tmp_path.iterdir())
+
+
+def test_callbacks_that_work_stay(tmp_path):
+    gan = compiled(gan_of())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        gan.fit(
+            helpers.examples(8),
+            verbose=0,
+            callbacks=[
+                keras.callbacks.TensorBoard(tmp_path / "logs"),
+                keras.callbacks.ModelCheckpoint(tmp_path / "gan.keras"),
+                keras.callbacks.EarlyStopping(monitor="generator_loss", mode="min"),
+                keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+                keras.callbacks.TerminateOnNaN(),
+            ],
+        )
+    assert (tmp_path / "gan.keras").exists() and (tmp_path / "log.csv").exists()
+
+
+def test_backup_and_restore_points_to_exact_resume(tmp_path):
+    gan = compiled(gan_of())
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    with pytest.warns(
+        UserWarning, match="keras_gan.checkpoint.fit resumes to the last"
+    ):
+        gan.fit(helpers.examples(8), verbose=0, callbacks=backup)
+
+
+# === Files ===
+
+
+@pytest.mark.parametrize("name", ["gan.h5", "gan", "gan.weights.h5"])
+def test_a_gan_is_saved_as_keras_alone(name, tmp_path):
+    with pytest.raises(ValueError, match="Expected a file that ends in .keras"):
+        compiled(gan_of()).save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
