@@ -106,7 +106,7 @@ def test_one_channel_if_all_are_grey(images):
 def test_modes_of_other_kinds(images):
     grey = random_pixels(4, 6)
     sixteen = grey.astype(np.uint16) * 256 + 17
-    alpha = np.stack([grey, np.zeros_like(grey)], axis=-1)
+    alpha = np.stack([grey, np.full_like(grey, 255)], axis=-1)
     base = images(a_png=sixteen, b_png=grey > 127, c_png=alpha, d_gif=grey)
     data = load(base)
     assert data.image_shape == (4, 6, 3 if data.images.shape[-1] == 3 else 1)
@@ -114,6 +114,48 @@ def test_modes_of_other_kinds(images):
     assert np.array_equal(data.images[1, ..., 0], np.where(grey > 127, 255, 0))
     assert np.array_equal(data.images[2, ..., 0], grey)
     assert np.array_equal(data.images[3, ..., 0], grey)
+
+
+def test_transparent_pixels_lie_on_white(images):
+    """Their own colours may be noise, which nobody has seen."""
+    noise = random_pixels(4, 6, 3)
+    alpha = np.zeros((4, 6, 1), np.uint8)
+    alpha[:2], alpha[2] = 255, 128
+    base = images(a_png=np.concatenate([noise, alpha], axis=-1))
+    pixels = load(base).images[0]
+    assert np.array_equal(pixels[:2], noise[:2]) and (pixels[3] == 255).all()
+    half = (noise[2].astype(float) * 128 + 255 * 127) / 255
+    assert np.abs(pixels[2] - half).max() <= 1
+
+
+def test_other_kinds_of_transparency_lie_on_white_too(images):
+    grey = random_pixels(4, 6)
+    alpha = np.where(grey > 100, 255, 0).astype(np.uint8)
+    base = images(a_png=np.stack([grey, alpha], axis=-1))
+    # A palette of which one colour is transparent, as in a GIF.
+    palette = Image.fromarray(np.where(grey > 100, 1, 0).astype(np.uint8), "P")
+    palette.putpalette([9, 9, 9, 60, 60, 60])
+    palette.save(base / "b.gif", transparency=0)
+    data = load(base)
+    assert data.image_shape[:2] == (4, 6)
+    a, b = data.images[:, ..., 0]
+    assert np.array_equal(a, np.where(grey > 100, grey, 255))
+    assert np.array_equal(b, np.where(grey > 100, 60, 255))
+
+
+@pytest.mark.parametrize(
+    ("largest", "bits"), [(255, 8), (1023, 10), (4095, 12), (9000, 14), (65535, 16)]
+)
+def test_sixteen_bits_are_read_by_the_range_that_the_files_use(images, largest, bits):
+    """A camera of 12 bits writes 0 to 4095: by 65535 its white would be black."""
+    bright = np.linspace(0, largest, 24).astype(np.uint16).reshape(4, 6)
+    dark = bright // 4
+    base = images(a_png=bright, b_png=dark)
+    pixels = load(base).images[..., 0]
+    # One scale for all files: the darker one stays darker.
+    assert np.array_equal(pixels[0], bright >> (bits - 8))
+    assert np.array_equal(pixels[1], dark >> (bits - 8))
+    assert pixels.max() >= 128
 
 
 def test_a_photograph_is_turned_as_its_exif_says(images):
@@ -142,7 +184,50 @@ def test_a_size_crops_the_centre_and_resizes(images):
     assert wide[0, 0, 0, 0] < 30 and abs(int(wide[0, 0, 5, 0]) - 90) < 20
 
 
+def test_links_to_folders_of_classes_are_followed(images, tmp_path):
+    images(train__cat__a_png=random_pixels(4, 4))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    Image.fromarray(random_pixels(4, 4, seed=1)).save(elsewhere / "b.png")
+    base = images()
+    (base / "train" / "dog").symlink_to(elsewhere)
+    data = load(base)
+    assert data.class_names == ("cat", "dog") and data.labels.tolist() == [0, 1]
+
+
 # === What is refused ===
+
+
+@pytest.mark.parametrize("target", [".", "..", "cat"])
+def test_a_link_that_leads_back_is_refused(images, target):
+    base = images(train__cat__a_png=random_pixels(4, 4))
+    place = base / "train" / "cat" / "again"
+    place.symlink_to(place.parent / target if target != "cat" else place.parent)
+    with pytest.raises(DatasetError, match="again, a link to a folder that it lies in"):
+        load(base)
+
+
+def test_a_pipe_among_the_files_is_refused_and_does_not_hang(images):
+    base = images(a_png=random_pixels(4, 4))
+    os.mkfifo(base / "b.png")
+    with pytest.raises(DatasetError, match="Received: b.png, which is no file"):
+        load(base)
+
+
+def test_a_folder_that_cannot_be_read_is_named(images, monkeypatch):
+    base = images(
+        train__cat__a_png=random_pixels(4, 4), train__dog__b_png=random_pixels(4, 4)
+    )
+    scandir = os.scandir
+
+    def denied(path):
+        if str(path).endswith("dog"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(DatasetError, match=r"dog \(Permission denied\)"):
+        load(base)
 
 
 def test_images_of_different_sizes(images):

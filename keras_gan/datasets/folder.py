@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import stat as stat_module
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +21,9 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 # name: without this list a .png that holds PostScript would start Ghostscript. A JPEG
 # called .png is common, and fine.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
+# What lies behind transparent pixels: their own colours are often noise, which nobody
+# has seen.
+_BACKGROUND = "white"
 # The formats that cameras write, by Pillow's names. Reading the orientation of a PNG
 # would decode the whole image. Pillow's JPEG reader makes MPO images as well.
 _ORIENTED = ("JPEG", "MPO")
@@ -29,8 +33,10 @@ def load(name, split, data_dir=None):
     """Loads all images below a folder, as uint8, in the sorted order of their paths.
 
     Files: png, jpg, jpeg, bmp, gif (its first frame), webp, tif, tiff; names that begin
-    with a dot are skipped. JPEGs are turned as their EXIF orientation says; an alpha
-    channel is dropped. One channel if all files are grey, else three.
+    with a dot are skipped. JPEGs are turned as their EXIF orientation says. Transparent
+    pixels are laid on white. Files of 16 bits are read as of the fewest of 8, 10, 12,
+    14 or 16 bits that hold the largest value in any of them, which is how microscopes,
+    scanners and cameras write them. One channel if all files are grey, else three.
 
     The decoded images are cached (`cache.directory`) under a key of every file's path,
     size and modification time: a folder that changes is decoded anew.
@@ -50,9 +56,9 @@ def load(name, split, data_dir=None):
 
     Raises:
         SplitError: no such split.
-        DatasetError: no such folder; no image; files that cannot be read or hold
-            another format than those above, by name; images of different sizes without
-            a size to bring them to.
+        DatasetError: no such folder; no image; files or subfolders that cannot be read,
+            are no files, or hold another format than those above, by name; images of
+            different sizes without a size to bring them to.
     """
     path, size = name.removeprefix(PREFIX), None
     # A folder whose own name ends like a size goes before one with a size.
@@ -94,7 +100,18 @@ def _root(folder, split):
 def _listing(root):
     """Returns sorted [relative path, bytes, mtime in ns] of the images below `root`."""
     listing = []
-    for directory, subdirectories, names in os.walk(root):
+
+    def refuse(error):
+        raise DatasetError(
+            f"Expected subfolders that can be read below {root}. Received: "
+            f"{error.filename} ({checks.one_line(error)})"
+        ) from error
+
+    # Links to folders too: classes are often linked together from other places.
+    for directory, subdirectories, names in os.walk(
+        root, onerror=refuse, followlinks=True
+    ):
+        _check_no_loop(root, directory)
         subdirectories[:] = [name for name in subdirectories if name[0] != "."]
         for name in names:
             if name[0] != "." and name.lower().endswith(SUFFIXES):
@@ -107,8 +124,23 @@ def _listing(root):
                         f"Expected image files that can be read below {root}. "
                         f"Received: {relative} ({checks.one_line(error)})"
                     ) from error
+                if not stat_module.S_ISREG(stat.st_mode):  # a pipe, which would hang
+                    raise DatasetError(
+                        f"Expected image files below {root}. Received: {relative}, "
+                        "which is no file"
+                    )
                 listing.append([relative, stat.st_size, stat.st_mtime_ns])
     return sorted(listing)
+
+
+def _check_no_loop(root, directory):
+    """Raises DatasetError where a link leads back to a folder above itself."""
+    directory = Path(directory)
+    if directory.parent.resolve().is_relative_to(directory.resolve()):
+        raise DatasetError(
+            f"Expected subfolders below {root}. Received: {directory}, a link to a "
+            "folder that it lies in"
+        )
 
 
 def _labels(paths):
@@ -125,10 +157,12 @@ def _class_names(paths):
 
 def _decode(root, paths, size, key, data_dir):
     headers = _for_each(_header, root, paths, "Reading headers")
-    grey = all(is_grey for _, is_grey in headers)
+    grey = all(is_grey for _, is_grey, _ in headers)
+    # Bits that a 16-bit value loses to become one of 8.
+    shift = max(0, _bits(max(largest for *_, largest in headers)) - 8)
     if size is None:
         first = headers[0][0]
-        for path, (other, _) in zip(paths, headers, strict=True):
+        for path, (other, *_) in zip(paths, headers, strict=True):
             if other != first:
                 raise DatasetError(
                     f"Expected images of one size below {root}. Received: "
@@ -142,7 +176,7 @@ def _decode(root, paths, size, key, data_dir):
         rows = {path: row for row, path in enumerate(paths)}
 
         def decode(root, path):
-            images[rows[path]] = _pixels(root, path, grey, size)
+            images[rows[path]] = _pixels(root, path, grey, size, shift)
 
         _for_each(decode, root, paths, "Decoding images")
         return _labels(paths)
@@ -150,8 +184,17 @@ def _decode(root, paths, size, key, data_dir):
     return cache.write(key, data_dir, str(root), shape, fill)
 
 
+def _bits(largest):
+    """The bits that files of 16 bits use, whose largest value this is."""
+    return next(bits for bits in (8, 10, 12, 14, 16) if largest < 2**bits)
+
+
 def _header(root, path):
-    """Returns ((height, width), whether it is grey), from the file's header alone."""
+    """Returns ((height, width), whether it is grey, the largest value of 16 bits).
+
+    From the file's header alone, but for 16 bits, whose range no header states; the
+    largest value of all other files is 0.
+    """
     from PIL import Image
 
     with Image.open(root / path, formats=_FORMATS) as image:
@@ -161,10 +204,11 @@ def _header(root, path):
         if image.format in _ORIENTED and image.getexif().get(0x0112, 1) >= 5:
             width, height = height, width
         grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I;")
-        return (height, width), grey
+        largest = image.getextrema()[1] if image.mode.startswith("I;") else 0
+        return (height, width), grey, int(largest)
 
 
-def _pixels(root, path, grey, size):
+def _pixels(root, path, grey, size, shift):
     from PIL import Image, ImageOps
 
     with Image.open(root / path, formats=_FORMATS) as image:
@@ -172,7 +216,11 @@ def _pixels(root, path, grey, size):
             image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I;"):
             # Pillow's own conversion clips 16 bits at 255.
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            image = Image.fromarray((np.asarray(image) >> shift).astype(np.uint8))
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            background = Image.new("RGBA", image.size, _BACKGROUND)
+            image = Image.alpha_composite(background, image)
         return fit(image.convert("L" if grey else "RGB"), size)
 
 
