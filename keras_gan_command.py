@@ -7,6 +7,7 @@ misspelt flag are answered at once.
 """
 
 import importlib
+import os
 import sys
 
 reading_flags = False
@@ -29,6 +30,8 @@ def load_package():
     """Imports all of keras_gan, as `import keras_gan` does."""
     global reading_flags
     reading_flags = False
+    # Of this process alone, whatever the user's other programs run on.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     importlib.reload(importlib.import_module("keras_gan"))
 
 

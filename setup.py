@@ -57,7 +57,7 @@ EXTRAS["benchmarks"] = ["torch>=2.6"]
 # setuptools: a test builds the wheel.
 EXTRAS["dev"] = [
     *EXTRAS["all"], "pytest>=8.3", "pytest-xdist>=3.6", "pyyaml>=6.0", "ruff>=0.9",
-    "setuptools>=77",
+    "setuptools>=77.0.3",
 ]  # fmt: skip
 
 setup(

@@ -52,6 +52,17 @@ def seed(value, name: str = "seed") -> int | None:
     return int(value)
 
 
+def num_samples(value, minimum: int = 1) -> int:
+    """Returns a number of samples, an int that TensorFlow's int32 shapes can hold.
+
+    Beyond, TFP draws as many as the number's last 32 bits say.
+
+    Raises:
+        ValueError: another type, below `minimum`, or above 2**31 - 1.
+    """
+    return count("num_samples", value, minimum, 2**31 - 1)
+
+
 def is_number(value) -> bool:
     """Whether `value` is a finite real number. `True` and `False` are none."""
     return (

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_gan import averaging, checks, model_checks, priors, replicas
 from keras_gan.keras_private import BuiltModel
-from keras_gan.samples import SampleSpec
+from keras_gan.samples import SampleSpec, finite
 
 
 class GenerativeModel(BuiltModel, keras.Model):
@@ -74,15 +74,19 @@ class GenerativeModel(BuiltModel, keras.Model):
 
         Returns:
             float32 array `(num_samples, *sample_shape)`, in `value_range`.
+
+        Raises:
+            ValueError: samples that are not finite, as those of a training that
+                diverged.
         """
-        num_samples = checks.count("num_samples", num_samples)
+        num_samples = checks.num_samples(num_samples)
         batch_size = checks.count("batch_size", batch_size)
         if seed is None:
             seed = self._sampling_seeds.next()
         latents = self.latent_prior.sample(num_samples, seed)
         # By `predict` of this model where it can be: a compiled function, kept.
         model = self if averaged else self.generator
-        return replicas.predict_locally(model, latents, batch_size)
+        return finite(replicas.predict_locally(model, latents, batch_size))
 
     def save(self, filepath, *args, **options):
         """Saves the model as `keras.Model.save` does, to a file that ends in `.keras`.

@@ -125,6 +125,22 @@ class SampleSpec:
         }
 
 
+def finite(samples) -> np.ndarray:
+    """Returns a generator's samples, if they are finite.
+
+    Raises:
+        ValueError: NaN or infinity: the generator's weights are.
+    """
+    rows = np.isfinite(samples.reshape(len(samples), -1)).all(axis=1)
+    if not rows.all():
+        raise ValueError(
+            f"Expected a generator whose samples are finite. Received: NaN or infinity "
+            f"in {np.count_nonzero(~rows):,} of {len(rows):,}; its training diverged: "
+            "load an earlier model, or train anew with lower learning rates"
+        )
+    return samples
+
+
 def check_value_range(value_range) -> tuple[float, float] | None:
     """Returns `value_range` as a pair of floats, or None.
 

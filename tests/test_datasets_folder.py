@@ -184,6 +184,17 @@ def test_a_size_crops_the_centre_and_resizes(images):
     assert wide[0, 0, 0, 0] < 30 and abs(int(wide[0, 0, 5, 0]) - 90) < 20
 
 
+def test_a_cached_pixel_that_changed_is_decoded_again(images, cache_directory):
+    base = images(a_png=random_pixels(4, 4), b_png=random_pixels(4, 4, seed=1))
+    expected = load(base).images.copy()
+    (cached,) = cache_directory.glob("*.npy")
+    content = bytearray(cached.read_bytes())
+    content[-1] ^= 1
+    cached.write_bytes(content)
+    assert np.array_equal(load(base).images, expected)
+    assert cached.read_bytes() != bytes(content)
+
+
 def test_links_to_folders_of_classes_are_followed(images, tmp_path):
     images(train__cat__a_png=random_pixels(4, 4))
     elsewhere = tmp_path / "elsewhere"

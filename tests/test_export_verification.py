@@ -487,6 +487,20 @@ def test_wrong_requests_are_errors_with_reasons(good, child):
     assert child.run(good, "serving_default", latents=latents[:, ::-1])["images"].any()
 
 
+def test_latents_that_are_not_finite_never_look_like_an_answer(tmp_path, child):
+    """A generator of ReLUs makes numbers of NaN."""
+    gan = export_helpers.image_gan((-1.0, 1.0), activation="relu")
+    path = gan.export(tmp_path / "relu")
+    latents = np.zeros((3, 3), np.float32)
+    latents[1, 0], latents[2, 2] = np.nan, -np.inf
+    images = child.run(path, "serving_default", latents=latents)["images"]
+    assert np.isfinite(images[0]).all() and np.isnan(images[1:]).all()
+    exported = export.ExportedGenerator(path)
+    assert np.isfinite(exported.generate(3)).all()
+    with pytest.raises(ValueError, match="`num_samples` to be an int in"):
+        exported.generate(2**32 + 5)
+
+
 def test_rows_of_nan_leave_their_neighbours_alone(good, child):
     latents = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
     clean = child.run(good, "serving_default", latents=latents)["images"]

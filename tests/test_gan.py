@@ -348,6 +348,23 @@ def test_running_statistics_advance_wherever_a_network_runs():
 # === Samples ===
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_generate_gives_no_samples_that_are_not_finite(value):
+    gan = helpers.tiny_gan()
+    gan.generator.layers[-1].bias.assign([0.0, value, 0.0, 0.0])
+    with pytest.raises(ValueError, match="NaN or infinity in 300 of 300; its training"):
+        gan.generate(300, seed=0)
+
+
+@pytest.mark.parametrize("count", [2**32 + 5, 2**31])
+def test_a_number_of_samples_that_would_wrap_is_refused(count):
+    """TFP drew as many as its last 32 bits say: 5."""
+    with pytest.raises(
+        ValueError, match=r"`num_samples` to be an int in \[1, 214748364"
+    ):
+        helpers.tiny_gan().generate(count, seed=0)
+
+
 def test_generate_is_seeded_and_blind_to_the_batch_size():
     gan = helpers.tiny_gan()
     samples = gan.generate(10, seed=4)

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 # TensorFlow and Keras themselves probe for IPv6, try a temporary file and make their
 # folders when they are imported; the hook watches all that comes after them.
 CODE = """
@@ -25,6 +27,21 @@ sys.addaudithook(audit)
 import keras_gan
 print("events:", events)
 """
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_another_backend_of_keras_is_named(root, backend):
+    """Without this the import fails somewhere, or the first training does."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import keras_gan"],
+        cwd=root,
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: Expected Keras on TensorFlow")
+    assert f"Received: {backend}; set KERAS_BACKEND=tensorflow" in last
 
 
 def test_import_opens_no_socket_and_writes_no_file(root, tmp_path):

@@ -19,6 +19,7 @@ from keras_gan import evaluation, experiments, runs
 from keras_gan.experiments import building
 from keras_gan.runs import generating
 from keras_gan.runs.dry_run import dry_run, format_dry_run
+from tests import helpers
 
 
 def small(name="digits", settings=None, **short):
@@ -33,6 +34,18 @@ def trained(experiment, path, **options):
 
 
 # === A run ===
+
+
+@pytest.mark.parametrize("decay", [0.9, 0.999])
+def test_an_average_over_more_steps_than_there_are_is_said(tmp_path, caplog, decay):
+    """22 steps: .999 averages over 1,000."""
+    caplog.set_level("WARNING", "keras_gan")
+    trained(small(ema_decay=decay), tmp_path / "run")
+    said = [text for text in helpers.warned(caplog) if "ema_decay" in text]
+    assert bool(said) == (decay == 0.999)
+    if said:
+        assert "over some 1,000 steps, and this training has 22" in said[0]
+        assert "A decay of 0.5455 would" in said[0]
 
 
 def test_a_run_leaves_what_it_promises_and_can_be_drawn_from(tmp_path):

@@ -82,7 +82,7 @@ def protocol_for(
     if num_samples is None:
         num_samples = default_num_samples(train)
     else:
-        checks.count("num_samples", num_samples, minimum=2)
+        checks.num_samples(num_samples, minimum=2)
 
     def described(data):
         # Where the density is known, no examples take part in the scores.

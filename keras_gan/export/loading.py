@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_gan import checks
 from keras_gan.export import cards, publishing, signatures
+from keras_gan.samples import finite
 
 
 class ExportedGenerator:
@@ -63,9 +64,9 @@ class ExportedGenerator:
             export clips images.
 
         Raises:
-            ValueError: another number, batch size or seed.
+            ValueError: another number, batch size or seed; samples that are not finite.
         """
-        num_samples = checks.count("num_samples", num_samples)
+        num_samples = checks.num_samples(num_samples)
         batch_size = checks.count("batch_size", batch_size)
         latents = self.latent_prior.sample(num_samples, seed)
         batches = [
@@ -77,6 +78,7 @@ class ExportedGenerator:
         )
         # By the output's name and not by `spec`: older exports mapped everything that
         # has a range to [0, 1], and called it images.
+        finite(samples)
         if self.card["output"] != signatures.IMAGES:
             return samples
         return self.spec.from_unit(samples).astype(np.float32)

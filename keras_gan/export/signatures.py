@@ -79,7 +79,12 @@ class Servable:
         # The runtime does not check the shape of a placeholder.
         latents = tf.ensure_shape(latents, (None, self.latent_prior.latent_dim))
         samples = tf.cast(self.generator(latents, training=False), tf.float32)
-        return self.spec.to_unit(samples) if self.spec.is_image else samples
+        if self.spec.is_image:
+            samples = self.spec.to_unit(samples)
+        # A ReLU would make a number of NaN, and the answer would look like any other.
+        is_finite = tf.reduce_all(tf.math.is_finite(latents), axis=1)
+        is_finite = tf.reshape(is_finite, (-1, *(1 for _ in self.spec.shape)))
+        return tf.where(is_finite, samples, np.float32(np.nan))
 
     def _latents_of(self, seed):
         # TFP's stateless seed is two int32 words. One seed a row, so that a row's

@@ -257,6 +257,7 @@ def _session(run, strategy, start, plan, callbacks=(), announce=None):
     A mistake must not cost the run that this one would replace.
     """
     data, gan, described = _restored(run, strategy, start)
+    _warn_of_a_short_average(run.experiment, data)
     return _Session(
         run=run,
         data=data,
@@ -272,6 +273,25 @@ def _session(run, strategy, start, plan, callbacks=(), announce=None):
         callbacks=tuple(callbacks),
         announce=announce,
     )
+
+
+def _warn_of_a_short_average(experiment, data):
+    """Logs a warning where the averaged generator would average over the start."""
+    decay = experiment.train.ema_decay
+    if decay is None:
+        return
+    steps = experiment.train.epochs * data.steps_per_epoch(_batch_size(experiment))
+    horizon = 1 / (1 - decay)
+    if steps < horizon:
+        _log.warning(
+            "ema_decay=%s averages the generator over some %s steps, and this training "
+            "has %s: the average, which is what generates, will be of early weights. "
+            "A decay of %.4g would average over its last tenth.",
+            decay,
+            f"{horizon:,.0f}",
+            f"{steps:,}",
+            1 - 10 / max(steps, 20),
+        )
 
 
 def _validation_scores(run, data):
