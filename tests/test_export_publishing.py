@@ -57,7 +57,7 @@ def check_kills(base, reports, points):
         whole = len(found)
     for version in export.versions(base):
         path = base / str(version)
-        assert verifier.file_faults(path) == []
+        assert cards.file_faults(path) == []
         assert verifier.graph_faults(path) == []
 
 
@@ -83,7 +83,7 @@ def test_exporters_at_once_take_a_version_each(exporters):
     assert sorted(versions) == ["1", "2", "3"]
     for version in versions:
         path = folder / "race" / version
-        assert verifier.file_faults(path) == []
+        assert cards.file_faults(path) == []
         assert export.read_card(path)["version"] == int(version)
     assert sorted(os.listdir(folder / "race")) == ["1", "2", "3"]
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_gan import export, runs
+from keras_gan.export import cards
 from keras_gan.export.verification import verifier
 
 
@@ -15,7 +16,7 @@ def test_a_published_generator_is_whole_and_draws(root, tmp_path, name, shape):
     path = export.latest(base)
     assert sum(x.stat().st_size for x in path.rglob("*")) < 12e6
     # Digests and graph; `scripts/export.py --check` goes on to the server's loader.
-    assert verifier.file_faults(path) == []
+    assert cards.file_faults(path) == []
     assert verifier.graph_faults(path) == []
     card = export.read_card(path)
     assert card["dataset"] == name and "samples" in card["scores"]["rows"]

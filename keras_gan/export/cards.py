@@ -98,3 +98,19 @@ def as_json(card) -> dict:
         raise ValueError(
             f"Expected a card that JSON can hold. Received: {card!r} ({error})"
         ) from error
+
+
+def file_faults(path) -> list[str]:
+    """Lists every file of a version that is not as its card states."""
+    card = read_card(path)
+    found, stated = digests(path), card["files"]
+    return (
+        ([] if is_sealed(path) else [f"{CARD} was altered"])
+        + [f"{name} is missing" for name in sorted(set(stated) - set(found))]
+        + [f"{name} is not on the card" for name in sorted(set(found) - set(stated))]
+        + [
+            f"{name} is not as it was exported"
+            for name in sorted(set(found) & set(stated))
+            if found[name] != stated[name]
+        ]
+    )

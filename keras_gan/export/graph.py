@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from keras_gan import keras_private
+from keras_gan.export import operations
 
 _PREDICT = "tensorflow/serving/predict"
 # Dtypes that REST can write as JSON, by TensorFlow's numbers.
@@ -84,19 +85,103 @@ def find_faults(path, weight_bytes: int | None = None) -> list[str]:
     }
     found = set()
     for name, signature in signatures.items():
-        for node, function in _reachable(meta_graph.graph_def, functions, signature):
+        outputs = [info.name for info in signature.outputs.values()]
+        for node, function in _reachable(meta_graph.graph_def, functions, outputs):
             # TensorFlow 1 calls a function by an operation of its name.
             fault = None if node.op in functions else _node_fault(node, function)
             if fault:
                 found.add(f"{name} {fault}")
     return (
         _signature_faults(signatures)
-        + sorted(found)
+        + (sorted(found) or unsafe_operations(path))
         + _weight_faults(path, weight_bytes)
     )
 
 
-def _meta_graph(path):
+def unsafe_operations(path) -> list[str]:
+    """Lists what a SavedModel could do besides computing samples.
+
+    A SavedModel is a program, which can read and write files when it is loaded and when
+    it is asked. Nothing of it is run here. Every operation of every function must be in
+    `operations.ALLOWED`; what restores and saves the weights may have its own besides,
+    unless something else calls it too.
+
+    Args:
+        path: str or path-like, a SavedModel's directory.
+
+    Returns:
+        list of str, empty where there is nothing.
+
+    Raises:
+        ValueError: saved_model.pb is damaged, or no graph in it has the tag `serve`.
+    """
+    saved_model = _saved_model(path)
+    meta_graph = _served(saved_model)
+    faults = []
+    if len(saved_model.meta_graphs) > 1:
+        faults.append(f"holds {len(saved_model.meta_graphs)} graphs")
+    if meta_graph.asset_file_def:
+        faults.append("reads files of assets")
+    graph = meta_graph.graph_def
+    functions = {each.signature.name: each for each in graph.library.function}
+    everything = [(node, None) for node in graph.node] + [
+        (node, function)
+        for function in functions.values()
+        for node in function.node_def
+    ]
+
+    def identities(tensors, calls=()):
+        """What tells nodes apart: the names of their function and of themselves."""
+        pairs = _reachable(graph, functions, tensors, calls)
+        return {_identity(*pair) for pair in pairs}
+
+    run = identities(
+        _run_tensors(meta_graph), meta_graph.object_graph_def.concrete_functions
+    )
+    restoring = identities([meta_graph.saver_def.restore_op_name]) - run
+    saving = identities([meta_graph.saver_def.save_tensor_name]) - run - restoring
+    faults += [
+        f"calls a function like an operation ({name})"
+        for name in functions
+        if keras_private.operation(name) is not None
+    ]
+    for node, function in everything:
+        identity = _identity(node, function)
+        allowed = operations.ALLOWED | (
+            operations.RESTORING
+            if identity in restoring
+            else operations.SAVING
+            if identity in saving
+            else set()
+        )
+        if node.op not in allowed and node.op not in functions:
+            faults.append(f"has an operation that no generator needs ({node.op})")
+        # By this name a function may take the place of another one: of one that only
+        # computes, TensorFlow's own do.
+        is_special = identity in restoring or identity in saving
+        if is_special and function is not None and "api_implements" in function.attr:
+            faults.append(f"replaces functions ({function.signature.name})")
+    return sorted(set(faults))
+
+
+def _identity(node, function):
+    return (None if function is None else function.signature.name, node.name)
+
+
+def _run_tensors(meta_graph):
+    """The tensors and nodes of a graph that loading it and requests to it run."""
+    tensors = [
+        info.name
+        for signature in meta_graph.signature_def.values()
+        for info in signature.outputs.values()
+    ]
+    # What initialises the graph, and whatever else is named there.
+    for collection in meta_graph.collection_def.values():
+        tensors += collection.node_list.value
+    return tensors
+
+
+def _saved_model(path):
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -107,6 +192,14 @@ def _meta_graph(path):
         )
     except DecodeError as error:
         raise ValueError("saved_model.pb is damaged") from error
+    return saved_model
+
+
+def _meta_graph(path):
+    return _served(_saved_model(path))
+
+
+def _served(saved_model):
     for meta_graph in saved_model.meta_graphs:
         if "serve" in meta_graph.meta_info_def.tags:
             return meta_graph
@@ -175,14 +268,21 @@ def _node_fault(node, function):
     return f"keeps a state ({operation})"
 
 
-def _reachable(graph, functions, signature):
-    """Yields every node that a signature's outputs need, and its function or None."""
+def _reachable(graph, functions, tensors, calls=()):
+    """Yields every node that tensors of the graph need, and its function or None.
+
+    Args:
+        graph: GraphDef.
+        functions: dict of the names of its functions to FunctionDefs.
+        tensors: names of tensors or nodes of the graph.
+        calls: names of functions that are called besides.
+    """
     nodes = {node.name: node for node in graph.node}
-    # First the nodes of the graph, from the outputs back; then the functions that they
+    # First the nodes of the graph, from the tensors back; then the functions that they
     # call, and the functions that those call, whole.
-    waiting = [info.name.partition(":")[0] for info in signature.outputs.values()]
+    waiting = [_node_name(name) for name in tensors]
     seen_nodes, seen_functions = set(), set()
-    calls = []
+    calls = list(calls)
     while waiting:
         name = waiting.pop()
         if name in seen_nodes or name not in nodes:
@@ -190,7 +290,7 @@ def _reachable(graph, functions, signature):
         seen_nodes.add(name)
         node = nodes[name]
         yield node, None
-        waiting += [source.lstrip("^").partition(":")[0] for source in node.input]
+        waiting += [_node_name(source) for source in node.input]
         calls += _called(node, functions)
     while calls:
         name = calls.pop()
@@ -201,6 +301,11 @@ def _reachable(graph, functions, signature):
         for node in function.node_def:
             yield node, function
             calls += _called(node, functions)
+
+
+def _node_name(tensor):
+    """ "^dense/kernel:0" as "dense/kernel"."""
+    return tensor.lstrip("^").partition(":")[0]
 
 
 def _called(node, functions):

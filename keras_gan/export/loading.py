@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gan import checks
-from keras_gan.export import cards, publishing, signatures
+from keras_gan.export import cards, graph, publishing, signatures
 from keras_gan.samples import finite
 
 
@@ -27,7 +27,8 @@ class ExportedGenerator:
         sample_shape: tuple of int.
 
     Raises:
-        ValueError: there is no version, or it cannot be loaded.
+        ValueError: there is no version; its files are not those of its card, or its
+            graph does more than compute samples, and it is not loaded; or it cannot be.
     """
 
     def __init__(self, path):
@@ -37,6 +38,10 @@ class ExportedGenerator:
         self.path = path
         self.card = cards.read_card(path)
         try:
+            # Before it is loaded: a SavedModel is a program.
+            faults = cards.file_faults(path) or graph.unsafe_operations(path)
+            if faults:
+                raise ValueError("; ".join(faults))
             self.latent_prior = keras.saving.deserialize_keras_object(
                 self.card["latent_prior"]
             )

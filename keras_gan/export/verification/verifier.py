@@ -41,7 +41,9 @@ def verify(path, progress: Callable[[str], object] | None = None) -> list[str]:
        that it states.
     2. `graph`: tag, signatures and their names, dimension 0, dtypes; no Python, no
        state but the weights, no assignment and no forced XLA in any function that a
-       signature reaches; each weight is stored once.
+       signature reaches; each weight is stored once; no operation anywhere but those
+       that compute (`graph.unsafe_operations`). A version that fails these two is not
+       loaded.
     3. `python`: a process that finds neither keras nor keras_gan loads it and matches
        the card's goldens.
     4. `server`: the server's own loader, XLA disabled as the server does, loads it and
@@ -69,7 +71,7 @@ def verify(path, progress: Callable[[str], object] | None = None) -> list[str]:
             f"Received: {path}{hint}"
         )
     checks = {
-        "files": file_faults,
+        "files": cards.file_faults,
         "graph": graph_faults,
         "python": lambda path: probe_faults(path, "python"),
         "server": lambda path: probe_faults(path, "server"),
@@ -84,25 +86,11 @@ def verify(path, progress: Callable[[str], object] | None = None) -> list[str]:
             faults = [_shortened(str(error).strip() or type(error).__name__)]
         if faults:
             failures[name] = faults
+        if failures and name == "graph":
+            break  # what follows would run it
     if failures:
         raise VerificationError(path, failures)
     return list(checks)
-
-
-def file_faults(path) -> list[str]:
-    """Lists every file of a version that is not as its card states."""
-    card = cards.read_card(path)
-    found, stated = cards.digests(path), card["files"]
-    return (
-        ([] if cards.is_sealed(path) else [f"{cards.CARD} was altered"])
-        + [f"{name} is missing" for name in sorted(set(stated) - set(found))]
-        + [f"{name} is not on the card" for name in sorted(set(found) - set(stated))]
-        + [
-            f"{name} is not as it was exported"
-            for name in sorted(set(found) & set(stated))
-            if found[name] != stated[name]
-        ]
-    )
 
 
 def graph_faults(path) -> list[str]:
