@@ -18,7 +18,7 @@ from keras_gan.pictures import formats
 from keras_gan.runs import scoring
 from keras_gan.samples import to_uint8, to_unit
 from tests import helpers
-from tests.export_helpers import compiled, image_gan, loaded
+from tests.export_helpers import compiled, image_gan, loaded, reseal
 
 tfd = tfp.distributions
 
@@ -474,7 +474,7 @@ def test_an_older_export_of_vectors_as_images(version, tmp_path):
     card |= {"sample_shape": [3], "value_range": [-2.0, 4.0], "output": "images"}
     (path / "assets.extra").mkdir()
     cards.write_card(path, card)
-    export_helpers.reseal(path)
+    reseal(path)
     generator = export.ExportedGenerator(path)
     assert (generator.sample_shape, generator.value_range) == ((3,), (-2.0, 4.0))
     latents = generator.latent_prior.sample(500, 1).numpy()
