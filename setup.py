@@ -43,8 +43,13 @@ EXTRAS = {
     # Everything but pictures of images: the paper's figures, and plots of points.
     "figures": ["matplotlib>=3.9"],
     # MNIST, CIFAR-10 and others, by TensorFlow Datasets, which needs but does not
-    # declare importlib_resources.
-    "datasets": ["tensorflow-datasets>=4.9.7", "importlib_resources>=6.0"],
+    # declare importlib_resources. tensorflow-metadata must be as old as the protobuf
+    # that TensorFlow takes: with 2.18 and 2.19 it is 1.16.
+    "datasets": [
+        "tensorflow-datasets>=4.9.7",
+        "tensorflow-metadata>=1.16",
+        "importlib_resources>=6.0",
+    ],
     # The protos of the server's gRPC, for serving/client.py; an export needs none.
     "serving": ["tensorflow-serving-api>=2.18"],
     # The events of a training: tf.summary.scalar and tf.summary.image.

@@ -7,8 +7,6 @@ import pathlib
 import re
 import stat
 
-import filelock
-
 # === Writing ===
 
 
@@ -126,6 +124,9 @@ def try_lock(descriptor: int) -> bool:
         LocksUnavailable: the file system has no locks.
         OSError: another failure.
     """
+    # Here, because versions before 4.2 write a file and remove it when imported.
+    import filelock
+
     try:
         return filelock.lock_descriptor(descriptor, blocking=False)
     except OSError as error:

@@ -306,6 +306,7 @@ def overflows(strategy, player, k):
         before, old_average = {name: state(name) for name in names}, average()
         old_scales = {name: scales(name) for name in names}
         loss.spoilt.assign(replica)
+        gan.reset_metrics()  # Keras below 3.13 does not do it by itself
         logs = gan.train_on_batch(batch, return_dict=True)
         after = {name: state(name) for name in names}
         found.append(
@@ -401,7 +402,8 @@ def resumed(strategy, folder):
 def main():
     kind, folder = sys.argv[1:]
     report = {"mirrored": mirrored, "worker": worker}[kind](folder)
-    print("REPORT " + json.dumps(report))
+    # Keras 3.11 logs arrays, newer ones floats.
+    print("REPORT " + json.dumps(report, default=lambda array: array.item()))
 
 
 def worker(folder):

@@ -231,7 +231,7 @@ def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch):
     def refuse(descriptor, blocking):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(files.filelock, "lock_descriptor", refuse)
+    monkeypatch.setattr("filelock.lock_descriptor", refuse)
     with files.locked(tmp_path / ".lock"), files.locked(tmp_path / ".lock"):
         pass
     assert names(tmp_path) == []

@@ -22,7 +22,10 @@ def new_figure(width: int, height: int):
     backend = checks.require("matplotlib.backends.backend_agg", extra="figures")
     matplotlib = checks.require("matplotlib.figure", extra="figures")
     figure = matplotlib.Figure(
-        figsize=(width / 100, height / 100), dpi=100, layout="constrained"
+        # A little more than whole pixels, of which older versions round down.
+        figsize=((width + 0.01) / 100, (height + 0.01) / 100),
+        dpi=100,
+        layout="constrained",
     )
     backend.FigureCanvasAgg(figure)
     return figure
