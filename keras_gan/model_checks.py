@@ -193,21 +193,20 @@ def check_layers(networks):
 
 
 def check_trainable(networks):
-    """Raises unless every player has something to learn.
+    """Raises where a player is frozen. One that has no weights is fixed on purpose.
 
     Args:
         networks: dict of the names of players to their networks.
 
     Raises:
-        ValueError: a network without trainable weights.
+        ValueError: a network with weights, of which none is trainable.
     """
     for name, network in networks.items():
-        if not network.trainable_variables:
-            frozen = "which is frozen: set trainable=True. In its own step alone its "
-            frozen += "weights change, so that nothing has to be frozen"
+        if network.weights and not network.trainable_variables:
             raise ValueError(
                 f"Expected the {name} to have trainable weights. Received: "
-                f"{network.name!r}, {frozen if network.weights else 'which has none'}"
+                f"{network.name!r}, which is frozen: set trainable=True. Its weights "
+                "change in its own step alone, so that nothing has to be frozen"
             )
 
 

@@ -95,7 +95,9 @@ def test_what_the_main_job_does_not_need_is_an_extra(wheel):
     assert "tensorflow" in names_of(found) and "pillow" in names_of(found)
     optional = {
         "figures": {"matplotlib"},
-        "datasets": {"tensorflow-datasets", "importlib-resources"},
+        "datasets": {
+            "tensorflow-datasets", "tensorflow-metadata", "importlib-resources",
+        },  # fmt: skip
         "serving": {"tensorflow-serving-api"},
         "tensorboard": {"tensorboard"},
     }
