@@ -96,7 +96,9 @@ def test_what_the_main_job_does_not_need_is_an_extra(wheel):
     optional = {
         "figures": {"matplotlib"},
         "datasets": {
-            "tensorflow-datasets", "tensorflow-metadata", "importlib-resources",
+            "tensorflow-datasets",
+            "tensorflow-metadata",
+            "importlib-resources",
         },  # fmt: skip
         "serving": {"tensorflow-serving-api"},
         "tensorboard": {"tensorboard"},
