@@ -218,6 +218,18 @@ def test_a_link_that_leads_back_is_refused(images, target):
         load(base)
 
 
+def test_a_user_that_is_not_there_is_a_folder_that_is_not_there():
+    message = refusal("~nosuchuser/images")
+    assert "Received: ~nosuchuser/images; it does not exist" in message
+
+
+def test_a_user_without_a_home_is_told_where_to_cache(monkeypatch):
+    monkeypatch.delenv("KERAS_GAN_CACHE")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(DatasetError, match="Expected a home folder.*KERAS_GAN_CACHE"):
+        cache.directory(None)
+
+
 def test_a_pipe_among_the_files_is_refused_and_does_not_hang(images):
     base = images(a_png=random_pixels(4, 4))
     os.mkfifo(base / "b.png")

@@ -156,6 +156,16 @@ def test_an_export_is_not_scored_against_other_pictures_in_silence(tmp_path, cap
     assert "was trained on other data" in warning
 
 
+def test_a_config_of_any_other_content_is_one_line(tmp_path):
+    for content in ("[" * 100_000, "[]", '{"format": 3}', "{", "\0", '{"preset": []}'):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(
+            ValueError, match="Expected the directory of a run"
+        ) as found:
+            runs.Run.open(tmp_path)
+        assert "\n" not in str(found.value) and len(str(found.value)) < 400
+
+
 # === Rounding ===
 
 

@@ -33,7 +33,13 @@ def key(*parts) -> str:
 def directory(data_dir) -> Path:
     """Returns $KERAS_GAN_CACHE, else `data_dir`, else ~/.cache/keras_gan."""
     path = os.environ.get("KERAS_GAN_CACHE") or data_dir or "~/.cache/keras_gan"
-    return Path(path).expanduser()
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):  # a user without a home, as in some containers
+        raise DatasetError(
+            f"Expected a home folder, to cache images in {path}. Received: none; set "
+            "KERAS_GAN_CACHE to a directory"
+        )
+    return Path(expanded)
 
 
 def fits_memory(shape) -> bool:

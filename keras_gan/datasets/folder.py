@@ -60,11 +60,12 @@ def load(name, split, data_dir=None):
             are no files, or hold another format than those above, by name; images of
             different sizes without a size to bring them to.
     """
-    path, size = name.removeprefix(PREFIX), None
+    # Not by `Path.expanduser`, which fails where there is no such user.
+    path, size = os.path.expanduser(name.removeprefix(PREFIX)), None
     # A folder whose own name ends like a size goes before one with a size.
-    if not Path(path).expanduser().is_dir():
+    if not Path(path).is_dir():
         path, size = split_size(path)
-    root = _root(Path(path).expanduser(), split)
+    root = _root(Path(path), split)
     listing = _listing(root)
     if not listing:
         raise DatasetError(

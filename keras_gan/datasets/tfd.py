@@ -1,5 +1,6 @@
 """The Toronto Face Database, from the file that its owners hand out on request."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def _find(data_dir):
         raise DatasetError(
             f"Expected a data_dir that holds {FILE}. Received: None; {_REQUEST}"
         )
-    path = Path(data_dir, FILE).expanduser()
+    path = Path(os.path.expanduser(data_dir), FILE)
     if not path.is_file():
         raise DatasetError(
             f"Expected the file {path}. Received: no such file; {_REQUEST}"

@@ -389,7 +389,9 @@ def _read_config(path):
             raise ValueError(f"its format is {config.get('format')!r}, not {FORMAT!r}")
         Experiment.from_dict(config["experiment"])
         return config
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (
+        OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError,
+    ) as error:  # fmt: skip
         raise ValueError(
             f"Expected the directory of a run, with a {CONFIG}. Received: {path} "
             f"({checks.one_line(error)})"
@@ -401,7 +403,7 @@ def _refuse_old(path):
     try:
         config = json.loads((path / CONFIG).read_text())
         is_old = "format" not in config and "name" in config["preset"]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return
     if is_old:
         raise ValueError(

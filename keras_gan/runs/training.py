@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import importlib.util
 import logging
+import os
 import pathlib
 import tempfile
 from typing import Any
@@ -175,7 +176,7 @@ def _with_absolute_paths(experiment):
         settings["networks.pretrained"] = str(pathlib.Path(pretrained).resolve())
     prefix, is_folder, path = experiment.data.name.partition("folder:")
     if is_folder and not prefix:
-        path = pathlib.Path(path).expanduser().absolute()
+        path = pathlib.Path(os.path.expanduser(path)).absolute()
         settings["data.name"] = f"folder:{path}"
     return experiment.with_settings(settings)
 
