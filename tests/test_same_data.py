@@ -16,9 +16,10 @@ from tests import helpers
 
 
 @pytest.fixture(autouse=True)
-def _cache(tmp_path, monkeypatch):
+def _surroundings(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("KERAS_GAN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(logging.getLogger("keras_gan"), "propagate", True)
+    caplog.set_level(logging.WARNING, "keras_gan")
 
 
 def write_pictures(folder, count, seed=0):
