@@ -17,6 +17,11 @@ class ProgressStream:
     def __init__(self, stream=None):
         self._stream = sys.stderr if stream is None else stream
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether a write has failed, or there was no stream at all."""
+        return self._stream is None
+
     def write(self, text):
         self._try("write", text)
         return len(text)

@@ -362,3 +362,43 @@ def test_stderr_is_held_back_and_shown_after_an_exception(capfd):
     assert capfd.readouterr().err == "libfoo.so is missing\n"
     os.write(2, b"after\n")
     assert capfd.readouterr().err == "after\n"
+
+
+# === An output whose reader leaves ===
+
+
+@pytest.mark.parametrize(
+    ("redirection", "says"),
+    [
+        (">&-", ""),
+        ("2>&-", "Next: "),
+        (">/dev/full", ""),
+        ("2>/dev/full", "Next: "),
+        (">&- 2>&-", ""),
+    ],
+)
+def test_the_output_does_not_decide_over_a_training(root, tmp_path, redirection, says):
+    process = subprocess.run(
+        f"{sys.executable} -m keras_gan_command train --preset=digits --epochs=1 "
+        f"--workdir={tmp_path}/run {redirection}",
+        shell=True,
+        capture_output=True,
+        text=True,
+        cwd=root,
+    )
+    assert process.returncode == 0 and (tmp_path / "run" / "gan.keras").exists()
+    assert says in process.stdout + process.stderr
+
+
+def test_what_could_not_be_told_is_a_failure(root, monkeypatch, capsys):
+    class Full:
+        def write(self, text):
+            raise OSError(28, "No space left on device")
+
+        def flush(self):
+            pass
+
+    monkeypatch.setattr("sys.stdout", Full())
+    arguments = ["export", f"--check={root / 'saved_models/digits/1'}"]
+    assert console.run(arguments) == 1
+    assert "error: Expected a standard output that can be" in capsys.readouterr().err

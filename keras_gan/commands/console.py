@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import logging
+import os
 import pathlib
 import re
 import shlex
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from absl import flags
 
 from keras_gan.commands import wording
+from keras_gan.streams import ProgressStream
 from keras_gan.version import __version__
 
 COMMANDS = ("train", "generate", "evaluate", "figures", "export", "theory")
@@ -71,7 +73,23 @@ def run(arguments: Sequence[str], command: str | None = None) -> int:
         return _fail(f"{reason} See keras-gan {command} --help")
     if stray:
         return _fail(f"Expected only flags. Received: {' '.join(stray)}")
-    return _guarded(module, values)
+    # Who reads the output may leave: a training must not end with its reader.
+    stdout, stderr = _lasting(sys.stdout), _lasting(sys.stderr)
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        status = _guarded(module, values)
+        if stdout.has_ended and command != "train" and status == 0:
+            return _fail(
+                "Expected a standard output that can be written to. Received: "
+                "one that cannot"
+            )
+        return status
+
+
+def _lasting(stream):
+    """A standard stream that ignores writes once one has failed."""
+    if stream is None:  # closed before this process began
+        stream = open(os.devnull, "w")  # noqa: SIM115 (as long as the process)
+    return ProgressStream(stream)
 
 
 def _module(command):
