@@ -15,13 +15,23 @@ from keras_gan.datasets import arrays
 class CheckedInputs:
     """Mixin for a `keras.Model` with a `spec` and a `data_watch`: a `GAN`."""
 
-    def fit(self, x=None, y=None, batch_size=None, epochs=1, **options):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        **options,
+    ):
         """Trains as `keras.Model.fit` does, and watches data and weights.
 
         Args:
             x: what Keras takes, with elements as the class says; uint8 stands for
                 `value_range` linearly. A `datasets.Dataset` gives its own batches.
-            y, batch_size, epochs, **options: as in `keras.Model.fit`.
+            y, batch_size, epochs, verbose, callbacks, **options: as in
+                `keras.Model.fit`.
 
         Raises:
             ValueError: a frozen network; a callback that needs the one optimizer of a
@@ -31,33 +41,28 @@ class CheckedInputs:
                 makes them, see `watching.Watch`.
         """
         model_checks.check_trainable({p.name: p.network for p in self.players})
-        x = checked(x, self, batch_size)
+        x, batch_size = checked(x, self, batch_size)
         if options.get("validation_data") is not None:
             options["validation_data"] = checked_pair(options["validation_data"], self)
-        callbacks = options.get("callbacks")
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = keras.tree.flatten(callbacks or [])
             model_checks.check_callbacks(callbacks)
             callbacks = [watching.Watch(knows_all=_is_whole(x)), *callbacks]
-        options["callbacks"] = callbacks
         if isinstance(x, tf.data.Dataset):
-            batch_size = None
             options.setdefault("shuffle", False)  # Keras warns that it ignores True
-        return super().fit(x, y, batch_size, epochs, **options)
+        return super().fit(x, y, batch_size, epochs, verbose, callbacks, **options)
 
     def evaluate(self, x=None, y=None, batch_size=None, **options):
         """Evaluates as `keras.Model.evaluate` does, on arrays checked as by `fit`.
 
         Of a stream that is not finite the logs are NaN.
         """
-        x = checked(x, self, batch_size)
-        if isinstance(x, tf.data.Dataset):
-            batch_size = None
+        x, batch_size = checked(x, self, batch_size)
         return super().evaluate(x, y, batch_size, **options)
 
 
 def checked(x, gan, batch_size=None):
-    """Returns what Keras takes for `x`.
+    """Returns what Keras takes for `x`, and for the batch size.
 
     Args:
         x: array, tensor or dict of these; `datasets.Dataset`; or anything else that
@@ -71,11 +76,12 @@ def checked(x, gan, batch_size=None):
     """
     if isinstance(x, datasets.Dataset):
         _check_spec(x, gan.spec)
-        return x.batches(batch_size or 32, gan.seed or 0, labels=gan.is_labelled)
+        batches = x.batches(batch_size or 32, gan.seed or 0, labels=gan.is_labelled)
+        return batches, None
     if _is_whole(x):
         samples = minibatches.samples_of(x) if isinstance(x, dict) else x
         _check_array(np.asarray(samples), gan.spec)
-    return x
+    return x, batch_size
 
 
 def _is_whole(x):
@@ -86,8 +92,8 @@ def _is_whole(x):
 def checked_pair(data, gan):
     """Returns validation data, (x, ...) or what stands alone, with x `checked`."""
     if isinstance(data, tuple):
-        return (checked(data[0], gan), *data[1:])
-    return checked(data, gan)
+        return (checked(data[0], gan)[0], *data[1:])
+    return checked(data, gan)[0]
 
 
 def _check_spec(data, spec):

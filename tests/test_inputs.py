@@ -319,3 +319,9 @@ def test_the_watch_is_no_part_of_the_model(options, jit_compile, tmp_path):
     fitted(again, stream(pictures()))
     with pytest.raises(callbacks.TrainingDiverged, match="the weights"):
         again.fit(stream(spoilt()), verbose=0)
+
+
+def test_arguments_of_fit_go_by_their_places_too(capsys):
+    gan = a_gan()
+    gan.fit(pictures(), None, 16, 2, 0)
+    assert gan.generator_steps == 8 and capsys.readouterr().out == ""
