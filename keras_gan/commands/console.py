@@ -101,6 +101,7 @@ def _guarded(module, values):
     logger = logging.getLogger("keras_gan")
     handler = _PrintingHandler(values)
     logger.addHandler(handler)
+    level = logger.level
     logger.setLevel(logging.INFO)
     logger.propagate = False
     try:
@@ -115,6 +116,7 @@ def _guarded(module, values):
         return _fail(wording.in_flags(str(error), values))
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(level)
         logger.propagate = True
 
 
