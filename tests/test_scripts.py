@@ -177,7 +177,7 @@ def test_theory(root, tmp_path):
         assert (tmp_path / path).read_bytes()[:4] == b"\x89PNG"
     assert len(list((tmp_path / "new").iterdir())) == 4
     process = run(root, str(root / "scripts/theory.py"), "--seed=-1", cwd=tmp_path)
-    assert process.returncode == 1 and "error: Expected `seed`" in process.stderr
+    assert process.returncode == 1 and "error: Expected --seed" in process.stderr
 
 
 def test_every_script_is_short(root):
