@@ -46,7 +46,8 @@ EXTRAS = {
     # declare importlib_resources. tensorflow-metadata must be as old as the protobuf
     # that TensorFlow takes: with 2.18 and 2.19 it is 1.16.
     "datasets": [
-        "tensorflow-datasets>=4.9.7",
+        # Older ones wait for ever where there is no network.
+        "tensorflow-datasets>=4.9.9",
         "tensorflow-metadata>=1.16",
         "importlib_resources>=6.0",
     ],
