@@ -452,6 +452,12 @@ def assert_same_state(one, other):
         assert a.dtype == b.dtype and a.tobytes() == b.tobytes(), name
 
 
+@pytest.mark.parametrize("data", [np.zeros((8, 4), np.float32), None])
+def test_other_data_than_a_dataset_are_named(data):
+    with pytest.raises(ValueError, match="Expected a keras_gan.datasets.Dataset, who"):
+        checkpoint.fit(helpers.tiny_gan(), data, 4, seed=0, epochs=1)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_n_and_m_steps_are_n_plus_m_steps(kind, tmp_path):
     """From every step of two epochs of four, with dropout, k = 2 and short batches.

@@ -130,7 +130,8 @@ def test_a_lambda_layer_is_warned_of_before_the_training():
 
 
 def test_networks_of_tf_keras_are_named():
-    tf_keras = pytest.importorskip("tf_keras")
+    import tf_keras  # TensorFlow Probability needs it
+
     network = tf_keras.Sequential([tf_keras.layers.Dense(4, input_shape=(3,))])
     with pytest.raises(ValueError, match="which is one of tf_keras; build it with ker"):
         gan_of(network)

@@ -73,7 +73,7 @@ def run(arguments: Sequence[str], command: str | None = None) -> int:
         return _fail(f"{reason} See keras-gan {command} --help")
     if stray:
         return _fail(f"Expected only flags. Received: {' '.join(stray)}")
-    # Who reads the output may leave: a training must not end with its reader.
+    # The reader of the output may leave. The training goes on without it.
     stdout, stderr = _lasting(sys.stdout), _lasting(sys.stderr)
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         status = _guarded(module, values)

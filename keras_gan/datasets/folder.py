@@ -21,8 +21,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 # name: without this list a .png that holds PostScript would start Ghostscript. A JPEG
 # called .png is common, and fine.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
-# What lies behind transparent pixels: their own colours are often noise, which nobody
-# has seen.
+# Transparent pixels get this colour. Their own is often noise, because it never shows.
 _BACKGROUND = "white"
 # The formats that cameras write, by Pillow's names. Reading the orientation of a PNG
 # would decode the whole image. Pillow's JPEG reader makes MPO images as well.

@@ -42,6 +42,11 @@ class Data(Part):
         None, description="The range to map images to; none keeps the dataset's own."
     )
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether the data are a folder of images, whose name is its path."""
+        return self.name.startswith("folder:")
+
     @pydantic.field_validator("value_range")
     @classmethod
     def _is_range(cls, value):
@@ -276,7 +281,7 @@ class Experiment(Part):
         images, which is known by its content.
         """
         free = {"source"}
-        if all(each.data.name.startswith("folder:") for each in (self, begun)):
+        if self.data.is_folder and begun.data.is_folder:
             free.add("data.name")
         if self.train.epochs >= begun.train.epochs:
             free.add("train.epochs")

@@ -77,12 +77,10 @@ def find_faults(path, weight_bytes: int | None = None) -> list[str]:
     Raises:
         ValueError: saved_model.pb is damaged, or no graph in it has the tag `serve`.
     """
-    meta_graph = _meta_graph(path)
+    saved_model = _saved_model(path)
+    meta_graph = _served(saved_model)
     signatures = _signatures(meta_graph)
-    functions = {
-        function.signature.name: function
-        for function in meta_graph.graph_def.library.function
-    }
+    functions = _functions(meta_graph)
     found = set()
     for name, signature in signatures.items():
         outputs = [info.name for info in signature.outputs.values()]
@@ -93,7 +91,7 @@ def find_faults(path, weight_bytes: int | None = None) -> list[str]:
                 found.add(f"{name} {fault}")
     return (
         _signature_faults(signatures)
-        + (sorted(found) or unsafe_operations(path))
+        + (sorted(found) or _unsafe_operations(saved_model))
         + _weight_faults(path, weight_bytes)
     )
 
@@ -115,67 +113,66 @@ def unsafe_operations(path) -> list[str]:
     Raises:
         ValueError: saved_model.pb is damaged, or no graph in it has the tag `serve`.
     """
-    saved_model = _saved_model(path)
+    return _unsafe_operations(_saved_model(path))
+
+
+def _unsafe_operations(saved_model):
     meta_graph = _served(saved_model)
-    faults = []
-    if len(saved_model.meta_graphs) > 1:
-        faults.append(f"holds {len(saved_model.meta_graphs)} graphs")
-    if meta_graph.asset_file_def:
-        faults.append("reads files of assets")
-    graph = meta_graph.graph_def
-    functions = {each.signature.name: each for each in graph.library.function}
-    everything = [(node, None) for node in graph.node] + [
-        (node, function)
-        for function in functions.values()
-        for node in function.node_def
-    ]
-
-    def identities(tensors, calls=()):
-        """What tells nodes apart: the names of their function and of themselves."""
-        pairs = _reachable(graph, functions, tensors, calls)
-        return {_identity(*pair) for pair in pairs}
-
-    run = identities(
-        _run_tensors(meta_graph), meta_graph.object_graph_def.concrete_functions
-    )
-    restoring = identities([meta_graph.saver_def.restore_op_name]) - run
-    saving = identities([meta_graph.saver_def.save_tensor_name]) - run - restoring
-    faults += [
+    graph, functions = meta_graph.graph_def, _functions(meta_graph)
+    faults = {
         f"calls a function like an operation ({name})"
         for name in functions
         if keras_private.operation(name) is not None
-    ]
-    for node, function in everything:
-        identity = _identity(node, function)
-        allowed = operations.ALLOWED | (
-            operations.RESTORING
-            if identity in restoring
-            else operations.SAVING
-            if identity in saving
-            else set()
-        )
-        if node.op not in allowed and node.op not in functions:
-            faults.append(f"has an operation that no generator needs ({node.op})")
+    }
+    if len(saved_model.meta_graphs) > 1:
+        faults.add(f"holds {len(saved_model.meta_graphs)} graphs")
+    if meta_graph.asset_file_def:
+        faults.add("reads files of assets")
+
+    def reached(tensors, calls=()):
+        pairs = _reachable(graph, functions, tensors, calls)
+        return {_identity(*pair) for pair in pairs}
+
+    run = reached(
+        _run_tensors(meta_graph), meta_graph.object_graph_def.concrete_functions
+    )
+    saver = meta_graph.saver_def
+    # What the nodes that only restore or save the weights may do besides.
+    also_allowed = {
+        **dict.fromkeys(reached([saver.save_tensor_name]) - run, operations.SAVING),
+        **dict.fromkeys(reached([saver.restore_op_name]) - run, operations.RESTORING),
+    }
+    nodes = [(node, None) for node in graph.node]
+    nodes += [(node, each) for each in functions.values() for node in each.node_def]
+    for node, function in nodes:
+        also = also_allowed.get(_identity(node, function), ())
+        if not any(node.op in each for each in (operations.ALLOWED, functions, also)):
+            faults.add(f"has an operation that no generator needs ({node.op})")
         # By this name a function may take the place of another one: of one that only
         # computes, TensorFlow's own do.
-        is_special = identity in restoring or identity in saving
-        if is_special and function is not None and "api_implements" in function.attr:
-            faults.append(f"replaces functions ({function.signature.name})")
-    return sorted(set(faults))
+        if also and function is not None and "api_implements" in function.attr:
+            faults.add(f"replaces functions ({function.signature.name})")
+    return sorted(faults)
+
+
+def _functions(meta_graph):
+    """The functions of a graph by their names."""
+    return {each.signature.name: each for each in meta_graph.graph_def.library.function}
 
 
 def _identity(node, function):
+    """A node's name, unique with that of the function that it lies in."""
     return (None if function is None else function.signature.name, node.name)
 
 
 def _run_tensors(meta_graph):
-    """The tensors and nodes of a graph that loading it and requests to it run."""
+    """The tensors and nodes that are computed when a graph is loaded or asked."""
     tensors = [
         info.name
         for signature in meta_graph.signature_def.values()
         for info in signature.outputs.values()
     ]
-    # What initialises the graph, and whatever else is named there.
+    # Collections name the operation that initialises the graph.
     for collection in meta_graph.collection_def.values():
         tensors += collection.node_list.value
     return tensors

@@ -74,11 +74,12 @@ def subject_of(model, dataset=None, data_dir=None) -> Subject:
     if not (model / MODEL).exists() and export.is_export(model):
         return _exported(model, dataset, data_dir)
     run = Run.open(model.parent if model.suffix == ".keras" else model, data_dir)
-    named = run.experiment.data.name
-    if dataset not in (None, named):
-        if not (named.startswith("folder:") and dataset.startswith("folder:")):
+    trained_on = run.experiment.data
+    if dataset not in (None, trained_on.name):
+        if not (trained_on.is_folder and Data(name=dataset).is_folder):
             raise ValueError(
-                f"Expected no dataset, or the run's {named!r}. Received: {dataset!r}"
+                f"Expected no dataset, or the run's {trained_on.name!r}. "
+                f"Received: {dataset!r}"
             )
         # Where the folder is now.
         run.experiment = run.experiment.with_settings({"data.name": dataset})
@@ -100,7 +101,7 @@ def _exported(model, dataset, data_dir):
     card = generator.card
     name = dataset or card.get("dataset")
     # Where a folder was is on no card: another one of that name may be here.
-    if name is None or (dataset is None and name.startswith("folder:")):
+    if name is None or (dataset is None and Data(name=name).is_folder):
         raise ValueError(
             f"Expected the dataset that {model} stands for: its card names "
             f"{name or 'none'}. Received: none; pass its name as dataset"

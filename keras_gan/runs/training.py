@@ -174,10 +174,10 @@ def _with_absolute_paths(experiment):
     pretrained = experiment.networks.arguments.get("pretrained")
     if pretrained is not None:
         settings["networks.pretrained"] = str(pathlib.Path(pretrained).resolve())
-    prefix, is_folder, path = experiment.data.name.partition("folder:")
-    if is_folder and not prefix:
+    if experiment.data.is_folder:
+        prefix, colon, path = experiment.data.name.partition(":")
         path = pathlib.Path(os.path.expanduser(path)).absolute()
-        settings["data.name"] = f"folder:{path}"
+        settings["data.name"] = f"{prefix}{colon}{path}"
     return experiment.with_settings(settings)
 
 

@@ -4,7 +4,7 @@ import contextlib
 
 import keras
 
-from keras_gan import replicas, watching
+from keras_gan import datasets, replicas, watching
 from keras_gan.runs.checkpoint import state
 
 
@@ -41,8 +41,14 @@ def fit(
         Keras's `History`, of the epochs that ended here.
 
     Raises:
-        ValueError: several steps in one execution on several replicas.
+        ValueError: data that are no `Dataset`; several steps in one execution on
+            several replicas.
     """
+    if not isinstance(data, datasets.Dataset):
+        raise ValueError(
+            "Expected a keras_gan.datasets.Dataset, whose batches are those of their "
+            f"step. Received: {type(data).__name__}; wrap an array in Dataset(...)"
+        )
     steps_per_execution = steps_per_execution or gan.steps_per_execution
     replicas.check_steps_per_execution(gan.distribute_strategy, steps_per_execution)
     steps = data.steps_per_epoch(batch_size)
