@@ -33,12 +33,11 @@ class ProgressStream:
         return bool(self._try("isatty"))
 
     def _try(self, name, *arguments):
-        if self._stream is None:
+        method = getattr(self._stream, name, None)
+        if method is None:  # no stream, or a writer that is no file
             return None
         try:
-            return getattr(self._stream, name)(*arguments)
-        except AttributeError:  # a writer that is no file
-            return None
+            return method(*arguments)
         except (OSError, ValueError):  # its reader has left, the disk is full, closed
             self._stream = None
             return None
