@@ -323,6 +323,15 @@ def test_python_is_translated_into_flags(values, python, in_flags):
     assert wording.in_flags(python, values) == in_flags
 
 
+def test_a_command_with_settings_is_told_the_setting(values):
+    message = "remove them, or pass skip_broken=True"
+    assert wording.in_flags(message, values) == message
+    flags.DEFINE_multi_string("set", [], "", flag_values=values)
+    told = wording.in_flags(message, values)
+    assert told == "remove them, or pass --set=skip_broken=true"
+    assert wording.in_flags("overwrite=True", values) == "--overwrite"
+
+
 # === The next command ===
 
 

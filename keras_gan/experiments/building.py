@@ -18,7 +18,7 @@ from keras_gan import (
     priors,
     replicas,
 )
-from keras_gan.experiments.experiment import Data, Experiment, Prior
+from keras_gan.experiments.experiment import FOLDER_OPTIONS, Data, Experiment, Prior
 from keras_gan.experiments.fields import SettingError
 from keras_gan.experiments.model_files import load_gan
 from keras_gan.gan import GAN
@@ -132,7 +132,10 @@ def load_data(data: Data, data_dir=None, split=None) -> datasets.Dataset:
     Raises:
         ValueError: see `datasets.load`.
     """
-    loaded = datasets.load(data.name, split or data.split, data_dir=data_dir)
+    options = {}
+    if data.is_folder:
+        options = {name: getattr(data, name) for name in FOLDER_OPTIONS}
+    loaded = datasets.load(data.name, split or data.split, data_dir, **options)
     if data.contrast_normalization:
         return loaded.contrast_normalized()
     return loaded.to_range(data.value_range) if data.value_range else loaded
