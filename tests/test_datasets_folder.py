@@ -572,8 +572,8 @@ def test_a_picture_beyond_the_limit_of_pixels_is_named(images, monkeypatch):
 
 @pytest.fixture
 def many(tmp_path):
-    """A folder of 600 small images in two classes."""
-    for i in range(600):
+    """A folder of 800 small images in two classes."""
+    for i in range(800):
         file = tmp_path / "many" / "ab"[i % 2] / f"{i:03}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random_pixels(2, 2, seed=i)).save(file)
@@ -588,11 +588,11 @@ def test_images_are_held_out_of_a_folder_without_a_test_split(many):
     name = f"folder:{many}"
     train = datasets.load(name, "train", held_out=0.2)
     test = datasets.load(name, "test", held_out=0.2)
-    assert len(train) + len(test) == 600 and 90 <= len(test) <= 150
+    assert len(train) + len(test) == 800 and 130 <= len(test) <= 190
     assert rows(train) | rows(test) == rows(datasets.load(name))
     assert not rows(train) & rows(test)
     assert set(test.labels) == {0, 1} and test.class_names == ("a", "b")
-    assert len(datasets.load(name, "all", held_out=0.2)) == 600
+    assert len(datasets.load(name, "all", held_out=0.2)) == 800
     # A file that comes moves no other to the other part.
     Image.fromarray(random_pixels(2, 2, seed=-1 % 10**6)).save(many / "a" / "new.png")
     assert rows(test) <= rows(datasets.load(name, "test", held_out=0.2))
@@ -601,8 +601,8 @@ def test_images_are_held_out_of_a_folder_without_a_test_split(many):
 
 def test_too_few_are_not_held_out(many):
     name = f"folder:{many}"
-    assert len(datasets.load(name, "train", held_out=0.02)) == 600
-    with pytest.raises(datasets.SplitError, match="enough to hold 50 out"):
+    assert len(datasets.load(name, "train", held_out=0.02)) == 800
+    with pytest.raises(datasets.SplitError, match="enough to hold 100 out"):
         datasets.load(name, "test", held_out=0.02)
     with pytest.raises(datasets.SplitError, match="'train' or 'all'"):
         datasets.load(name, "test")
@@ -613,14 +613,15 @@ def test_a_test_split_goes_before_images_held_out(many):
     (many / "b").rename(many / "test")
     name = f"folder:{many}"
     for split in ("train", "test"):
-        assert len(datasets.load(name, split, held_out=0.5)) == 300
+        assert len(datasets.load(name, split, held_out=0.5)) == 400
 
 
 def test_held_out_images_score_a_run(many):
     data = Data(name=f"folder:{many}", held_out=0.2)
     train = load_data(data)
     valid, test = load_held_out(data, train)
-    assert len(train) + len(valid) + len(test) == 600
+    assert len(train) + len(test) == 800 and valid is None
+    assert test.split == folder.HELD_OUT
     assert load_held_out(Data(name=data.name, held_out=0), train) == (None, None)
 
 

@@ -10,7 +10,8 @@ def define_flags(values: flags.FlagValues):
     flags.DEFINE_multi_string(
         "model",
         None,
-        "A run's directory, a .keras file in one, an export, or an .npz of samples. "
+        "A run's directory, a .keras file in one, an export, an .npz of samples, or "
+        "folder:PATH, a folder of images. "
         "Repeat the flag to score several, with their mean and standard deviation.",
         required=True,
         flag_values=values,
@@ -35,7 +36,8 @@ def define_flags(values: flags.FlagValues):
     flags.DEFINE_string(
         "dataset",
         None,
-        "The dataset that the samples of an .npz or an export stand for.",
+        "The dataset that the samples of an .npz, a folder, an export or a model "
+        "of GAN.fit alone stand for.",
         flag_values=values,
     )
     flags.DEFINE_string(

@@ -20,7 +20,9 @@ _OTHER_SUFFIXES = (
     ".nef", ".orf", ".pbm", ".pgm", ".ppm", ".psd", ".raf", ".raw", ".svg", ".tga",
 )  # fmt: skip
 # Fewer held-out images than this say nothing of a generator.
-MIN_HELD_OUT = 50
+MIN_HELD_OUT = 100
+# The name of the split that they are.
+HELD_OUT = "held out"
 _log = logging.getLogger("keras_gan")
 
 
@@ -58,9 +60,10 @@ def load(
         skip_broken: bool, whether files that cannot be read are left out, with a
             warning of the logger "keras_gan" that names some; False refuses them.
         held_out: float in [0, .5], the share of the images that is held out of split
-            "train" and is split "test", where the folder has no subfolder "test". A
-            file's path decides on its part, so that files that are added move no other.
-            None are held out where they would be fewer than `MIN_HELD_OUT`.
+            "train" and is given for split "test", where the folder has no subfolder
+            "test"; its Dataset's `split` is `HELD_OUT`. A file's path decides on its
+            part, so that files that are added move no other. None are held out where
+            they would be fewer than `MIN_HELD_OUT`.
 
     Returns:
         Dataset of uint8 (H, W, 1, 3 or 4) in (0, 1). The labels number the first-level
@@ -111,7 +114,7 @@ def load(
         images,
         labels,
         name=name,
-        split=split,
+        split=HELD_OUT if part == "test" else split,
         class_names=None if labels is None else _class_names(paths),
     )
 

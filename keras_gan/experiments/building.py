@@ -145,7 +145,8 @@ def load_held_out(data: Data, train: datasets.Dataset, data_dir=None):
     """Loads the examples that validate, and those that test.
 
     Where there is a test split alone, its even rows validate and its odd rows test.
-    Their classes are numbered as those of the training examples.
+    Images that were held out of a folder all test. Their classes are numbered as
+    those of the training examples.
 
     Args:
         data: `Data`.
@@ -171,7 +172,8 @@ def load_held_out(data: Data, train: datasets.Dataset, data_dir=None):
 
     test = first("test")
     valid = first("valid", "validation")
-    if valid is None and test is not None:
+    is_held_out = test is not None and test.split == datasets.folder.HELD_OUT
+    if valid is None and test is not None and not is_held_out:
         valid = test.subset(slice(0, None, 2), "test[0::2]")
         test = test.subset(slice(1, None, 2), "test[1::2]")
     return valid, test

@@ -74,9 +74,29 @@ class ExportedGenerator:
         num_samples = checks.num_samples(num_samples)
         batch_size = checks.count("batch_size", batch_size)
         latents = self.latent_prior.sample(num_samples, seed)
+        return self._samples(latents, batch_size)
+
+    def generate_each(self, seeds, batch_size: int = 256) -> np.ndarray:
+        """Draws one sample for each seed, the same as the `GAN`'s.
+
+        Args:
+            seeds: sequence of ints of at most 64 bits.
+            batch_size: int >= 1.
+
+        Returns:
+            float32 array `(len(seeds), *sample_shape)`; row i is that of
+            `generate(1, seeds[i])`, up to the rounding of sums.
+
+        Raises:
+            ValueError: as `generate`.
+        """
+        batch_size = checks.count("batch_size", batch_size)
+        return self._samples(self.latent_prior.sample_each(seeds), batch_size)
+
+    def _samples(self, latents, batch_size):
         batches = [
             self._serve(latents=latents[start : start + batch_size])
-            for start in range(0, num_samples, batch_size)
+            for start in range(0, len(latents), batch_size)
         ]
         samples = np.concatenate(
             [batch[self.card["output"]].numpy() for batch in batches]

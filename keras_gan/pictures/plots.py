@@ -117,7 +117,8 @@ def series_plot(
             lines = axes.plot(series[:, :, feature].T, color=color, linewidth=0.8)
             lines[0].set_label(name)
         axes.set_ylabel(f"feature {feature + 1} of {num_features}", fontsize=8)
-    panels[0].legend(loc="upper right", fontsize=8)
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper right", ncols=2, fontsize=8)
     panels[-1].set_xlabel("step")
     return to_pixels(figure)
 
