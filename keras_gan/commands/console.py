@@ -157,6 +157,13 @@ def flag_values(module) -> flags.FlagValues:
     """
     values = flags.FlagValues()
     module.define_flags(values)
+    flags.DEFINE_multi_string(
+        "import",
+        [],
+        "A module of your own, to import first: it registers classes that a model "
+        "needs. Repeat the flag for several.",
+        flag_values=values,
+    )
     flags.DEFINE_bool(
         "traceback",
         False,

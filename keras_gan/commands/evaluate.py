@@ -56,7 +56,7 @@ def define_flags(values: flags.FlagValues):
 
 def main(values: flags.FlagValues):
     """Prints the tables of scores and writes them to --output."""
-    quiet.load_package()
+    quiet.load_package(values["import"].value)
     from keras_gan import evaluation
     from keras_gan.runs import scoring
 

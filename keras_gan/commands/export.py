@@ -42,7 +42,7 @@ def main(values: flags.FlagValues):
     """Publishes a version of --model, or checks --check."""
     if (values.model is None) == (values.check is None):
         raise ValueError("Expected one of --model and --check. Received: both or none")
-    quiet.load_package()
+    quiet.load_package(values["import"].value)
     from keras_gan.runs import exporting
 
     def progress(name):

@@ -47,7 +47,7 @@ def define_flags(values: flags.FlagValues):
 
 def main(values: flags.FlagValues):
     """Writes the figures and prints their paths."""
-    quiet.load_package()
+    quiet.load_package(values["import"].value)
     from keras_gan import runs
 
     for path in runs.draw_figures(

@@ -36,7 +36,7 @@ def define_flags(values: flags.FlagValues):
 
 def main(values: flags.FlagValues):
     """Writes samples to --output."""
-    quiet.load_package()
+    quiet.load_package(values["import"].value)
     from keras_gan import runs
     from keras_gan.runs import generating
 

@@ -44,4 +44,8 @@ def in_flags(message: str, values: flags.FlagValues) -> str:
             return match[0]
         return f"--{name}" if match["name"] else f"pass --{name}"
 
+    if "import" in values:
+        message = message.replace(
+            "Import the module that registers it first", "Pass --import=ITS_MODULE"
+        )
     return _NAMED.sub(named, _ASSIGNED.sub(assigned, message))
