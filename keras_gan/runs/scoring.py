@@ -383,7 +383,7 @@ def _without_nan(content):
 
 
 class Bars:
-    """Progress bars on a terminal, one after the other; silent elsewhere.
+    """Progress bars on a terminal, one after the other; elsewhere a line for each.
 
     A context manager, which closes the last one, and the function that `evaluate` takes
     as `progress`.
@@ -409,4 +409,6 @@ class Bars:
                 bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}",
             )
             self._bar.desc = label
+            if self._bar.disable:
+                print(f"{label} ...", file=ProgressStream(), flush=True)
         self._bar.update(share - self._bar.n)
