@@ -173,6 +173,23 @@ class Session:
         return array
 
 
+def is_operation(name: str) -> bool:
+    """Returns whether TensorFlow has an operation of this name.
+
+    Args:
+        name: such as "MatMul".
+    """
+    library = _library()
+    status = _Status(library)
+    graph, definition = library.TF_NewGraph(), library.TF_NewBuffer()
+    try:
+        library.TF_GraphGetOpDef(graph, name.encode(), definition, status.handle)
+        return library.TF_GetCode(status.handle) == 0
+    finally:
+        library.TF_DeleteBuffer(definition)
+        library.TF_DeleteGraph(graph)
+
+
 class _Output(ctypes.Structure):
     _fields_ = [("operation", ctypes.c_void_p), ("index", ctypes.c_int)]
 
@@ -213,6 +230,9 @@ _FUNCTIONS = (
     ("TF_DeleteSessionOptions", None, _POINTER),
     ("TF_NewGraph", _POINTER),
     ("TF_DeleteGraph", None, _POINTER),
+    ("TF_NewBuffer", _POINTER),
+    ("TF_DeleteBuffer", None, _POINTER),
+    ("TF_GraphGetOpDef", None, _POINTER, _TEXT, _POINTER, _POINTER),
     (
         "TF_LoadSessionFromSavedModel", _POINTER, _POINTER, _POINTER, _TEXT,
         ctypes.POINTER(_TEXT), _NUMBER, _POINTER, _POINTER, _POINTER,
