@@ -173,6 +173,29 @@ class Session:
         return array
 
 
+def start() -> None:
+    """Loads TensorFlow's library and finds this machine's devices.
+
+    The first session does so by itself. Both write notes to stderr, which a caller may
+    want to have at a time of its own.
+
+    Raises:
+        OSError: the library is not there, as in TensorFlow for other systems.
+        SessionError: the devices cannot be used.
+    """
+    library = _library()
+    status, graph = _Status(library), library.TF_NewGraph()
+    options = library.TF_NewSessionOptions()
+    session = library.TF_NewSession(graph, options, status.handle)
+    library.TF_DeleteSessionOptions(options)
+    try:
+        status.check()
+        library.TF_CloseSession(session, status.handle)
+        library.TF_DeleteSession(session, status.handle)
+    finally:
+        library.TF_DeleteGraph(graph)
+
+
 def is_operation(name: str) -> bool:
     """Returns whether TensorFlow has an operation of this name.
 
@@ -237,6 +260,7 @@ _FUNCTIONS = (
         "TF_LoadSessionFromSavedModel", _POINTER, _POINTER, _POINTER, _TEXT,
         ctypes.POINTER(_TEXT), _NUMBER, _POINTER, _POINTER, _POINTER,
     ),
+    ("TF_NewSession", _POINTER, _POINTER, _POINTER, _POINTER),
     ("TF_CloseSession", None, _POINTER, _POINTER),
     ("TF_DeleteSession", None, _POINTER, _POINTER),
     ("TF_GraphOperationByName", _POINTER, _POINTER, _TEXT),
