@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from keras_gan import export
+from keras_gan.commands import console
 from keras_gan.serving import Metrics, Refused, protocol
 from tests import export_helpers
 
@@ -688,6 +689,13 @@ def test_flags_that_are_wrong(base, flags, message):
     assert message in line
 
 
+def test_another_system_is_told_what_to_use(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert console.run(["serve", "--model=x"]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith("error: Expected Linux") and "TensorFlow Serving" in line
+
+
 def test_another_host_is_warned_of_in_one_line(base):
     server = Serving(base / "tiny" / "1", "--host=0.0.0.0", "--name=my model")
     assert server.name == "my%20model"
@@ -823,3 +831,27 @@ def test_answers_that_json_cannot_hold():
     np.testing.assert_array_equal(
         np.float32(written({"images": numbers})["outputs"]), numbers
     )
+
+
+# === Figures ===
+
+
+def test_the_benchmark_prints_its_tables_and_writes_them(base, tmp_path):
+    output = tmp_path / "serve.json"
+    found = subprocess.run(
+        [
+            sys.executable, str(ROOT / "benchmarks" / "serve.py"),
+            f"--model={base / 'tiny'}", "--starts=1", "--seconds=0.2", "--rows", "2",
+            "--clients", "1", "3", f"--output={output}",
+        ],
+        env=environment(), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    report = json.loads(output.read_text())
+    assert f"first samples {report['starts'][0]:.2f} s after" in found.stdout
+    kinds = [(row["signature"], row["clients"]) for row in report["rows"]]
+    assert kinds == [("sample", 1), ("sample", 3), ("png", 1), ("png", 3)]
+    for row in report["rows"]:
+        assert row["samples_per_second"] == 2 * row["requests_per_second"] > 0
+        assert 0 < row["median"] <= row["percentile_99"]
+        assert f"{1e3 * row['median']:.2f}" in found.stdout

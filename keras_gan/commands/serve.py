@@ -62,6 +62,11 @@ def more_help(values: flags.FlagValues) -> str:
 
 def main(values: flags.FlagValues):
     """Serves --model until SIGINT or SIGTERM."""
+    if not sys.platform.startswith("linux"):
+        raise ValueError(
+            "Expected Linux, whose TensorFlow has the library that answers. Received: "
+            f"{sys.platform}; use TensorFlow Serving, see docs/serving.md"
+        )
     stop = threading.Event()
 
     def end(number, frame):
