@@ -472,6 +472,13 @@ def test_one_connection_takes_many_requests(server):
     assert b"Connection: keep-alive" in answer
 
 
+def test_an_error_after_a_head_has_its_body(server):
+    answer = raw(server, b"HEAD /healthz HTTP/1.1\r\n\r\nGET /" + b"x" * 200_000)
+    first, _, second = answer.partition(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 200")
+    check_refusal(second, 431)
+
+
 def test_a_client_may_wait_for_a_hundred(server):
     body = b'{"instances": [[0, 0, 0]]}'
     with server.connect() as client:

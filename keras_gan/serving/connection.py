@@ -94,7 +94,7 @@ class Connection(http.server.BaseHTTPRequestHandler):
         """Reads one request and answers it."""
         self._expects = False
         self.close_connection = True
-        began = False
+        began, self.command = False, None
         limits = self.server.limits
         try:
             with self.server.waiting(self.connection) as may_wait:
@@ -252,7 +252,7 @@ class Connection(http.server.BaseHTTPRequestHandler):
         # Of the whole answer: `sendall` does not start it anew.
         self.connection.settimeout(self.server.limits.timeout)
         try:
-            if getattr(self, "command", None) == "HEAD":
+            if self.command == "HEAD":
                 content = b""
             self.connection.sendall(head + content)
         except OSError:  # the client left, or takes too long

@@ -1,8 +1,8 @@
 """The JSON of TensorFlow Serving's REST API: from a body to arrays, and back.
 
-The format is described at https://www.tensorflow.org/tfx/serving/api_rest. Two things
-are stricter here, because they are not JSON: NaN and Infinity are refused in a request,
-and an answer that would hold them is an error.
+The format is described at https://www.tensorflow.org/tfx/serving/api_rest. NaN and
+Infinity are not JSON: they are refused in a request, and an answer that would hold them
+is an error.
 """
 
 import base64

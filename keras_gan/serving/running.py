@@ -52,7 +52,8 @@ def serve(
     """Serves an export over HTTP, by the REST protocol of TensorFlow Serving.
 
     There is neither TLS nor a password. A version that appears in a directory of
-    versions takes the place of the one before, see `versions.Models`.
+    versions takes the place of the one before, see `versions.Models`. For a process of
+    its own: XLA is disabled in all of it, as in TensorFlow Serving.
 
     Args:
         path: str or path-like: a directory of versions, one version, or a run that has
