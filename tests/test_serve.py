@@ -545,6 +545,20 @@ def test_more_clients_than_it_takes_are_told_to_come_again(server):
             assert time.monotonic() < deadline
 
 
+def test_a_crowd_that_leaves_again(server):
+    with contextlib.ExitStack() as stack:
+        for number in range(120):
+            with contextlib.suppress(OSError):
+                client = stack.enter_context(server.connect())
+                if number % 2:
+                    client.sendall(PREDICT + b"Content-Length: 9\r\n\r\n")
+    deadline = time.monotonic() + 10
+    while server.ask("GET", "/healthz")[0] != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    wait_until(lambda: counts(server)["keras_gan_serving_connections"] == 1)
+
+
 # === The end ===
 
 
@@ -668,6 +682,22 @@ def test_an_export_that_writes_files_is_refused_and_not_run(base, tmp_path):
     export_helpers.reseal(path)
     line = failing(f"--model={path.parent}", "--port=0")
     assert "WriteFile" in line and not mark.exists()
+
+
+def test_a_function_with_an_operations_name_is_refused(base, tmp_path):
+    """Without TensorFlow's Python, its C API says which operations there are."""
+    path = tmp_path / "tiny" / "1"
+    shutil.copytree(base / "tiny" / "1", path)
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved_model = saved_model_pb2.SavedModel()
+    saved_model.ParseFromString((path / "saved_model.pb").read_bytes())
+    library = saved_model.meta_graphs[0].graph_def.library
+    library.function.add().signature.name = "MatMul"
+    (path / "saved_model.pb").write_bytes(saved_model.SerializeToString())
+    export_helpers.reseal(path)
+    line = failing(f"--model={path.parent}", "--port=0")
+    assert "calls a function like an operation (MatMul)" in line
 
 
 def test_a_version_that_loads_but_cannot_answer_is_refused(base, tmp_path):

@@ -53,7 +53,7 @@ def more_help(values: flags.FlagValues) -> str:
         "model, and joins no requests into batches. For all else there is TensorFlow",
         "Serving, whose REST protocol it speaks: see docs/serving.md.",
         "",
-        "A version that is published into the directory is served within a second.",
+        "A version that is published there is served a second or two later.",
         "GET /healthz says whether it answers, /monitoring/prometheus/metrics how",
         "often and how fast. Ctrl-C and SIGTERM end it after the requests in flight.",
     )
