@@ -194,10 +194,10 @@ def test_the_command_that_resumes_gives_the_same_settings(monkeypatch, tmp_path)
     ("arguments", "line"),
     [
         ([], "Expected a command among train, generate, evaluate, figures, export, "
-         "theory. Received: none. See keras-gan --help"),
+         "serve, theory. Received: none. See keras-gan --help"),
         (["trian"], "Expected a command among train, generate, evaluate, figures, "
-         "export, theory. Received: 'trian'. Did you mean 'train'? See keras-gan "
-         "--help"),
+         "export, serve, theory. Received: 'trian'. Did you mean 'train'? See "
+         "keras-gan --help"),
         (["generate"], "Expected --model=... Received: none. See keras-gan generate "
          "--help"),
         (["generate", "--model=x", "y"], "Expected only flags. Received: y"),
@@ -363,10 +363,10 @@ def test_the_next_command_is_typed_like_this_one(monkeypatch, tmp_path):
 
 
 def test_stderr_is_held_back_and_shown_after_an_exception(capfd):
-    with quiet._held_back_stderr():
+    with quiet.held_back_stderr():
         os.write(2, b"a note\n")
     assert capfd.readouterr().err == ""
-    with pytest.raises(ImportError), quiet._held_back_stderr():
+    with pytest.raises(ImportError), quiet.held_back_stderr():
         os.write(2, b"libfoo.so is missing\n")
         raise ImportError
     assert capfd.readouterr().err == "libfoo.so is missing\n"

@@ -48,7 +48,7 @@ def _load_package():
         return
     os.environ[_LEVEL] = "3"
     logging.set_verbosity(logging.ERROR)
-    with _held_back_stderr():
+    with held_back_stderr():
         keras_gan_command.load_package()
         import tensorflow as tf
 
@@ -59,8 +59,20 @@ def _load_package():
     python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
 
 
+def load_library():
+    """Loads TensorFlow's library alone, without its Python, as `load_package` does."""
+    from keras_gan.export.verification import c_session
+
+    if _LEVEL in os.environ:
+        c_session.start()
+        return
+    os.environ[_LEVEL] = "3"
+    with held_back_stderr():
+        c_session.start()
+
+
 @contextlib.contextmanager
-def _held_back_stderr():
+def held_back_stderr():
     """Holds back what this process writes to stderr; shows it after an exception.
 
     C++ code writes to the file descriptor, so `contextlib.redirect_stderr` is not

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gan import checks
-from keras_gan.export import cards, graph, publishing, signatures
+from keras_gan.export import cards, graph, listing, signatures
 from keras_gan.samples import finite
 
 
@@ -34,7 +34,7 @@ class ExportedGenerator:
     def __init__(self, path):
         path = pathlib.Path(path)
         if not (path / "saved_model.pb").is_file():
-            path = publishing.latest(path)
+            path = listing.latest(path)
         self.path = path
         self.card = cards.read_card(path)
         try:
@@ -112,4 +112,4 @@ class ExportedGenerator:
 def is_export(path) -> bool:
     """Returns whether `path` is an exported version, or a directory of versions."""
     path = pathlib.Path(path)
-    return (path / "saved_model.pb").is_file() or bool(publishing.versions(path))
+    return (path / "saved_model.pb").is_file() or bool(listing.versions(path))
