@@ -53,6 +53,8 @@ EXTRAS = {
     ],
     # Pictures of phones in a folder of images: .heic, .heif.
     "heic": ["pillow-heif>=0.22"],
+    # Films of walks through the latents, .mp4, by the ffmpeg that the second brings.
+    "video": ["imageio>=2.34", "imageio-ffmpeg>=0.5"],
     # The protos of the server's gRPC, for serving/client.py; an export needs none.
     "serving": ["tensorflow-serving-api>=2.18"],
     # The events of a training: tf.summary.scalar and tf.summary.image.

@@ -84,9 +84,7 @@ class GenerativeModel(BuiltModel, keras.Model):
         if seed is None:
             seed = self._sampling_seeds.next()
         latents = self.latent_prior.sample(num_samples, seed)
-        # By `predict` of this model where it can be: a compiled function, kept.
-        model = self if averaged else self.generator
-        return finite(replicas.predict_locally(model, latents, batch_size))
+        return self.samples_of(latents, batch_size, averaged)
 
     def generate_each(self, seeds, batch_size=256):
         """Returns one sample for each seed, whatever the other seeds are.
@@ -102,8 +100,24 @@ class GenerativeModel(BuiltModel, keras.Model):
         Raises:
             ValueError: as `generate`.
         """
-        latents = self.latent_prior.sample_each(seeds)
-        return finite(replicas.predict_locally(self, latents, batch_size))
+        return self.samples_of(self.latent_prior.sample_each(seeds), batch_size)
+
+    def samples_of(self, latents, batch_size=256, averaged=True):
+        """Returns G(z) of given latents.
+
+        Args:
+            latents: what `latent_prior.sample` gives: float `(n, L)`, or a dict.
+            batch_size, averaged: see `generate`.
+
+        Returns:
+            float32 array `(n, *sample_shape)`, in `value_range`.
+
+        Raises:
+            ValueError: samples that are not finite.
+        """
+        # By `predict` of this model where it can be: a compiled function, kept.
+        model = self if averaged else self.generator
+        return finite(replicas.predict_locally(model, latents, batch_size))
 
     def save(self, filepath, *args, **options):
         """Saves the model as `keras.Model.save` does, to a file that ends in `.keras`.

@@ -107,6 +107,15 @@ class LatentPrior:
         rows = [self.sample(1, seed) for seed in seeds]
         return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *rows)
 
+    def between(self, start, end, share):
+        """Returns latents on the way from `start` to `end`: on a straight line.
+
+        Args:
+            start, end: float arrays `(..., L)`, independent draws.
+            share: float in [0, 1] of the way.
+        """
+        return (1.0 - share) * start + share * end
+
     def symbolic_sample(self):
         """Returns what `sample` returns for any number of rows, as `KerasTensor`s."""
         return keras.KerasTensor((None, self.latent_dim), dtype="float32")
@@ -167,6 +176,17 @@ class Normal(LatentPrior):
         self.loc, self.scale = float(loc), float(scale)
         marginal = tfd.Normal(np.float32(loc), np.float32(scale))
         super().__init__(tfd.Sample(marginal, latent_dim))
+
+    def between(self, start, end, share):
+        """Returns latents on the way from `start` to `end`: on an arc.
+
+        Each of them follows the prior, too: a sum of independent normal draws does, if
+        the squares of their weights sum to 1. Half way on a straight line they would be
+        shorter than any that G has seen.
+        """
+        angle = share * math.pi / 2
+        start, end = start - self.loc, end - self.loc
+        return self.loc + math.cos(angle) * start + math.sin(angle) * end
 
     def get_config(self):
         return {

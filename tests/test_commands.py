@@ -193,9 +193,9 @@ def test_the_command_that_resumes_gives_the_same_settings(monkeypatch, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ([], "Expected a command among train, generate, evaluate, figures, export, "
-         "serve, theory. Received: none. See keras-gan --help"),
-        (["trian"], "Expected a command among train, generate, evaluate, figures, "
+        ([], "Expected a command among train, generate, walk, evaluate, figures, "
+         "export, serve, theory. Received: none. See keras-gan --help"),
+        (["trian"], "Expected a command among train, generate, walk, evaluate, figures, "
          "export, serve, theory. Received: 'trian'. Did you mean 'train'? See "
          "keras-gan --help"),
         (["generate"], "Expected --model=... Received: none. See keras-gan generate "

@@ -7,7 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-SCRIPTS = ("train", "generate", "evaluate", "export", "figures", "serve", "theory")
+SCRIPTS = (
+    "train", "generate", "walk", "evaluate", "export", "figures", "serve", "theory",
+)  # fmt: skip
 
 
 def run(root, *arguments, cwd=None):

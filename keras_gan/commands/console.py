@@ -20,7 +20,7 @@ from keras_gan.streams import ProgressStream
 from keras_gan.version import __version__
 
 COMMANDS = (
-    "train", "generate", "evaluate", "figures", "export", "serve", "theory",
+    "train", "generate", "walk", "evaluate", "figures", "export", "serve", "theory",
 )  # fmt: skip
 _HELP = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
 
@@ -159,13 +159,6 @@ def flag_values(module) -> flags.FlagValues:
     """
     values = flags.FlagValues()
     module.define_flags(values)
-    flags.DEFINE_multi_string(
-        "import",
-        [],
-        "A module of your own, to import first: it registers classes that a model "
-        "needs. Repeat the flag for several.",
-        flag_values=values,
-    )
     flags.DEFINE_bool(
         "traceback",
         False,

@@ -52,11 +52,12 @@ def define_flags(values: flags.FlagValues):
         "A JSON file for the scores. By default scores.json in the run.",
         flag_values=values,
     )
+    quiet.define_import(values)
 
 
 def main(values: flags.FlagValues):
     """Prints the tables of scores and writes them to --output."""
-    quiet.load_package(values["import"].value)
+    quiet.load_package(values)
     from keras_gan import evaluation
     from keras_gan.runs import scoring
 

@@ -36,13 +36,14 @@ def define_flags(values: flags.FlagValues):
         "Export nothing, but check this version, or the latest version of this base.",
         flag_values=values,
     )
+    quiet.define_import(values)
 
 
 def main(values: flags.FlagValues):
     """Publishes a version of --model, or checks --check."""
     if (values.model is None) == (values.check is None):
         raise ValueError("Expected one of --model and --check. Received: both or none")
-    quiet.load_package(values["import"].value)
+    quiet.load_package(values)
     from keras_gan.runs import exporting
 
     def progress(name):

@@ -43,11 +43,12 @@ def define_flags(values: flags.FlagValues):
         "The dataset that a GAN of GAN.fit alone was trained on.",
         flag_values=values,
     )
+    quiet.define_import(values)
 
 
 def main(values: flags.FlagValues):
     """Writes the figures and prints their paths."""
-    quiet.load_package(values["import"].value)
+    quiet.load_package(values)
     from keras_gan import runs
 
     for path in runs.draw_figures(

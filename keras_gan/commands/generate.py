@@ -32,11 +32,12 @@ def define_flags(values: flags.FlagValues):
         "Those that are there already are not drawn again.",
         flag_values=values,
     )
+    quiet.define_import(values)
 
 
 def main(values: flags.FlagValues):
     """Writes samples to --output."""
-    quiet.load_package(values["import"].value)
+    quiet.load_package(values)
     from keras_gan import runs
     from keras_gan.runs import generating
 

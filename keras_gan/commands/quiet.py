@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 
-from absl import logging
+from absl import flags, logging
 
 import keras_gan_command
 from keras_gan import checks
@@ -15,21 +15,30 @@ from keras_gan import checks
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
-def load_package(modules=()):
-    """Imports all of keras_gan, and shows what TensorFlow wrote only if that failed.
+def define_import(values: flags.FlagValues):
+    """Defines --import, the user's modules that `load_package` imports."""
+    flags.DEFINE_multi_string(
+        "import",
+        [],
+        "A module of your own, to import first: it registers classes that a model "
+        "needs. Repeat the flag for several.",
+        flag_values=values,
+    )
+
+
+def load_package(values: flags.FlagValues | None = None):
+    """Imports all of keras_gan, and the modules that --import names.
+
+    They are also looked for in the working directory.
 
     Args:
-        modules: names of the user's modules to import too, which register classes with
-            Keras. They are also looked for in the working directory.
+        values: flags of `define_import`; None imports keras_gan alone.
 
     Raises:
         ValueError: such a module cannot be imported.
-
-    TensorFlow notes at its start which CPU and GPU libraries it found and did not find,
-    before its log level is in force. All of that is shown to a user who sets
-    TF_CPP_MIN_LOG_LEVEL.
     """
     _load_package()
+    modules = [] if values is None else values["import"].value
     if modules:
         sys.path.insert(0, os.getcwd())
     for module in modules:
@@ -43,6 +52,12 @@ def load_package(modules=()):
 
 
 def _load_package():
+    """Shows what TensorFlow wrote only if the import failed.
+
+    TensorFlow notes at its start which CPU and GPU libraries it found and did not find,
+    before its log level is in force. All of that is shown to a user who sets
+    TF_CPP_MIN_LOG_LEVEL.
+    """
     if _LEVEL in os.environ:
         keras_gan_command.load_package()
         return

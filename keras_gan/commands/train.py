@@ -63,6 +63,7 @@ def define_flags(values: flags.FlagValues):
         "Print the parameters, the time and the memory of a step, and write nothing.",
         flag_values=values,
     )
+    quiet.define_import(values)
 
 
 def more_help(values: flags.FlagValues) -> str:
@@ -83,7 +84,7 @@ def more_help(values: flags.FlagValues) -> str:
 def main(values: flags.FlagValues):
     """Trains a preset into --workdir, or measures a few steps of it."""
     experiment = settings.read(values)
-    quiet.load_package(values["import"].value)
+    quiet.load_package(values)
     if values.dry_run:
         _dry_run(experiment, values.data_dir)
     else:

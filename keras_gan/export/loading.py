@@ -74,7 +74,7 @@ class ExportedGenerator:
         num_samples = checks.num_samples(num_samples)
         batch_size = checks.count("batch_size", batch_size)
         latents = self.latent_prior.sample(num_samples, seed)
-        return self._samples(latents, batch_size)
+        return self.samples_of(latents, batch_size)
 
     def generate_each(self, seeds, batch_size: int = 256) -> np.ndarray:
         """Draws one sample for each seed, the same as the `GAN`'s.
@@ -91,9 +91,21 @@ class ExportedGenerator:
             ValueError: as `generate`.
         """
         batch_size = checks.count("batch_size", batch_size)
-        return self._samples(self.latent_prior.sample_each(seeds), batch_size)
+        return self.samples_of(self.latent_prior.sample_each(seeds), batch_size)
 
-    def _samples(self, latents, batch_size):
+    def samples_of(self, latents, batch_size: int = 256) -> np.ndarray:
+        """Returns the samples of given latents, as `GAN.samples_of`.
+
+        Args:
+            latents: float `(n, L)`.
+            batch_size: int >= 1.
+
+        Returns:
+            float32 array `(n, *sample_shape)`, in `value_range`.
+
+        Raises:
+            ValueError: samples that are not finite.
+        """
         batches = [
             self._serve(latents=latents[start : start + batch_size])
             for start in range(0, len(latents), batch_size)

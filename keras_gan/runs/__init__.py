@@ -14,3 +14,4 @@ from keras_gan.runs.scoring import evaluate as evaluate
 from keras_gan.runs.scoring import evaluate_all as evaluate_all
 from keras_gan.runs.training import CheckpointPlan as CheckpointPlan
 from keras_gan.runs.training import train as train
+from keras_gan.runs.walking import write_walk as write_walk
