@@ -353,10 +353,10 @@ def test_the_next_command_is_typed_like_this_one(monkeypatch, tmp_path):
 
 
 def test_stderr_is_held_back_and_shown_after_an_exception(capfd):
-    with quiet._held_back_stderr():
+    with quiet.held_back_stderr():
         os.write(2, b"a note\n")
     assert capfd.readouterr().err == ""
-    with pytest.raises(ImportError), quiet._held_back_stderr():
+    with pytest.raises(ImportError), quiet.held_back_stderr():
         os.write(2, b"libfoo.so is missing\n")
         raise ImportError
     assert capfd.readouterr().err == "libfoo.so is missing\n"

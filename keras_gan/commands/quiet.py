@@ -25,7 +25,7 @@ def load_package():
         return
     os.environ[_LEVEL] = "3"
     logging.set_verbosity(logging.ERROR)
-    with _held_back_stderr():
+    with held_back_stderr():
         keras_gan_command.load_package()
         import tensorflow as tf
 
@@ -37,11 +37,14 @@ def load_package():
 
 
 @contextlib.contextmanager
-def _held_back_stderr():
+def held_back_stderr(shown_after_errors=True):
     """Holds back what this process writes to stderr; shows it after an exception.
 
     C++ code writes to the file descriptor, so `contextlib.redirect_stderr` is not
     enough.
+
+    Args:
+        shown_after_errors: bool, whether an exception shows it.
     """
     sys.stderr.flush()
     try:
@@ -56,7 +59,8 @@ def _held_back_stderr():
         except BaseException:
             sys.stderr.flush()
             held.seek(0)
-            os.write(original, held.read())
+            if shown_after_errors:
+                os.write(original, held.read())
             raise
         finally:
             sys.stderr.flush()

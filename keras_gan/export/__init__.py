@@ -1,5 +1,7 @@
 """Generators as SavedModels that TensorFlow Serving loads, published and verified.
 
+Or as one file, by `export_file`: ONNX or LiteRT, for what has no TensorFlow.
+
 `verify` and `VerificationError` are imported when they are first used: what they need,
 TensorFlow's C API and processes of their own, is of no use to anybody else.
 """
@@ -11,6 +13,7 @@ from keras_gan.export.cards import read_card as read_card
 from keras_gan.export.graph import read_signatures as read_signatures
 from keras_gan.export.loading import ExportedGenerator as ExportedGenerator
 from keras_gan.export.loading import is_export as is_export
+from keras_gan.export.portable import export_file as export_file
 from keras_gan.export.publishing import export_generator as export_generator
 from keras_gan.export.publishing import latest as latest
 from keras_gan.export.publishing import versions as versions
