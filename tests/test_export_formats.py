@@ -194,6 +194,58 @@ def test_a_users_own_network(tmp_path, format):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@keras.saving.register_keras_serializable("tests_formats")
+class OwnVariables(keras.layers.Layer):
+    """A layer whose weights are TensorFlow's, of which Keras knows nothing."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.shift = tf.Variable([0.5, -0.5, 0.25, 0.0, 1.0, -1.0, 2.0, 3.0])
+
+    def call(self, inputs):
+        return inputs + self.shift
+
+
+@both
+def test_layers_with_a_state(tmp_path, format):
+    layers = [
+        keras.layers.Dropout(0.5, seed=0),
+        keras.layers.BatchNormalization(),
+        OwnVariables(),
+    ]
+    gan = image_gan(hidden=layers)
+    gan.generator(gan.latent_prior.sample(50, 0), training=True)
+    layers[1].moving_mean.assign_add(np.linspace(0, 1, 8))
+    path = write(gan, tmp_path, format)
+    latents = gan.latent_prior.sample(30, 0).numpy()
+    expected = gan.predict(latents, verbose=0)
+    np.testing.assert_allclose(answer(path, latents)[1], expected, atol=1e-6)
+
+
+@both
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_a_transposed_convolution_before_the_map_to_the_unit_range(
+    tmp_path, format, channels, use_bias
+):
+    """LiteRT's converter makes a wrong bias of the number that the map adds."""
+    generator = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(32),
+            keras.layers.Reshape((4, 4, 2)),
+            keras.layers.Conv2DTranspose(channels, 3, 2, "same", use_bias=use_bias),
+        ]
+    )
+    path = tmp_path / f"x{SUFFIXES[format]}"
+    prior = priors.Normal(3)
+    export.export_file(generator, prior, path, format, value_range=(-0.5, 2))
+    latents = prior.sample(9, 1).numpy()
+    expected = to_unit(generator.predict(latents, verbose=0), (-0.5, 2))
+    assert 0 < np.median(expected) < 1
+    np.testing.assert_allclose(answer(path, latents)[1], expected, atol=1e-6)
+
+
 @both
 @pytest.mark.parametrize(
     "name",
@@ -201,7 +253,7 @@ def test_a_users_own_network(tmp_path, format):
         "digits",
         "mnist",
         "gaussian1d",
-        pytest.param("tfd", marks=pytest.mark.slow),
+        "tfd",
         pytest.param("cifar10_conv", marks=pytest.mark.slow),
     ],
 )
@@ -216,9 +268,9 @@ def test_networks_of_presets(tmp_path, monkeypatch, format, name):
     if not is_toy:
         expected = to_unit(expected, value_range)
     np.testing.assert_allclose(answer(path, latents)[1], expected, atol=1e-5)
-    # Weights once, in float32.
+    # Weights once, in float32; equal ones, such as biases of zero, may be one.
     size = sum(weight.nbytes for weight in generator.get_weights())
-    assert size < path.stat().st_size < 1.05 * size + 30_000
+    assert 0.99 * size < path.stat().st_size < 1.05 * size + 30_000
 
 
 # === What the file says ===
@@ -404,7 +456,6 @@ def run(tmp_path_factory):
     return path
 
 
-@pytest.mark.slow
 @both
 def test_the_command_writes_a_file(run, tmp_path, capfd, format):
     suffix = SUFFIXES[format]
@@ -447,7 +498,6 @@ def test_flags_of_another_format(capsys, flags, message):
     assert captured.out == "" and len(captured.err.splitlines()) == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -464,7 +514,6 @@ def test_a_wrong_suffix_is_one_line(run, monkeypatch, tmp_path, capfd, flags, me
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
 def test_what_cannot_be_converted_is_one_line(tmp_path, capfd):
     """The converter's own report of many lines does not reach the terminal."""
     gan = compiled(image_gan(hidden=[Bessel()]))

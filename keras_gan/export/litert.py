@@ -17,11 +17,26 @@ import tensorflow as tf
 
 from keras_gan.export import signatures
 from keras_gan.export.signatures import Servable
+from keras_gan.samples import to_unit
 
 NAME, SUFFIX = "LiteRT", ".tflite"
 _CARD = "gan_card.json"
 # What the converter says of operations that LiteRT's own runtime lacks.
 _MISSING = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
+
+
+class _Convertible(Servable):
+    """A servable whose map to [0, 1] survives the converter.
+
+    The converter takes the addition of one number after a transposed convolution for
+    its bias, a bias of one value, which the runtime refuses for several channels
+    (TensorFlow 2.21). Of a vector it makes a right one.
+    """
+
+    def _to_unit(self, samples):
+        low, high = self.spec.value_range
+        shift = np.full(self.spec.shape[-1], low, np.float32)
+        return to_unit(samples - shift, (0.0, high - low))
 
 
 def check_installed() -> None:
@@ -47,6 +62,9 @@ def convert(servable: Servable, card: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         names = ("serving_default",)
         # Through a SavedModel: a function alone would lose the names.
+        servable = _Convertible(
+            servable.generator, servable.latent_prior, servable.spec
+        )
         signatures.write_saved_model(servable, pathlib.Path(folder), names)
         converter = tf.lite.TFLiteConverter.from_saved_model(
             folder, signature_keys=list(names)

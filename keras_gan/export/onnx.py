@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -41,12 +42,23 @@ def convert(servable: Servable, card: str) -> bytes:
     """
     onnx = checks.require("onnx", extra="onnx")
     tf2onnx = checks.require("tf2onnx", extra="onnx")
+    variables = {f"weight_{i}": v for i, v in enumerate(servable.generator.variables)}
     inputs = [signatures.latents_spec(servable.latent_prior)]
-    function = tf.function(servable.serving_default, input_signature=inputs)
+    inputs += [tf.TensorSpec(v.shape, v.dtype, name) for name, v in variables.items()]
+
+    def of_weights(latents, *weights):
+        pairs = list(zip(variables.values(), weights, strict=True))
+        with keras.StatelessScope(state_mapping=pairs):
+            return servable.serving_default(latents)
+
+    # The weights are inputs here and get their values below: tf2onnx copies constants
+    # again and again, some as lists of Python's numbers, and needs 40 times the memory.
+    function = tf.function(of_weights, input_signature=inputs)
     with _silent("tf2onnx"):
         model, _ = tf2onnx.convert.from_function(
             function, input_signature=inputs, opset=_OPSET
         )
+    _set_weights(model, variables)
     # tf2onnx copies what it does not know.
     missing = {
         node.op_type
@@ -75,6 +87,24 @@ def load(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
         return samples
 
     return answer
+
+
+def _set_weights(model, variables):
+    """Makes constants of the inputs that stand for weights.
+
+    Args:
+        model: `onnx.ModelProto`.
+        variables: dict of the inputs' names to Keras variables.
+    """
+    onnx = checks.require("onnx", extra="onnx")
+    given = [value for value in model.graph.input if value.name not in variables]
+    used = {name for node in model.graph.node for name in node.input}
+    for name, variable in variables.items():
+        if name in used:
+            value = keras.ops.convert_to_numpy(variable)
+            model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+    del model.graph.input[:]
+    model.graph.input.extend(given)
 
 
 @contextlib.contextmanager

@@ -81,11 +81,14 @@ class Servable:
         latents = tf.ensure_shape(latents, (None, self.latent_prior.latent_dim))
         samples = tf.cast(self.generator(latents, training=False), tf.float32)
         if self.spec.is_image:
-            samples = self.spec.to_unit(samples)
+            samples = self._to_unit(samples)
         # A ReLU would make a number of NaN, and the answer would look like any other.
         is_finite = tf.reduce_all(tf.math.is_finite(latents), axis=1)
         is_finite = tf.reshape(is_finite, (-1, *(1 for _ in self.spec.shape)))
         return tf.where(is_finite, samples, np.float32(np.nan))
+
+    def _to_unit(self, samples):
+        return self.spec.to_unit(samples)
 
     def _latents_of_seeds(self, seeds):
         return tf.map_fn(
