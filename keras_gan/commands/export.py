@@ -1,4 +1,4 @@
-"""Publishes a generator, for a server or as a file: keras-gan export --model=RUN"""
+"""Publishes a generator: keras-gan export --model=runs/digits"""
 
 from absl import flags
 
