@@ -3,7 +3,7 @@
 The file computes what the signature `serving_default` does: latents to samples, images
 mapped to [0, 1] and clipped. It holds the card of `publishing`, which says what the
 latents and the samples are. Seeds and PNGs stay with the SavedModel: neither format has
-the operations that draw random numbers by a seed, or strings.
+TensorFlow's random numbers by seed, or an encoder of PNG.
 """
 
 import contextlib
