@@ -51,6 +51,8 @@ EXTRAS = {
         "tensorflow-metadata>=1.16",
         "importlib_resources>=6.0",
     ],
+    # Pictures of phones in a folder of images: .heic, .heif.
+    "heic": ["pillow-heif>=0.22"],
     # The protos of the server's gRPC, for serving/client.py; an export needs none.
     "serving": ["tensorflow-serving-api>=2.18"],
     # Generators as `.onnx` files, and their check. LiteRT needs nothing: TensorFlow has

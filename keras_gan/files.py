@@ -63,7 +63,7 @@ def clean(directory) -> None:
     Call it only where no other process writes there, see `locked`.
     """
     for path in pathlib.Path(directory).glob(".incoming-*"):
-        # A folder of that name is of `export.incoming`, where versions are kept.
+        # A folder of that name is of `export.staging`, where versions are kept.
         if not path.is_dir():
             path.unlink(missing_ok=True)
 

@@ -213,15 +213,18 @@ class GAN(CheckedInputs, GenerativeModel):
                 several).
         """
         discriminator, generator, *others = self.players
-        minibatches = self._deal(data, self.discriminator_steps)
-        for real, size in minibatches:
+        deal = self._deal(data, self.discriminator_steps)
+
+        def step(real, size):
             latents = self._latents(self._training_seeds, size)
             with tf.GradientTape() as tape:
                 loss, terms = self.discriminator_objective(real, latents, training=True)
             self.running_means.update(terms, discriminator.descend(tape, loss, size))
 
+        deal.for_each(step, self.jit_compile)
+
         # A loss that pairs samples with examples takes the last, which D saw last.
-        real, size = minibatches[-1 if self.adversarial_loss.relativistic else 0]
+        real, size = deal[-1 if self.adversarial_loss.relativistic else 0]
         latents = self._latents(self._training_seeds, size)
         with tf.GradientTape() as tape:
             loss, terms = self.generator_objective(real, latents, training=True)
@@ -309,7 +312,7 @@ class GAN(CheckedInputs, GenerativeModel):
     @minibatches.once_there
     def test_step(self, data):
         """Both objectives on one batch with `training=False`; nothing is updated."""
-        [(real, size)] = self._deal(data, 1)
+        real, size = self._deal(data, 1)[0]
         for objective in (self.discriminator_objective, self.generator_objective):
             latents = self._latents(self._sampling_seeds, size)
             _, terms = objective(real, latents, training=False)
@@ -393,11 +396,11 @@ class GAN(CheckedInputs, GenerativeModel):
         ]
 
     def _deal(self, data, parts):
-        """Returns [(what D takes, its size), ...], see `minibatches.deal`."""
+        """Returns the `minibatches.Deal` of what D takes of a batch."""
         examples = minibatches.examples(data, self.spec, self.is_labelled)
-        dealt = minibatches.deal(examples, parts, self.replicas)
-        self.data_watch.update(minibatches.samples_in(dealt[0][0]))
-        return dealt
+        deal = minibatches.Deal(examples, parts, self.replicas)
+        self.data_watch.update(minibatches.samples_in(deal.examples))
+        return deal
 
     def _latents(self, seed_generator, size):
         seed = self.replicas.seed(seed_generator.next())

@@ -88,6 +88,23 @@ class GenerativeModel(BuiltModel, keras.Model):
         model = self if averaged else self.generator
         return finite(replicas.predict_locally(model, latents, batch_size))
 
+    def generate_each(self, seeds, batch_size=256):
+        """Returns one sample for each seed, whatever the other seeds are.
+
+        Args:
+            seeds: sequence of ints of at most 64 bits.
+            batch_size: int, samples that the generator makes at once.
+
+        Returns:
+            float32 array `(len(seeds), *sample_shape)`, in `value_range`. Row i is that
+            of `generate(1, seeds[i])`, up to the rounding of sums.
+
+        Raises:
+            ValueError: as `generate`.
+        """
+        latents = self.latent_prior.sample_each(seeds)
+        return finite(replicas.predict_locally(self, latents, batch_size))
+
     def save(self, filepath, *args, **options):
         """Saves the model as `keras.Model.save` does, to a file that ends in `.keras`.
 

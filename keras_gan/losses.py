@@ -168,12 +168,13 @@ class NonSaturating(AdversarialLoss):
         return probabilities(real_logits, fake_logits)
 
 
-_LOSSES = {"minimax": Minimax, "non_saturating": NonSaturating}
+# The names by which `get` and experiments know them.
+BY_NAME = {"minimax": Minimax, "non_saturating": NonSaturating}
 
 
 def names() -> list[str]:
     """Returns the names that `get` knows, sorted."""
-    return sorted(_LOSSES)
+    return sorted(BY_NAME)
 
 
 def get(identifier) -> AdversarialLoss:
@@ -194,4 +195,4 @@ def get(identifier) -> AdversarialLoss:
         names(),
         "or an object (not a class) of a subclass of AdversarialLoss",
     )
-    return _LOSSES[identifier]()
+    return BY_NAME[identifier]()

@@ -138,40 +138,85 @@ def _one_of_keys(element, keys, default=None):
     return next((element[key] for key in keys if key in element), default)
 
 
-def deal(examples, parts, replicas):
-    """Returns [(minibatch, size), ...]: minibatch j is the rows j::parts.
+class Deal:
+    """The k minibatches of a batch: minibatch j is the rows j::k.
 
     Sizes differ by at most one, and nothing is dropped. An empty one has size 0, and
     the batch's last row for examples: networks must not see an empty batch, whose mean
-    is NaN, in batch normalisation say.
+    is NaN, in batch normalisation say. `deal[j]` is (minibatch j, its size), where j
+    may be a tensor.
 
     Args:
         examples: tensor `(n, ...)`, or a dict of such tensors.
         parts: int >= 1, k of Algorithm 1.
         replicas: `replicas.Replicas`.
 
+    Attributes:
+        examples: as given; of at least one row.
+
     Raises:
         ValueError: while tracing, batches that are known to have fewer rows than parts.
     """
-    rows = shown = tf.nest.flatten(examples)[0].shape[0]
-    if rows is not None and rows < parts and not tf.executing_eagerly():
-        raise ValueError(
-            f"Expected batches of at least k = {parts} examples: `discriminator_steps` "
-            f"minibatches are dealt out of each. Received batches of {rows}."
-        )
-    if rows is None:
-        rows = tf.shape(tf.nest.flatten(examples)[0])[0]
-        examples = replicas.never_empty(examples, rows)
-        # What stands in for the rows of an empty replica makes none.
-        shown = tf.maximum(rows, 1)
-    if parts == 1:
-        return [(examples, rows)]
 
-    def minibatch(j):
-        first = tf.minimum(j, shown - 1)
-        return tf.nest.map_structure(lambda values: values[first::parts], examples)
+    # Steps that the graph has one by one. A hundred of them take minutes to trace.
+    most_unrolled = 8
 
-    return [
-        (minibatch(j), tf.maximum(rows - j + parts - 1, 0) // parts)
-        for j in range(parts)
-    ]
+    def __init__(self, examples, parts, replicas):
+        rows = shown = tf.nest.flatten(examples)[0].shape[0]
+        if rows is not None and rows < parts and not tf.executing_eagerly():
+            raise ValueError(
+                f"Expected batches of at least k = {parts} examples: "
+                "`discriminator_steps` minibatches are dealt out of each. Received "
+                f"batches of {rows}."
+            )
+        # Of known and equal sizes, which XLA needs in a loop.
+        self._is_even = rows is not None and rows % parts == 0
+        if rows is None:
+            rows = tf.shape(tf.nest.flatten(examples)[0])[0]
+            examples = replicas.never_empty(examples, rows)
+            # What stands in for the rows of an empty replica makes none.
+            shown = tf.maximum(rows, 1)
+        self.examples, self._parts = examples, parts
+        self._rows, self._shown = rows, shown
+        self._replicas = replicas
+
+    def __getitem__(self, j):
+        if isinstance(j, int):
+            if not -self._parts <= j < self._parts:
+                raise IndexError(j)
+            j %= self._parts
+        if self._parts == 1:
+            return self.examples, self._rows
+        if self._is_even:
+            size = self._rows // self._parts
+            rows = j + self._parts * tf.range(size)
+        else:
+            size = tf.maximum(self._rows - j + self._parts - 1, 0) // self._parts
+            rows = tf.range(tf.minimum(j, self._shown - 1), self._shown, self._parts)
+        return tf.nest.map_structure(
+            lambda values: tf.gather(values, rows), self.examples
+        ), size
+
+    def for_each(self, step, jit_compile):
+        """Calls `step(minibatch, size)` for each minibatch, in order.
+
+        Where there are many, in a loop of the graph; but not on several replicas, whose
+        optimizers cannot be in one, nor where XLA would not know the sizes.
+
+        Args:
+            step: function of a minibatch and its size.
+            jit_compile: bool, whether XLA compiles the graph.
+        """
+        loops = self._parts > self.most_unrolled and not tf.executing_eagerly()
+        if jit_compile and not self._is_even:
+            loops = False
+        if not loops or self._replicas.count > 1:
+            for minibatch, size in self:
+                step(minibatch, size)
+            return
+
+        def body(j):
+            step(*self[j])
+            return [j + 1]
+
+        tf.while_loop(lambda j: j < self._parts, body, [0], parallel_iterations=1)

@@ -98,6 +98,15 @@ class LatentPrior:
         latents = self.distribution.sample(num_samples, seed=stateless_seed(seed))
         return tf.cast(latents, tf.float32)
 
+    def sample_each(self, seeds):
+        """Returns latents of which row i is that of `sample(1, seeds[i])`.
+
+        Args:
+            seeds: sequence of seeds, see `stateless_seed`; at least one.
+        """
+        rows = [self.sample(1, seed) for seed in seeds]
+        return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *rows)
+
     def symbolic_sample(self):
         """Returns what `sample` returns for any number of rows, as `KerasTensor`s."""
         return keras.KerasTensor((None, self.latent_dim), dtype="float32")

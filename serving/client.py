@@ -8,11 +8,13 @@ or with those of --latents. `sample_png` gives PNGs of seeds at once.
 
 import argparse
 import base64
+import contextlib
 import http.client
 import importlib.util
 import io
 import json
 import math
+import os
 import pathlib
 import random
 import sys
@@ -28,6 +30,13 @@ FIELDS = {FLOAT: ("float_val", np.float32), INT64: ("int64_val", np.int64)}
 DEFAULT_MESSAGE_MIB = 4
 # The signatures that take seeds. All others take latents.
 SEEDED = ("sample", "sample_png")
+# What an export's signatures answer: one of these, and latents besides.
+OUTPUTS = {
+    "serving_default": ("images", "samples"),
+    "sample": ("images", "samples"),
+    "png": ("image_bytes",),
+    "sample_png": ("image_bytes",),
+}
 
 
 class ServingError(Exception):
@@ -36,6 +45,14 @@ class ServingError(Exception):
 
 class Unavailable(ServingError):
     """The server is missing or not ready yet: worth another try."""
+
+
+def unexpected(expected, received):
+    """Returns the error of an answer that no server of such an export gives."""
+    return ServingError(
+        f"Expected {expected} from the server. Received: {_one_line(str(received))}; "
+        "check --host, --port and --model"
+    )
 
 
 class Grpc:
@@ -64,7 +81,7 @@ class Grpc:
                 "install tensorflow-serving-api, or use --protocol=rest"
             ) from error
         self._grpc, self._predict_pb2 = grpc, predict_pb2
-        size = int(max_message_mib * 2**20)
+        size = self._most_bytes = int(max_message_mib * 2**20)
         self._channel = grpc.insecure_channel(
             address,
             options=[
@@ -105,13 +122,17 @@ class Grpc:
         try:
             response = self._stub.Predict(request, timeout=timeout)
         except self._grpc.RpcError as error:
-            message = f"{error.code().name}: {_one_line(error.details())}"
+            details = _one_line(error.details()) or "no details"
+            message = f"{error.code().name}: {details}"
             if error.code() == self._grpc.StatusCode.UNAVAILABLE:
                 raise Unavailable(message) from error
             if "larger than max" in message:
                 message += "; raise --max_message_mib or lower --batch_size"
             raise ServingError(message) from error
-        outputs = {name: _array(proto) for name, proto in response.outputs.items()}
+        outputs = {
+            name: _array(name, proto, self._most_bytes)
+            for name, proto in response.outputs.items()
+        }
         return outputs, response.model_spec.version.value
 
     def close(self):
@@ -121,8 +142,9 @@ class Grpc:
 class Rest:
     """Asks by HTTP and JSON, in columns; its arguments are those of `Grpc`."""
 
-    def __init__(self, address, max_message_mib=None):
+    def __init__(self, address, max_message_mib=math.inf):
         self._address = address
+        self._most_bytes = max_message_mib * 2**20
         self._connection = None
 
     def predict(self, model, signature, inputs, timeout, version=None, label=None):
@@ -135,21 +157,29 @@ class Rest:
         columns = {name: array.tolist() for name, array in inputs.items()}
         body = json.dumps({"signature_name": signature, "inputs": columns})
         code, text = self._post(f"{path}:predict", body, time.monotonic() + timeout)
+        shown = text[:200].decode(errors="replace")
         try:
             answer = json.loads(text)
-        except ValueError:
-            answer = {"error": text.decode(errors="replace")[:200]}
+        except (ValueError, RecursionError):
+            answer = None
         if code != 200:
-            message = f"HTTP {code}: {_one_line(str(answer.get('error', answer)))}"
+            # Another try may reach another replica.
+            self.close()
+            error = answer.get("error", shown) if isinstance(answer, dict) else shown
+            message = f"HTTP {code}: {_one_line(str(error)) or 'an empty answer'}"
+            if 300 <= code < 400:
+                message += "; give the --host and --port of the model server itself"
             raise (Unavailable if code == 503 else ServingError)(message)
+        if not isinstance(answer, dict) or "outputs" not in answer:
+            raise unexpected('JSON with "outputs"', shown or "an empty answer")
         outputs = answer["outputs"]
         if not isinstance(outputs, dict):
             # A single output comes without its name.
-            value = _of_json(outputs)
+            value = _of_json("outputs", outputs)
             name = "images" if np.ndim(value) == 4 else "samples"
             outputs = {"image_bytes" if isinstance(value, list) else name: value}
         else:
-            outputs = {name: _of_json(value) for name, value in outputs.items()}
+            outputs = {name: _of_json(name, value) for name, value in outputs.items()}
         return outputs, version
 
     def close(self):
@@ -170,19 +200,39 @@ class Rest:
             socket = connection.sock
             socket.settimeout(_left(deadline))
             response = connection.getresponse()
-            parts = []
+            parts, size = [], 0
             while part := response.read1(1 << 20):
                 parts.append(part)
+                size += len(part)
+                if size > self._most_bytes:
+                    self.close()
+                    raise ServingError(
+                        f"The answer is larger than {self._most_bytes / 2**20:g} MiB; "
+                        "raise --max_message_mib or lower --batch_size"
+                    )
                 socket.settimeout(_left(deadline))
             # Reads nothing more, but frees the connection for the next request.
             parts.append(response.read())
+            # `read1` takes an early end for the end.
+            stated = response.getheader("Content-Length", "")
+            if stated.isdecimal() and size < int(stated[:18]):
+                raise http.client.IncompleteRead(b"", int(stated[:18]) - size)
             return response.status, b"".join(parts)
         except TimeoutError as error:
             self.close()
             raise ServingError(
                 "DEADLINE_EXCEEDED: no complete answer in time; raise --timeout"
             ) from error
-        except (OSError, http.client.HTTPException) as error:
+        except (http.client.HTTPException, UnicodeError) as error:
+            self.close()
+            if not isinstance(error, http.client.IncompleteRead | OSError):
+                raise unexpected(
+                    f"HTTP at {self._address}", f"{type(error).__name__} {error}"
+                ) from error
+            raise Unavailable(
+                f"{self._address}: the answer ended early ({_one_line(str(error))})"
+            ) from error
+        except OSError as error:
             self.close()
             raise Unavailable(
                 f"{self._address}: {_one_line(str(error) or type(error).__name__)}"
@@ -233,8 +283,10 @@ def ask(client, arguments, signature, name, rows):
             arguments.timeout,
             arguments.retries,
         )
-        parts.append(outputs)
+        parts.append(checked(outputs, signature, len(inputs[name])))
         versions.append(version)
+    if any(_form(part) != _form(parts[0]) for part in parts):
+        raise unexpected("rows of one shape", "others in a later request")
     joined = {
         key: (
             sum((part[key] for part in parts), [])
@@ -243,12 +295,82 @@ def ask(client, arguments, signature, name, rows):
         )
         for key in parts[0]
     }
-    for key, value in joined.items():
-        if not isinstance(value, list) and not np.isfinite(value).all():
-            raise ServingError(
-                f"Expected finite {key}. Received: NaN or infinity from the server"
-            )
     return joined, sorted({version for version in versions if version is not None})
+
+
+def checked(outputs, signature, count):
+    """Returns the outputs of a request, which are what the signature promises.
+
+    Args:
+        outputs: dict of names to arrays, or to lists of bytes.
+        signature: str, that was asked.
+        count: int, the rows that were asked for.
+
+    Raises:
+        ServingError: another name, dtype or number of rows, or values that are not
+            finite.
+    """
+    names = OUTPUTS.get(signature, ("images", "samples", "image_bytes"))
+    found = ", ".join(outputs) or "no outputs"
+    if not set(outputs) & set(names) or not set(outputs) <= {*names, "latents"}:
+        raise unexpected(f"the output {' or '.join(names)} of {signature}", found)
+    if signature == "sample" and "latents" not in outputs:
+        raise unexpected("the output latents of sample", found)
+    for name, value in outputs.items():
+        if isinstance(value, list) != (name == "image_bytes"):
+            kind = "bytes" if name == "image_bytes" else "numbers"
+            raise unexpected(f"{kind} for {name}", "the other")
+        if isinstance(value, list):
+            for content in value:
+                _pixels(content)
+        elif value.dtype != np.float32:
+            raise unexpected(f"{name} of float32", value.dtype)
+        elif (
+            not value.ndim
+            or (name == "latents" and value.ndim != 2)
+            or not all(value.shape[1:])
+        ):
+            raise unexpected(f"{name} with a row for each sample", value.shape)
+        elif not np.isfinite(value).all():
+            raise ServingError(
+                f"Expected finite {name}. Received: NaN or infinity from the server"
+            )
+        if len(value) != count:
+            raise unexpected(f"{count} rows of {name}", len(value))
+    return outputs
+
+
+def _form(outputs):
+    """What the parts of an output must share to be joined."""
+    return {
+        name: None if isinstance(value, list) else value.shape[1:]
+        for name, value in outputs.items()
+    }
+
+
+def _pixels(content):
+    """Returns the pixels `(H, W, C)` of a PNG, in [0, 1].
+
+    Raises:
+        ServingError: anything else, or half a PNG.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            image.verify()  # each chunk, to the last
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            if image.mode not in ("L", "RGB", "RGBA"):
+                raise ValueError(f"a PNG of mode {image.mode}")
+            pixels = np.asarray(image)
+    # Pillow has several errors for a damaged file, and one for one that is too large.
+    except (
+        OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError,
+    ) as error:  # fmt: skip
+        raise unexpected(
+            "PNGs", f"{len(content)} bytes that are none ({content[:12]!r})"
+        ) from error
+    return np.atleast_3d(pixels) / np.float32(255)
 
 
 def read_latents(path):
@@ -290,7 +412,21 @@ def save_grid(path, images):
     grid[:count] = pixels
     grid = grid.reshape(rows, columns, height, width, channels)
     grid = grid.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
-    Image.fromarray(grid[..., 0] if channels == 1 else grid).save(path)
+    with _replacing(path) as file:
+        Image.fromarray(grid[..., 0] if channels == 1 else grid).save(file, "PNG")
+
+
+@contextlib.contextmanager
+def _replacing(path):
+    """Gives a file to write to, which becomes `path` when all of it is written."""
+    path = pathlib.Path(path)
+    part = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        with open(part, "wb") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def save(arguments, outputs, names):
@@ -298,21 +434,18 @@ def save(arguments, outputs, names):
     path = pathlib.Path(arguments.output)
     if "image_bytes" in outputs:
         if path.suffix == ".png":
-            from PIL import Image
-
-            images = [
-                np.asarray(Image.open(io.BytesIO(content))) / np.float32(255)
-                for content in outputs["image_bytes"]
-            ]
-            images = np.stack(images)
-            save_grid(path, images if images.ndim == 4 else images[..., None])
+            images = [_pixels(content) for content in outputs["image_bytes"]]
+            if len({image.shape for image in images}) > 1:
+                raise unexpected("PNGs of one size", "several sizes")
+            save_grid(path, np.stack(images))
             return str(path)
         path.mkdir(parents=True, exist_ok=True)
         for name, content in zip(names, outputs["image_bytes"], strict=True):
-            (path / f"{name}.png").write_bytes(content)
+            with _replacing(path / f"{name}.png") as file:
+                file.write(content)
         return f"{path}/ ({len(names)} PNGs)"
     if path.suffix == ".npz":
-        with open(path, "wb") as file:
+        with _replacing(path) as file:
             np.savez(file, **outputs)
         return str(path)
     images = outputs.get("images")
@@ -414,26 +547,43 @@ def _seeds(text):
     return seeds
 
 
-def _array(proto):
+def _array(name, proto, most_bytes):
     """Returns a TensorProto as an array, strings as a list of bytes."""
     if proto.dtype == STRING:
         return list(proto.string_val)
+    if proto.dtype not in FIELDS:
+        raise unexpected(f"{name} of float32", f"number {proto.dtype} of DataType")
     field, dtype = FIELDS[proto.dtype]
     shape = [dimension.size for dimension in proto.tensor_shape.dim]
-    if proto.tensor_content:
-        return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
-    values = np.array(getattr(proto, field), dtype)
-    # Values that a proto omits repeat its last one.
-    missing = math.prod(shape) - len(values)
-    if missing and len(values):
-        values = np.pad(values, (0, missing), mode="edge")
-    return values.reshape(shape)
+    size = math.prod(shape)
+    try:
+        if proto.tensor_content:
+            return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
+        values = np.array(getattr(proto, field), dtype)
+        # Values that a proto omits repeat its last one; a few bytes may claim many.
+        if len(values) and len(values) < size <= most_bytes // 4:
+            values = np.pad(values, (0, size - len(values)), mode="edge")
+        if min(shape, default=0) < 0 or len(values) != size:
+            raise ValueError(f"{len(values)} values")
+        return values.reshape(shape)
+    except ValueError as error:
+        raise unexpected(f"{name} of shape {shape}", error) from error
 
 
-def _of_json(value):
-    if value and isinstance(value[0], dict):
-        return [base64.b64decode(row["b64"]) for row in value]
-    return np.asarray(value, np.float32)
+def _of_json(name, value):
+    """Returns an output, from JSON, as a float32 array or as a list of bytes."""
+    try:
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return [base64.b64decode(row["b64"], validate=True) for row in value]
+        array = np.asarray(value)
+        # NumPy would read numbers from text.
+        if array.dtype.kind not in "fiu":
+            raise ValueError(f"values of {array.dtype}")
+        with np.errstate(over="ignore"):
+            return array.astype(np.float32)
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise unexpected(f"numbers or base64 for {name}", reason) from error
 
 
 def _left(deadline):
@@ -444,7 +594,9 @@ def _left(deadline):
 
 
 def _one_line(text):
-    return " ".join((text or "").split())[:300]
+    """Text of a server as one line, without what would command a terminal."""
+    line = " ".join((text or "").split())[:300]
+    return "".join(each if each.isprintable() else "?" for each in line)
 
 
 def main(argv=None):
@@ -452,7 +604,8 @@ def main(argv=None):
     try:
         print(run(arguments))
     except (ServingError, OSError) as error:
-        sys.exit(f"error: {_one_line(str(error))}")
+        # Our own sentences: none is cut.
+        sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
         sys.exit(130)
 

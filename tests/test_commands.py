@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -193,10 +194,10 @@ def test_the_command_that_resumes_gives_the_same_settings(monkeypatch, tmp_path)
     ("arguments", "line"),
     [
         ([], "Expected a command among train, generate, evaluate, figures, export, "
-         "theory. Received: none. See keras-gan --help"),
+         "serve, theory. Received: none. See keras-gan --help"),
         (["trian"], "Expected a command among train, generate, evaluate, figures, "
-         "export, theory. Received: 'trian'. Did you mean 'train'? See keras-gan "
-         "--help"),
+         "export, serve, theory. Received: 'trian'. Did you mean 'train'? See "
+         "keras-gan --help"),
         (["generate"], "Expected --model=... Received: none. See keras-gan generate "
          "--help"),
         (["generate", "--model=x", "y"], "Expected only flags. Received: y"),
@@ -323,6 +324,15 @@ def test_python_is_translated_into_flags(values, python, in_flags):
     assert wording.in_flags(python, values) == in_flags
 
 
+def test_a_command_with_settings_is_told_the_setting(values):
+    message = "remove them, or pass skip_broken=True"
+    assert wording.in_flags(message, values) == message
+    flags.DEFINE_multi_string("set", [], "", flag_values=values)
+    told = wording.in_flags(message, values)
+    assert told == "remove them, or pass --set=skip_broken=true"
+    assert wording.in_flags("overwrite=True", values) == "--overwrite"
+
+
 # === The next command ===
 
 
@@ -402,3 +412,69 @@ def test_what_could_not_be_told_is_a_failure(root, monkeypatch, capsys):
     arguments = ["export", f"--check={root / 'saved_models/digits/1'}"]
     assert console.run(arguments) == 1
     assert "error: Expected a standard output that can be" in capsys.readouterr().err
+
+
+# === The user's own modules ===
+
+MINE = """
+import keras, keras_gan
+
+@keras.saving.register_keras_serializable("mine")
+class Double(keras.layers.Layer):
+    def call(self, inputs):
+        return 2.0 * inputs
+
+@keras.saving.register_keras_serializable("mine")
+class Mine(keras_gan.losses.NonSaturating):
+    pass
+
+keras_gan.losses.BY_NAME["mine"] = Mine
+"""
+
+
+def test_commands_know_a_module_of_the_users(root, tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "broken.py").write_text("import keras_gan\n1 / 0\n")
+    code = (
+        "import mine, keras, keras_gan\n"
+        "g = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, 'sigmoid'),"
+        " mine.Double(), keras.layers.Reshape((2, 2, 1), dtype='float32')])\n"
+        "d = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(),"
+        " keras.layers.Dense(1)])\n"
+        "gan = keras_gan.GAN(g, d, keras_gan.priors.Normal(3))\n"
+        "gan.save('gan.keras')\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+
+    assert run("-c", code).returncode == 0
+    generate = [str(root / "scripts/generate.py"), "--model=gan.keras"]
+    told = run(*generate)
+    assert told.returncode == 1
+    assert told.stderr.splitlines()[-1].endswith(
+        "needs Double, which is not registered with Keras. Pass --import=ITS_MODULE."
+    )
+    told = run(*generate, "--import=mine")
+    assert told.returncode == 0 and (tmp_path / "grid.png").exists(), told.stderr
+    for name, reason in (
+        ("nothing", r"nothing \(ModuleNotFoundError: No module named 'nothing'\)"),
+        ("broken", r"broken \(ZeroDivisionError: division by zero\)"),
+    ):
+        told = run(*generate, f"--import={name}")
+        assert told.returncode == 1
+        assert re.search(f"that can be imported. Received: {reason}$", told.stderr)
+    train = [
+        str(root / "scripts/train.py"), "--preset=digits", "--epochs=1",
+        "--import=mine", "--set=loss=mine",
+    ]  # fmt: skip
+    told = run(*train)
+    assert told.returncode == 0, told.stderr
+    assert '"name": "mine"' in (tmp_path / "runs/digits/config.json").read_text()

@@ -1,6 +1,7 @@
 """Folders of images, and the cache of what was decoded."""
 
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from keras_gan import datasets
 from keras_gan.datasets import DatasetError, cache, folder
 from keras_gan.experiments import Data
-from keras_gan.experiments.building import load_held_out
+from keras_gan.experiments.building import load_data, load_held_out
 
 
 @pytest.fixture(autouse=True)
@@ -461,3 +462,171 @@ def test_a_held_out_split_that_is_damaged_is_not_taken_for_a_missing_one(images)
     (base / "test" / "b.png").write_bytes(b"cut off")
     with pytest.raises(DatasetError, match=r"Received 1 that cannot: b\.png"):
         load_held_out(data, train)
+
+
+# === Options ===
+
+
+def with_alpha(*shape, seed=0):
+    """Returns random RGBA pixels, a third of them fully transparent."""
+    pixels = random_pixels(*shape, 4, seed=seed)
+    pixels[: shape[0] // 3, :, 3] = 0
+    return pixels
+
+
+def test_a_background_of_ones_own(images):
+    pixels = with_alpha(6, 4)
+    base = images(a_png=pixels)
+    found = datasets.load(f"folder:{base}", background="#102030").images[0]
+    assert (found[:2] == (16, 32, 48)).all()
+    assert (datasets.load(f"folder:{base}").images[0, :2] == 255).all()
+
+
+@pytest.mark.parametrize("background", ["whitish", "#12", "", 7])
+def test_a_background_that_is_no_colour(images, background):
+    with pytest.raises(DatasetError, match="Expected background to be a colour"):
+        datasets.load(f"folder:{images(a_png=with_alpha(6, 4))}", background=background)
+
+
+def test_transparency_that_is_kept(images):
+    """Nothing shows where alpha is 0, so that nothing is to be learnt there."""
+    pixels, opaque = with_alpha(6, 4), random_pixels(6, 4, 3)
+    base = images(a_png=pixels, b_png=opaque, c_png=random_pixels(6, 4))
+    data = datasets.load(f"folder:{base}", background=None)
+    assert data.image_shape == (6, 4, 4) and data.value_range == (0.0, 1.0)
+    assert np.array_equal(data.images[0], np.where(pixels[..., 3:], pixels, 0))
+    assert np.array_equal(data.images[1, ..., :3], opaque)
+    assert (data.images[1:, ..., 3] == 255).all()
+    assert datasets.load(f"folder:{base}@3", background=None).image_shape == (3, 3, 4)
+
+
+def test_without_transparency_there_is_none_to_keep(images):
+    base = images(a_png=random_pixels(6, 4))
+    assert datasets.load(f"folder:{base}", background=None).image_shape == (6, 4, 1)
+
+
+def test_broken_files_are_left_out_where_asked(images, caplog):
+    base = images(
+        cat__a_png=random_pixels(40, 40), dog__b_png=random_pixels(40, 40, seed=1)
+    )
+    whole = (base / "cat" / "a.png").read_bytes()
+    (base / "cat" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (base / "ant").mkdir()
+    (base / "ant" / "text.jpg").write_text("no picture")
+    assert "ant/text.jpg" in refusal(base) and "skip_broken=True" in refusal(base)
+    for _ in range(2):  # decoded, and from the cache
+        caplog.clear()
+        data = datasets.load(f"folder:{base}", skip_broken=True)
+        assert len(data) == 2 and data.labels.tolist() == [1, 2]
+        assert data.class_names == ("ant", "cat", "dog")
+        assert "2 of 4 images" in caplog.text
+    for path in base.glob("*/*.png"):
+        path.write_bytes(b"noise")
+    with pytest.raises(DatasetError, match="Received 4 that cannot"):
+        datasets.load(f"folder:{base}", skip_broken=True)
+
+
+def test_pictures_that_are_not_read_are_named(images, caplog):
+    base = images(a_png=random_pixels(6, 4))
+    (base / "b.CR2").write_bytes(b"raw")
+    (base / "c.psd").write_bytes(b"layers")
+    (base / "d.txt").write_text("no picture")
+    load(base)
+    assert f"2 pictures below {base} are not read: .cr2, .psd." in caplog.text
+
+
+def test_phone_pictures_need_an_extra(images, monkeypatch):
+    base = images(a_png=random_pixels(6, 4))
+    (base / "b.HEIC").write_bytes(b"heic")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(ModuleNotFoundError, match=r"keras_gan\[heic\]"):
+        load(base)
+    monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
+    (base / "b.HEIC").rename(base / "b.avif")
+    assert "Expected Pillow 11.3 or later" in refusal(base)
+
+
+@pytest.mark.parametrize("suffix", ["heic", "heif", "avif"])
+def test_phone_pictures(tmp_path, suffix):
+    if suffix == "avif":
+        Image.init()
+        if "AVIF" not in Image.SAVE:
+            pytest.skip("this Pillow writes no AVIF")
+    else:
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    smooth = np.linspace(0, 255, 32 * 48 * 3).reshape(32, 48, 3).astype(np.uint8)
+    Image.fromarray(smooth).save(tmp_path / f"a.{suffix}", quality=95)
+    data = load(tmp_path)
+    assert data.image_shape == (32, 48, 3)
+    assert np.abs(data.images[0].astype(int) - smooth).mean() < 8
+
+
+def test_a_picture_beyond_the_limit_of_pixels_is_named(images, monkeypatch):
+    base = images(a_png=random_pixels(60, 40), b_png=random_pixels(6, 4))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert "a.png (Image size (2400 pixels) exceeds limit" in refusal(base, size="@4")
+
+
+# === Held-out images ===
+
+
+@pytest.fixture
+def many(tmp_path):
+    """A folder of 800 small images in two classes."""
+    for i in range(800):
+        file = tmp_path / "many" / "ab"[i % 2] / f"{i:03}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random_pixels(2, 2, seed=i)).save(file)
+    return tmp_path / "many"
+
+
+def rows(data):
+    return {image.tobytes() for image in data.images}
+
+
+def test_images_are_held_out_of_a_folder_without_a_test_split(many):
+    name = f"folder:{many}"
+    train = datasets.load(name, "train", held_out=0.2)
+    test = datasets.load(name, "test", held_out=0.2)
+    assert len(train) + len(test) == 800 and 130 <= len(test) <= 190
+    assert rows(train) | rows(test) == rows(datasets.load(name))
+    assert not rows(train) & rows(test)
+    assert set(test.labels) == {0, 1} and test.class_names == ("a", "b")
+    assert len(datasets.load(name, "all", held_out=0.2)) == 800
+    # A file that comes moves no other to the other part.
+    Image.fromarray(random_pixels(2, 2, seed=-1 % 10**6)).save(many / "a" / "new.png")
+    assert rows(test) <= rows(datasets.load(name, "test", held_out=0.2))
+    assert rows(train) <= rows(datasets.load(name, "train", held_out=0.2))
+
+
+def test_too_few_are_not_held_out(many):
+    name = f"folder:{many}"
+    assert len(datasets.load(name, "train", held_out=0.02)) == 800
+    with pytest.raises(datasets.SplitError, match="enough to hold 100 out"):
+        datasets.load(name, "test", held_out=0.02)
+    with pytest.raises(datasets.SplitError, match="'train' or 'all'"):
+        datasets.load(name, "test")
+
+
+def test_a_test_split_goes_before_images_held_out(many):
+    (many / "a").rename(many / "train")
+    (many / "b").rename(many / "test")
+    name = f"folder:{many}"
+    for split in ("train", "test"):
+        assert len(datasets.load(name, split, held_out=0.5)) == 400
+
+
+def test_held_out_images_score_a_run(many):
+    data = Data(name=f"folder:{many}", held_out=0.2)
+    train = load_data(data)
+    valid, test = load_held_out(data, train)
+    assert len(train) + len(test) == 800 and valid is None
+    assert test.split == folder.HELD_OUT
+    assert load_held_out(Data(name=data.name, held_out=0), train) == (None, None)
+
+
+def test_options_of_folders_are_for_folders_alone():
+    with pytest.raises(DatasetError, match="Expected skip_broken for folder:PATH"):
+        datasets.load("digits", skip_broken=True)
+    with pytest.raises(ValueError, match="Expected held_out for a folder of images"):
+        Data(name="digits", held_out=0.3)

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 
@@ -20,6 +22,10 @@ from tests import export_helpers, helpers
 # Which of the 17 changes that an exporter makes in its base it is killed at: the first,
 # its own folder, the card, flushing, renaming, and none.
 POINTS = (1, 2, 4, 7, 16, 99)
+
+
+# What a killed exporter leaves.
+LEFT = f".incoming-{0:032x}"
 
 
 def run_exporters(folder, *modes):
@@ -177,7 +183,7 @@ def test_a_faster_exporter_is_no_error(quick, tmp_path, monkeypatch):
 
 
 def test_leftovers_are_swept_but_not_those_of_a_live_exporter(quick, tmp_path):
-    dead = tmp_path / f".incoming-{os.getpid()}-of-a-process-id-that-is-used-again"
+    dead = tmp_path / LEFT
     (dead / "variables").mkdir(parents=True)
     with staging.folder_in(tmp_path) as alive:
         (alive / "file").write_text("at work")
@@ -195,7 +201,7 @@ def test_without_locks_versions_appear_and_nothing_is_swept(
 
     monkeypatch.setattr(files, "try_lock", unavailable)
     handles = os.listdir("/proc/self/fd")
-    dead = tmp_path / ".incoming-of-a-killed-exporter"
+    dead = tmp_path / LEFT
     dead.mkdir()
     assert quick(tmp_path) == tmp_path / "1"
     assert quick(tmp_path) == tmp_path / "2"
@@ -231,12 +237,58 @@ def test_a_lock_that_fails_leaves_no_folder(tmp_path, monkeypatch):
 
 
 def test_only_folders_of_exporters_are_swept(quick, tmp_path):
-    (tmp_path / ".incoming-12-scores.json").write_text("being written")
-    os.mkfifo(tmp_path / ".incoming-pipe")
-    quick(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == [
-        ".incoming-12-scores.json", ".incoming-pipe", "1",
+    base, other = tmp_path / "base", tmp_path / "other"
+    other.mkdir()
+    (other / "file").write_text("a user's")
+    base.mkdir()
+    (base / ".incoming-12-scores.json").write_text("being written")
+    os.mkfifo(base / ".incoming-pipe")
+    # Copies of users, whose processes hold no lock.
+    copies = [
+        ".copying-2", ".incoming-2", f"{LEFT}-mine", LEFT.upper(), f"x{LEFT}",
     ]  # fmt: skip
+    for name in copies:
+        (base / name).mkdir()
+        (base / name / "saved_model.pb").write_text("half a copy")
+    linked = LEFT.replace("0", "1")
+    (base / linked).symlink_to(other)
+    quick(base)
+    for name in copies:
+        assert os.listdir(base / name) == ["saved_model.pb"]
+    assert os.listdir(other) == ["file"]
+    assert sorted(os.listdir(base)) == sorted(
+        [".incoming-12-scores.json", ".incoming-pipe", "1", linked, *copies]
+    )
+
+
+def test_an_exporter_that_is_killed_leaves_what_the_next_one_sweeps(
+    quick, tmp_path, monkeypatch
+):
+    """The names that `folder_in` makes are those that `sweep` knows."""
+    monkeypatch.setattr(staging.shutil, "rmtree", lambda *arguments, **options: None)
+    with staging.folder_in(tmp_path) as left:
+        (left / "saved_model.pb").write_text("half")
+    monkeypatch.undo()
+    assert left.exists()
+    staging.sweep(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_recipe_of_a_copy_survives_an_export(quick, root, tmp_path, monkeypatch):
+    """The commands of serving/README.md, with an export between the two."""
+    monkeypatch.chdir(tmp_path)
+    page = (root / "serving" / "README.md").read_text()
+    (block,) = re.findall(r"```sh\n(cp -r .+?)```", page, re.S)
+    copy, rename = block.splitlines()
+    quick("runs/digits/export", 2)
+    quick("saved_models/digits")
+    subprocess.run(shlex.split(copy), check=True)
+    quick("saved_models/digits", 3)
+    subprocess.run(shlex.split(rename), check=True)
+    assert export.versions("saved_models/digits") == [1, 2, 3]
+    assert cards.file_faults("saved_models/digits/2") == []
+    # Not `os.listdir`: a copy must not be a version before it is complete.
+    assert not copy.split()[-1].rpartition("/")[2].isdecimal()
 
 
 # === Cards ===

@@ -109,7 +109,7 @@ def test_a_good_version_passes_all(good, monkeypatch):
 
 
 def test_the_signatures_are_the_contract(good):
-    signatures = graph._signatures(graph._meta_graph(good))
+    signatures = graph.signature_defs(good)
     described = {
         name: {
             key: (info.dtype, [dim.size for dim in info.tensor_shape.dim])

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_gan
+from keras_gan import minibatches
 from tests import helpers
 
 
@@ -234,3 +235,56 @@ def test_xla_draws_latents_from_the_same_distribution():
     (first, mean), (xla_first, xla_mean) = means
     assert first != xla_first  # the random numbers do differ
     assert mean == pytest.approx(xla_mean, abs=0.004)
+
+
+# === Many discriminator steps ===
+
+
+def many_steps(monkeypatch, most_unrolled, jit_compile=False, rows=26, **options):
+    """Returns a GAN after two steps with k = 12, unrolled or in a loop."""
+    monkeypatch.setattr(minibatches.Deal, "most_unrolled", most_unrolled)
+    gan = helpers.tiny_gan(
+        discriminator_steps=12, jit_compile=jit_compile, dropout=0.3, **options
+    )
+    data = [helpers.examples(rows, seed=seed) for seed in range(2)]
+    stream = tf.data.Dataset.from_generator(
+        lambda: iter(data),
+        output_signature=tf.TensorSpec(
+            (rows if jit_compile else None, *data[0].shape[1:]), tf.float32
+        ),
+    )
+    history = gan.fit(stream, epochs=1, verbose=0).history
+    return [*helpers.weights_of(gan), *gan.discriminator_optimizer.variables], history
+
+
+# Uneven minibatches, empty ones, equal ones; XLA knows its sizes.
+@pytest.mark.parametrize(
+    ("rows", "jit_compile"), [(26, False), (7, False), (24, False), (24, True)]
+)
+def test_a_loop_of_the_graph_is_the_steps_one_by_one(monkeypatch, rows, jit_compile):
+    """Weights, optimizers' slots, seeds and logs, to the last bit."""
+    unrolled, logs = many_steps(monkeypatch, 100, jit_compile, rows)
+    looped, same_logs = many_steps(monkeypatch, 3, jit_compile, rows)
+    assert logs == same_logs
+    for a, b in zip(unrolled, looped, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_penalties_and_averages_in_the_loop(monkeypatch):
+    options = {"penalties": [keras_gan.penalties.R1(0.1, every=3)], "ema_decay": 0.5}
+    unrolled, logs = many_steps(monkeypatch, 100, **options)
+    looped, same_logs = many_steps(monkeypatch, 3, **options)
+    assert logs == same_logs and "r1" in logs
+    for a, b in zip(unrolled, looped, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_a_hundred_steps_are_no_larger_a_graph_than_ten():
+    sizes = []
+    for k in (10, 100):
+        gan = helpers.tiny_gan(discriminator_steps=k)
+        step = tf.function(gan.train_step)
+        shape = (None, *gan.sample_shape)
+        graph = step.get_concrete_function(tf.TensorSpec(shape, tf.float32)).graph
+        sizes.append(len(graph.as_graph_def().node))
+    assert sizes[0] == sizes[1]

@@ -21,7 +21,7 @@ FLOORS = (
         "watching",
     },
     {"datasets", "networks", "metrics", "export"},
-    {"model_checks", "minibatches"},
+    {"model_checks", "minibatches", "serving"},
     {"generation", "inputs"},
     {"gan"},
     {"theory"},

@@ -103,6 +103,21 @@ def test_picture_of_images_is_their_enlarged_grid(channels):
     assert (grids.sample_picture(changed, spec) != picture).any()
 
 
+@pytest.mark.parametrize("channels", [2, 4, 7])
+def test_other_numbers_of_channels_are_shown_in_colour(channels):
+    samples = np.random.default_rng(0).uniform(-1, 1, (5, 8, 8, channels))
+    spec = SampleSpec.of((8, 8, channels), (-1.0, 1.0))
+    pixels = to_uint8(samples, (-1.0, 1.0))
+    shown = grids.visible(samples, spec)
+    assert shown.shape == (5, 8, 8, 3)
+    np.testing.assert_array_equal(shown[..., :2], pixels[..., :2])
+    blue = pixels[..., 2] if channels > 2 else np.zeros((5, 8, 8))
+    np.testing.assert_array_equal(shown[..., 2], blue)
+    last = channels - 1
+    assert np.array_equal(grids.visible(samples, spec, [last]), pixels[..., -1:])
+    assert grids.sample_picture(samples, spec).shape == (19 * 22, 28 * 22, 3)
+
+
 def test_picture_of_points_is_the_plot():
     rng = np.random.default_rng(0)
     samples, data = rng.normal(size=(2, 50, 2))
@@ -115,15 +130,15 @@ def test_picture_of_points_is_the_plot():
 
 
 def test_picture_refuses_what_it_cannot_draw():
-    """Another shape than the spec's, and kinds of samples that have no picture."""
+    """Another shape than the spec's, and no samples."""
     images, volume = SampleSpec.of((8, 8, 1), (0.0, 1.0)), SampleSpec.of((8, 8, 1))
     for samples, spec, message in (
         (np.zeros((50, 2)), images, r"shape \(None, 8, 8, 1\).*Received: \(50, 2\)"),
         (np.zeros((5, 8, 8, 3)), images, r"Received: \(5, 8, 8, 3\)"),
         (np.zeros((0, 8, 8, 1)), images, "at least one image"),
-        (np.zeros((5, 8, 8, 1)), volume, r"Received: \(5, 8, 8, 1\)"),
-        (np.zeros((5, 4)), SampleSpec.of((4,)), r"Received: \(5, 4\)"),
-        (np.zeros((5, 9, 2)), SampleSpec.of((9, 2)), r"Received: \(5, 9, 2\)"),
+        (np.zeros((5, 8, 8)), volume, r"Received: \(5, 8, 8\)"),
+        (np.zeros((5, 4)), SampleSpec.of((5,)), r"Received: \(5, 4\)"),
+        (np.zeros((0, 9, 2)), SampleSpec.of((9, 2)), r"Received: \(0, 9, 2\)"),
     ):
         with pytest.raises(ValueError, match=message) as error:
             grids.sample_picture(samples, spec)

@@ -89,9 +89,38 @@ def test_samples_all_equal_can_be_plotted():
         assert greenish(picture).any()
 
 
+def test_long_vectors_show_their_first_two_values():
+    samples = np.random.default_rng(0).normal(size=(50, 6))
+    picture = plots.sample_plot(samples, samples)
+    assert greenish(picture).any()
+    changed = samples.copy()
+    changed[:, 2:] += 1.0
+    assert np.array_equal(plots.sample_plot(changed, changed), picture)
+    changed[:, 1] *= -1
+    assert not np.array_equal(plots.sample_plot(changed, changed), picture)
+
+
+@pytest.mark.parametrize("features", [1, 3, 6])
+def test_series_are_lines(features):
+    rng = np.random.default_rng(0)
+    samples, data = np.cumsum(rng.normal(size=(2, 20, 30, features)), axis=2)
+    picture = plots.series_plot(samples, data, count=3)
+    assert picture.shape == (480, 480, 3) and greenish(picture).any()
+    # The first three are drawn, and of more than four features the first four.
+    changed = samples.copy()
+    changed[3:], changed[:, :, 4:] = 0, 0
+    assert np.array_equal(plots.series_plot(changed, data, count=3), picture)
+    changed[2, :, 0] = 0
+    assert not np.array_equal(plots.series_plot(changed, data, count=3), picture)
+    assert greenish(plots.series_plot(samples)).any()
+    for wrong in (samples[0], samples[:0], samples[..., None]):
+        with pytest.raises(ValueError, match=r"^Expected samples \(N, T, F\)"):
+            plots.series_plot(wrong)
+
+
 def test_plot_refuses_samples_of_another_shape():
-    for shape in ((5, 3), (5,), (5, 2, 1)):
-        with pytest.raises(ValueError, match=r"^Expected samples \(N, 1\)") as error:
+    for shape in ((0, 3), (5,), (5, 2, 1)):
+        with pytest.raises(ValueError, match=r"^Expected samples \(N, D\)") as error:
             plots.sample_plot(np.zeros(shape))
         assert str(shape) in str(error.value) and "\n" not in str(error.value)
 

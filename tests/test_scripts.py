@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-SCRIPTS = ("train", "generate", "evaluate", "export", "figures", "theory")
+SCRIPTS = ("train", "generate", "evaluate", "export", "figures", "serve", "theory")
 
 
 def run(root, *arguments, cwd=None):
@@ -41,7 +41,7 @@ def test_help_and_misspelt_flags_end_without_tensorflow(root, script, flag):
     assert "loaded: []" in process.stdout
     text = process.stdout + process.stderr
     assert "Traceback" not in text
-    own = "--check" if script == "export" else "--seed"
+    own = {"export": "--check", "serve": "--port"}.get(script, "--seed")
     assert (own in text) if flag == "--help" else ("Unknown command line" in text)
 
 

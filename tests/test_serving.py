@@ -364,6 +364,7 @@ def test_the_commands_of_the_docs(server, gans, tmp_path, page):
         "make ",
         "standin",
         "gcc",
+        "cp -r",
     )
     blocks = [
         block

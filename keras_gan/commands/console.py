@@ -19,7 +19,9 @@ from keras_gan.commands import wording
 from keras_gan.streams import ProgressStream
 from keras_gan.version import __version__
 
-COMMANDS = ("train", "generate", "evaluate", "figures", "export", "theory")
+COMMANDS = (
+    "train", "generate", "evaluate", "figures", "export", "serve", "theory",
+)  # fmt: skip
 _HELP = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
 
 # What a user can cause: wrong values, files, and trainings that diverge.
@@ -77,7 +79,7 @@ def run(arguments: Sequence[str], command: str | None = None) -> int:
     stdout, stderr = _lasting(sys.stdout), _lasting(sys.stderr)
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         status = _guarded(module, values)
-        if stdout.has_ended and command != "train" and status == 0:
+        if stdout.has_ended and command not in ("train", "serve") and status == 0:
             return _fail(
                 "Expected a standard output that can be written to. Received: "
                 "one that cannot"
@@ -157,6 +159,13 @@ def flag_values(module) -> flags.FlagValues:
     """
     values = flags.FlagValues()
     module.define_flags(values)
+    flags.DEFINE_multi_string(
+        "import",
+        [],
+        "A module of your own, to import first: it registers classes that a model "
+        "needs. Repeat the flag for several.",
+        flag_values=values,
+    )
     flags.DEFINE_bool(
         "traceback",
         False,

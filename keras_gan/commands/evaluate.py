@@ -10,7 +10,8 @@ def define_flags(values: flags.FlagValues):
     flags.DEFINE_multi_string(
         "model",
         None,
-        "A run's directory, a .keras file in one, an export, or an .npz of samples. "
+        "A run's directory, a .keras file in one, an export, an .npz of samples, or "
+        "folder:PATH, a folder of images. "
         "Repeat the flag to score several, with their mean and standard deviation.",
         required=True,
         flag_values=values,
@@ -35,7 +36,8 @@ def define_flags(values: flags.FlagValues):
     flags.DEFINE_string(
         "dataset",
         None,
-        "The dataset that the samples of an .npz or an export stand for.",
+        "The dataset that the samples of an .npz, a folder, an export or a model "
+        "of GAN.fit alone stand for.",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -54,7 +56,7 @@ def define_flags(values: flags.FlagValues):
 
 def main(values: flags.FlagValues):
     """Prints the tables of scores and writes them to --output."""
-    quiet.load_package()
+    quiet.load_package(values["import"].value)
     from keras_gan import evaluation
     from keras_gan.runs import scoring
 

@@ -59,7 +59,7 @@ def main(values: flags.FlagValues):
     if (values.model is None) == (values.check is None):
         raise ValueError("Expected one of --model and --check. Received: both or none")
     _check_flags_of_format(values)
-    quiet.load_package()
+    quiet.load_package(values["import"].value)
     from keras_gan.runs import exporting
 
     if values.format != "saved_model":

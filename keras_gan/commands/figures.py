@@ -8,7 +8,11 @@ from keras_gan.commands import quiet
 def define_flags(values: flags.FlagValues):
     """Defines the flags of `keras-gan figures`."""
     flags.DEFINE_string(
-        "model", None, "A run's directory.", required=True, flag_values=values
+        "model",
+        None,
+        "A run's directory, or one in which GAN.fit alone has left a gan.keras.",
+        required=True,
+        flag_values=values,
     )
     flags.DEFINE_enum(
         "figure",
@@ -33,14 +37,25 @@ def define_flags(values: flags.FlagValues):
         "Where the data are or are cached. By default as in the training.",
         flag_values=values,
     )
+    flags.DEFINE_string(
+        "dataset",
+        None,
+        "The dataset that a GAN of GAN.fit alone was trained on.",
+        flag_values=values,
+    )
 
 
 def main(values: flags.FlagValues):
     """Writes the figures and prints their paths."""
-    quiet.load_package()
+    quiet.load_package(values["import"].value)
     from keras_gan import runs
 
     for path in runs.draw_figures(
-        values.model, values.figure, values.output, values.seed, values.data_dir
+        values.model,
+        values.figure,
+        values.output,
+        values.seed,
+        values.data_dir,
+        values.dataset,
     ):
         print(f"Wrote {path}")

@@ -27,15 +27,22 @@ def define_flags(values: flags.FlagValues):
     flags.DEFINE_string(
         "output",
         "grid.png",
-        "A .png gets a grid of pictures, a .npz the samples as numbers.",
+        "A .png gets a grid of pictures, a .npz the samples as numbers, and a "
+        "directory, such as samples/, a PNG file for each of the seeds from --seed on. "
+        "Those that are there already are not drawn again.",
         flag_values=values,
     )
 
 
 def main(values: flags.FlagValues):
     """Writes samples to --output."""
-    quiet.load_package()
+    quiet.load_package(values["import"].value)
     from keras_gan import runs
+    from keras_gan.runs import generating
 
     runs.write_samples(values.model, values.output, values.num_samples, values.seed)
-    print(f"{values.num_samples} samples of seed {values.seed} are in {values.output}")
+    what = f"samples of seed {values.seed} are"
+    if generating.is_folder(values.output):
+        last = values.seed + values.num_samples - 1
+        what = f"samples, of the seeds {values.seed} to {last}, are"
+    print(f"{values.num_samples} {what} in {values.output}")

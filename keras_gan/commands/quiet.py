@@ -1,6 +1,7 @@
 """Imports the package without the notes that TensorFlow writes while it starts."""
 
 import contextlib
+import importlib
 import logging as python_logging
 import os
 import sys
@@ -9,17 +10,39 @@ import tempfile
 from absl import logging
 
 import keras_gan_command
+from keras_gan import checks
 
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
-def load_package():
+def load_package(modules=()):
     """Imports all of keras_gan, and shows what TensorFlow wrote only if that failed.
+
+    Args:
+        modules: names of the user's modules to import too, which register classes with
+            Keras. They are also looked for in the working directory.
+
+    Raises:
+        ValueError: such a module cannot be imported.
 
     TensorFlow notes at its start which CPU and GPU libraries it found and did not find,
     before its log level is in force. All of that is shown to a user who sets
     TF_CPP_MIN_LOG_LEVEL.
     """
+    _load_package()
+    if modules:
+        sys.path.insert(0, os.getcwd())
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # it is the user's code
+            raise ValueError(
+                f"Expected a module that can be imported. Received: {module} "
+                f"({type(error).__name__}: {checks.one_line(error)})"
+            ) from error
+
+
+def _load_package():
     if _LEVEL in os.environ:
         keras_gan_command.load_package()
         return
@@ -34,6 +57,18 @@ def load_package():
         tf.config.list_physical_devices()
     # Notes on retracing, of functions that rightly trace anew for another shape.
     python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
+
+
+def load_library():
+    """Loads TensorFlow's library alone, without its Python, as `load_package` does."""
+    from keras_gan.export.verification import c_session
+
+    if _LEVEL in os.environ:
+        c_session.start()
+        return
+    os.environ[_LEVEL] = "3"
+    with held_back_stderr():
+        c_session.start()
 
 
 @contextlib.contextmanager

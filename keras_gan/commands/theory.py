@@ -15,7 +15,7 @@ def define_flags(values: flags.FlagValues):
 
 def main(values: flags.FlagValues):
     """Prints the table of checks and the paths of the figures."""
-    quiet.load_package()
+    quiet.load_package(values["import"].value)
     from keras_gan.theory import figures as theory_figures
 
     checks, paths = theory_figures.draw(values.output, values.seed)

@@ -83,7 +83,7 @@ def more_help(values: flags.FlagValues) -> str:
 def main(values: flags.FlagValues):
     """Trains a preset into --workdir, or measures a few steps of it."""
     experiment = settings.read(values)
-    quiet.load_package()
+    quiet.load_package(values["import"].value)
     if values.dry_run:
         _dry_run(experiment, values.data_dir)
     else:
@@ -157,6 +157,7 @@ def _resume_command(run, values):
         f"--workdir={run.path}",
         "--resume=auto",
         *([f"--data_dir={run.data_dir}"] if run.data_dir else []),
+        *(f"--import={module}" for module in values["import"].value),
         *(values[name].serialize() for name in names if values[name].present),
         *settings.assignments(run.experiment, values.preset),
     )

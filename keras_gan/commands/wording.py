@@ -20,7 +20,8 @@ def in_flags(message: str, values: flags.FlagValues) -> str:
 
     `overwrite=True` becomes --overwrite, `resume='auto'` becomes --resume=auto, and
     `num_samples` in backticks becomes --num_samples, each where the command has such a
-    flag; all else stays.
+    flag. `skip_broken=True` becomes --set=skip_broken=true where the command has
+    settings. All else stays.
 
     Args:
         message: what an exception or a log record says.
@@ -30,6 +31,8 @@ def in_flags(message: str, values: flags.FlagValues) -> str:
     def assigned(match):
         name, value = match["name"], match["value"].strip("'\"")
         if name not in values:
+            if "set" in values and value in ("True", "False"):
+                return f"--set={name}={value.lower()}"
             return match[0]
         if values[name].boolean:
             return {"True": f"--{name}", "False": f"--no{name}"}.get(value, match[0])
@@ -41,4 +44,8 @@ def in_flags(message: str, values: flags.FlagValues) -> str:
             return match[0]
         return f"--{name}" if match["name"] else f"pass --{name}"
 
+    if "import" in values:
+        message = message.replace(
+            "Import the module that registers it first", "Pass --import=ITS_MODULE"
+        )
     return _NAMED.sub(named, _ASSIGNED.sub(assigned, message))

@@ -30,7 +30,7 @@ def names() -> list[str]:
     return list(_LOADERS)
 
 
-def load(name: str, split: str = "train", data_dir=None) -> Dataset:
+def load(name: str, split: str = "train", data_dir=None, **options) -> Dataset:
     """Loads a dataset by name.
 
     | name | examples | splits |
@@ -40,7 +40,7 @@ def load(name: str, split: str = "train", data_dir=None) -> Dataset:
     | "cifar10" | uint8 (32, 32, 3) | "train" (40,000), "valid", "test", any of TFDS |
     | "tfd" | uint8 (48, 48, 1) | "unlabeled", "train", "valid", "test"; "train/fold2" |
     | "gaussian1d", "ring8", "grid25" | float32 (D,) | "train", "valid", "test" |
-    | "folder:PATH" | uint8 (H, W, 1 or 3) | a subfolder; "train", "all": the whole |
+    | "folder:PATH" | uint8 (H, W, C) | a subfolder; "train", "all": the whole |
     | any image dataset of TFDS | uint8 (H, W, C) | those of TFDS |
 
     Folders and TFDS names take a size at the end, "celeb_a@64" or "folder:PATH@48x64"
@@ -54,6 +54,8 @@ def load(name: str, split: str = "train", data_dir=None) -> Dataset:
         split: str.
         data_dir: where the files are: TFDS's data_dir; the directory of
             TFD_48x48.mat; for folders, where to cache. Others ignore it.
+        **options: of folders alone: `background`, `skip_broken` and `held_out`, see
+            `folder.load`.
 
     Returns:
         Dataset.
@@ -70,7 +72,12 @@ def load(name: str, split: str = "train", data_dir=None) -> Dataset:
             f"Expected `name` and `split` to be str. Received: {name!r}, {split!r}"
         )
     if name.startswith(folder.PREFIX):
-        return folder.load(name, split, data_dir)
+        return folder.load(name, split, data_dir, **options)
+    if options:
+        raise DatasetError(
+            f"Expected {', '.join(options)} for {folder.PREFIX}PATH alone. "
+            f"Received: {name!r}"
+        )
     if name in _LOADERS:
         return _LOADERS[name](name, split, data_dir)
     expected = (

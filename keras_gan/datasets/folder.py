@@ -1,41 +1,47 @@
 """Any folder of image files, decoded once."""
 
-import itertools
+import collections
+import hashlib
+import logging
 import os
 import stat as stat_module
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import numpy as np
-import tqdm
 
 from keras_gan import checks
 from keras_gan.datasets import cache
 from keras_gan.datasets.base import Dataset, DatasetError, SplitError
-from keras_gan.datasets.resizing import fit, split_size
-from keras_gan.streams import ProgressStream
+from keras_gan.datasets.image_files import PHONE_SUFFIXES, SUFFIXES, Reading
+from keras_gan.datasets.resizing import split_size
 
 PREFIX = "folder:"
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-# The formats of these suffixes, by Pillow's names. Pillow decides by content and not by
-# name: without this list a .png that holds PostScript would start Ghostscript. A JPEG
-# called .png is common, and fine.
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
-# Transparent pixels get this colour. Their own is often noise, because it never shows.
-_BACKGROUND = "white"
-# The formats that cameras write, by Pillow's names. Reading the orientation of a PNG
-# would decode the whole image. Pillow's JPEG reader makes MPO images as well.
-_ORIENTED = ("JPEG", "MPO")
+# Pictures that are not read, and are named for that.
+_OTHER_SUFFIXES = (
+    ".arw", ".cr2", ".cr3", ".dng", ".eps", ".exr", ".hdr", ".j2k", ".jp2", ".jxl",
+    ".nef", ".orf", ".pbm", ".pgm", ".ppm", ".psd", ".raf", ".raw", ".svg", ".tga",
+)  # fmt: skip
+# Fewer held-out images than this say nothing of a generator.
+MIN_HELD_OUT = 100
+# The name of the split that they are.
+HELD_OUT = "held out"
+_log = logging.getLogger("keras_gan")
 
 
-def load(name, split, data_dir=None):
+def load(
+    name,
+    split,
+    data_dir=None,
+    background: str | None = "white",
+    skip_broken: bool = False,
+    held_out: float = 0.0,
+):
     """Loads all images below a folder, as uint8, in the sorted order of their paths.
 
-    Files: png, jpg, jpeg, bmp, gif (its first frame), webp, tif, tiff; names that begin
-    with a dot are skipped. JPEGs are turned as their EXIF orientation says. Transparent
-    pixels are laid on white. Files of 16 bits are read as of the fewest of 8, 10, 12,
-    14 or 16 bits that hold the largest value in any of them, which is how microscopes,
-    scanners and cameras write them. One channel if all files are grey, else three.
+    Files: png, jpg, jpeg, bmp, gif (its first frame), webp, tif, tiff; heic and heif
+    with the extra `heic`, avif with Pillow 11.3 or later. Names that begin with a dot
+    are skipped. JPEGs are turned as their EXIF orientation says. Files of 16 bits are
+    read as of the fewest of 8, 10, 12, 14 or 16 bits that hold the largest value in any
+    of them, which is how microscopes, scanners and cameras write them. One channel if
+    all files are grey, else three.
 
     The decoded images are cached (`cache.directory`) under a key of every file's path,
     size and modification time: a folder that changes is decoded anew.
@@ -47,9 +53,20 @@ def load(name, split, data_dir=None):
         split: PATH/<split>/ if there is such a subfolder; else "train" or "all", and
             the whole folder is meant.
         data_dir: where to cache, unless $KERAS_GAN_CACHE says.
+        background: a colour, "white" or "#ffffff" say, that transparent pixels are laid
+            on: their own colours are often noise, because they never show. None keeps
+            the transparency: where a file has any, all images get four channels, red,
+            green, blue and alpha, black where they are fully transparent.
+        skip_broken: bool, whether files that cannot be read are left out, with a
+            warning of the logger "keras_gan" that names some; False refuses them.
+        held_out: float in [0, .5], the share of the images that is held out of split
+            "train" and is given for split "test", where the folder has no subfolder
+            "test"; its Dataset's `split` is `HELD_OUT`. A file's path decides on its
+            part, so that files that are added move no other. None are held out where
+            they would be fewer than `MIN_HELD_OUT`.
 
     Returns:
-        Dataset of uint8 (H, W, 1 or 3) in (0, 1). The labels number the first-level
+        Dataset of uint8 (H, W, 1, 3 or 4) in (0, 1). The labels number the first-level
         subfolders in sorted order, which are `class_names`, if every image lies in one;
         else they are None.
 
@@ -57,49 +74,107 @@ def load(name, split, data_dir=None):
         SplitError: no such split.
         DatasetError: no such folder; no image; files or subfolders that cannot be read,
             are no files, or hold another format than those above, by name; images of
-            different sizes without a size to bring them to.
+            different sizes without a size to bring them to; an unknown colour.
     """
+    background = _colour(background)
     # Not by `Path.expanduser`, which fails where there is no such user.
     path, size = os.path.expanduser(name.removeprefix(PREFIX)), None
     # A folder whose own name ends like a size goes before one with a size.
     if not Path(path).is_dir():
         path, size = split_size(path)
-    root = _root(Path(path), split)
+    root, part = _root(Path(path), split, held_out)
     listing = _listing(root)
     if not listing:
         raise DatasetError(
             f"Expected image files ({', '.join(SUFFIXES)}) below {root}. Received: none"
         )
+    chosen = _part(listing, part, held_out)
+    if not chosen:
+        raise SplitError(
+            f"Expected a subfolder {split!r} of {root}, or images enough to hold "
+            f"{MIN_HELD_OUT} out. Received: {len(listing):,} images"
+        )
+    paths = [path for path, *_ in listing]
+    reading = Reading(root, paths, size, background, skip_broken)
     # The root too: archives unpack files of other content with equal names and times.
-    key = cache.key("folder", str(root.resolve()), listing, size)
+    key = cache.key(
+        "folder", str(root.resolve()), listing, size, background, skip_broken,
+        None if len(chosen) == len(listing) else [part, held_out],
+    )  # fmt: skip
     found = cache.read(key, data_dir)
     if found is None:
-        found = _decode(root, [path for path, *_ in listing], size, key, data_dir)
+        found = _decode(reading, paths, [path for path, *_ in chosen], key, data_dir)
     images, labels = found
-    names = None if labels is None else _class_names(path for path, *_ in listing)
-    return Dataset(images, labels, name=name, split=split, class_names=names)
+    if len(images) < len(chosen):
+        _log.warning(
+            "%s of %s images below %s are left out, because they cannot be read.",
+            f"{len(chosen) - len(images):,}", f"{len(chosen):,}", root,
+        )  # fmt: skip
+    return Dataset(
+        images,
+        labels,
+        name=name,
+        split=HELD_OUT if part == "test" else split,
+        class_names=None if labels is None else _class_names(paths),
+    )
 
 
-def _root(folder, split):
+def _colour(background):
+    """Returns a background's (red, green, blue), or None."""
+    from PIL import ImageColor
+
+    if background is None:
+        return None
+    try:
+        return ImageColor.getrgb(background)[:3]
+    except (ValueError, AttributeError, TypeError) as error:
+        raise DatasetError(
+            "Expected background to be a colour, 'white' or '#ffffff' say, or None, "
+            f"which keeps the transparency. Received: {background!r}"
+        ) from error
+
+
+def _root(folder, split, held_out):
+    """Returns the folder of a split, and its part: "train", "test", or "all" of it."""
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "does not exist"
         raise DatasetError(
             f"Expected a folder of images. Received: {folder}; it {what}"
         )
     # From the listing: a path such as ".." is no split.
-    if split in os.listdir(folder) and (folder / split).is_dir():
-        return folder / split
+    splits = [name for name in os.listdir(folder) if (folder / name).is_dir()]
+    holds_out = held_out > 0 and "test" not in splits
+    part = split if holds_out and split in ("train", "test") else "all"
+    if split in splits:
+        return folder / split, part
     if split in ("train", "all"):
-        return folder
+        return folder, part
+    if part == "test":
+        return folder / "train" if "train" in splits else folder, part
     raise SplitError(
         f"Expected split 'train' or 'all' (the whole folder), or a subfolder of "
         f"{folder} by that name. Received: {split!r}"
     )
 
 
+def _part(listing, part, held_out):
+    """Returns the lines of a listing that belong to "train", "test" or "all"."""
+    if part == "all":
+        return listing
+
+    def is_held_out(path):
+        digest = hashlib.sha256(path.encode(errors="surrogateescape")).digest()
+        return int.from_bytes(digest[:8], "big") < held_out * 2**64
+
+    test = [line for line in listing if is_held_out(line[0])]
+    if len(test) < MIN_HELD_OUT:
+        return listing if part == "train" else []
+    return test if part == "test" else [x for x in listing if not is_held_out(x[0])]
+
+
 def _listing(root):
     """Returns sorted [relative path, bytes, mtime in ns] of the images below `root`."""
-    listing = []
+    listing, others = [], collections.Counter()
 
     def refuse(error):
         raise DatasetError(
@@ -114,7 +189,10 @@ def _listing(root):
         _check_no_loop(root, directory)
         subdirectories[:] = [name for name in subdirectories if name[0] != "."]
         for name in names:
-            if name[0] != "." and name.lower().endswith(SUFFIXES):
+            suffix = os.path.splitext(name)[1].lower()
+            if name[0] != "." and suffix in _OTHER_SUFFIXES:
+                others[suffix] += 1
+            if name[0] != "." and suffix in (*SUFFIXES, *PHONE_SUFFIXES):
                 path = Path(directory, name)
                 relative = path.relative_to(root).as_posix()
                 try:
@@ -130,6 +208,11 @@ def _listing(root):
                         "which is no file"
                     )
                 listing.append([relative, stat.st_size, stat.st_mtime_ns])
+    if others:
+        _log.warning(
+            "%s below %s are not read: %s.",
+            f"{others.total():,} pictures", root, ", ".join(sorted(others)),
+        )  # fmt: skip
     return sorted(listing)
 
 
@@ -143,138 +226,27 @@ def _check_no_loop(root, directory):
         )
 
 
-def _labels(paths):
-    if not all("/" in path for path in paths):
-        return None
-    number = {name: i for i, name in enumerate(_class_names(paths))}
-    return [number[path.partition("/")[0]] for path in paths]
+def _decode(reading, paths, chosen, key, data_dir):
+    """Decodes the chosen files, by what all of them are; see `cache.write`.
+
+    Their channels and bits must be the same in both parts of a folder.
+    """
+    form = reading.form(paths)
+    chosen = [path for path in chosen if path in form.paths]
+
+    def fill(images):
+        reading.decode(chosen, form, images)
+        names = _class_names(paths)
+        if names is None:
+            return None
+        return [names.index(path.partition("/")[0]) for path in chosen]
+
+    shape = (len(chosen), *form.shape)
+    return cache.write(key, data_dir, str(reading.root), shape, fill)
 
 
 def _class_names(paths):
-    """The first-level subfolders of relative paths, in sorted order."""
+    """The first-level subfolders in sorted order; None if an image lies in none."""
+    if not all("/" in path for path in paths):
+        return None
     return sorted({path.partition("/")[0] for path in paths})
-
-
-def _decode(root, paths, size, key, data_dir):
-    headers = _for_each(_header, root, paths, "Reading headers")
-    grey = all(is_grey for _, is_grey, _ in headers)
-    # Bits that a 16-bit value loses to become one of 8.
-    shift = max(0, _bits(max(largest for *_, largest in headers)) - 8)
-    if size is None:
-        first = headers[0][0]
-        for path, (other, *_) in zip(paths, headers, strict=True):
-            if other != first:
-                raise DatasetError(
-                    f"Expected images of one size below {root}. Received: "
-                    f"{first[0]}x{first[1]} ({paths[0]}) and {other[0]}x{other[1]} "
-                    f"({path}); add a size to the name to crop and resize, for example "
-                    f"{PREFIX}{root}@64"
-                )
-    shape = (len(paths), *(size or first), 1 if grey else 3)
-
-    def fill(images):
-        rows = {path: row for row, path in enumerate(paths)}
-
-        def decode(root, path):
-            images[rows[path]] = _pixels(root, path, grey, size, shift)
-
-        _for_each(decode, root, paths, "Decoding images")
-        return _labels(paths)
-
-    return cache.write(key, data_dir, str(root), shape, fill)
-
-
-def _bits(largest):
-    """The bits that files of 16 bits use, whose largest value this is."""
-    return next(bits for bits in (8, 10, 12, 14, 16) if largest < 2**bits)
-
-
-def _header(root, path):
-    """Returns ((height, width), whether it is grey, the largest value of 16 bits).
-
-    From the file's header alone, but for 16 bits, whose range no header states; the
-    largest value of all other files is 0.
-    """
-    from PIL import Image
-
-    with Image.open(root / path, formats=_FORMATS) as image:
-        _check_mode(image.mode)
-        width, height = image.size
-        # EXIF orientations 5 to 8 lie on their side.
-        if image.format in _ORIENTED and image.getexif().get(0x0112, 1) >= 5:
-            width, height = height, width
-        grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I;")
-        largest = image.getextrema()[1] if image.mode.startswith("I;") else 0
-        return (height, width), grey, int(largest)
-
-
-def _pixels(root, path, grey, size, shift):
-    from PIL import Image, ImageOps
-
-    with Image.open(root / path, formats=_FORMATS) as image:
-        if image.format in _ORIENTED:
-            image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I;"):
-            # Pillow's own conversion clips 16 bits at 255.
-            image = Image.fromarray((np.asarray(image) >> shift).astype(np.uint8))
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            background = Image.new("RGBA", image.size, _BACKGROUND)
-            image = Image.alpha_composite(background, image)
-        return fit(image.convert("L" if grey else "RGB"), size)
-
-
-def _check_mode(mode):
-    if mode in ("I", "F"):
-        raise ValueError("pixels of 32 bits")
-
-
-def _for_each(function, root, paths, message):
-    """Returns [function(root, path) for each path], run in threads.
-
-    A progress bar appears on stderr if this takes more than two seconds.
-
-    Raises:
-        DatasetError: the function failed for some paths; the message names them.
-    """
-    from PIL import Image
-
-    results, failures = [], []
-
-    def attempt(path):
-        try:
-            return function(root, path), None
-        except MemoryError:
-            raise
-        # A damaged file raises OSError, SyntaxError, ValueError, EOFError, ...
-        except Exception as error:
-            return None, f"{path} ({type(error).__name__})"
-
-    Image.init()
-    pool = ThreadPoolExecutor(min(32, os.cpu_count() or 1))
-    try:
-        # In blocks, as starting a task takes as long as reading a small file.
-        blocks = [paths[i : i + 64] for i in range(0, len(paths), 64)]
-        done = pool.map(lambda block: [attempt(path) for path in block], blocks)
-        outcomes = itertools.chain.from_iterable(done)
-        for result, failure in tqdm.tqdm(
-            outcomes,
-            message,
-            len(paths),
-            file=ProgressStream(),
-            unit=" images",
-            delay=2,
-        ):
-            results.append(result)
-            if failure:
-                failures.append(failure)
-    finally:
-        pool.shutdown(cancel_futures=True)
-    if failures:
-        more = f" and {len(failures) - 5:,} more" if len(failures) > 5 else ""
-        raise DatasetError(
-            f"Expected image files that can be read below {root}. Received "
-            f"{len(failures):,} that cannot: {', '.join(failures[:5])}{more}; "
-            "remove or replace them"
-        )
-    return results

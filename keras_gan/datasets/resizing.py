@@ -18,7 +18,7 @@ def split_size(name: str) -> tuple[str, tuple[int, int] | None]:
 
 
 def fit(image, size: tuple[int, int] | None) -> np.ndarray:
-    """Returns a PIL image of mode L or RGB as uint8 (H, W, C) of a size.
+    """Returns a PIL image of mode L, RGB or RGBA as uint8 (H, W, C) of a size.
 
     `PIL.ImageOps.fit`: the centre is cropped to the aspect ratio of `size`, then
     resized by a bicubic filter that antialiases.

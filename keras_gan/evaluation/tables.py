@@ -159,13 +159,17 @@ def _remarks(report):
 def _pixel_lines(report):
     name = "pixel_frechet_distance"
     if name in report:
-        final, initial = (
-            f"{value:#.3g}" if value < 1 else f"{value:.4g}"
-            for value in (report[name], report[f"{name}_at_start"])
+        final, *initial = (
+            f"{report[key]:#.3g}" if report[key] < 1 else f"{report[key]:.4g}"
+            for key in (name, f"{name}_at_start")
+            if key in report
         )
+        label, shown = "pixel Frechet distance", final
+        if initial:
+            label, shown = f"{label}, final (initial)", f"{final} ({initial[0]})"
         yield (
-            f"pixel Frechet distance, final (initial): {final} ({initial}), of "
-            f"{report['num_pixel_samples']:,} samples to the training data"
+            f"{label}: {shown}, of {report['num_pixel_samples']:,} samples to the "
+            "training data"
         )
     if f"{name}_left_out" in report:
         yield f"pixel Frechet distance: {report[f'{name}_left_out']}"

@@ -18,7 +18,7 @@ from keras_gan import (
     priors,
     replicas,
 )
-from keras_gan.experiments.experiment import Data, Experiment, Prior
+from keras_gan.experiments.experiment import FOLDER_OPTIONS, Data, Experiment, Prior
 from keras_gan.experiments.fields import SettingError
 from keras_gan.experiments.model_files import load_gan
 from keras_gan.gan import GAN
@@ -132,7 +132,10 @@ def load_data(data: Data, data_dir=None, split=None) -> datasets.Dataset:
     Raises:
         ValueError: see `datasets.load`.
     """
-    loaded = datasets.load(data.name, split or data.split, data_dir=data_dir)
+    options = {}
+    if data.is_folder:
+        options = {name: getattr(data, name) for name in FOLDER_OPTIONS}
+    loaded = datasets.load(data.name, split or data.split, data_dir, **options)
     if data.contrast_normalization:
         return loaded.contrast_normalized()
     return loaded.to_range(data.value_range) if data.value_range else loaded
@@ -142,7 +145,8 @@ def load_held_out(data: Data, train: datasets.Dataset, data_dir=None):
     """Loads the examples that validate, and those that test.
 
     Where there is a test split alone, its even rows validate and its odd rows test.
-    Their classes are numbered as those of the training examples.
+    Images that were held out of a folder all test. Their classes are numbered as
+    those of the training examples.
 
     Args:
         data: `Data`.
@@ -168,7 +172,8 @@ def load_held_out(data: Data, train: datasets.Dataset, data_dir=None):
 
     test = first("test")
     valid = first("valid", "validation")
-    if valid is None and test is not None:
+    is_held_out = test is not None and test.split == datasets.folder.HELD_OUT
+    if valid is None and test is not None and not is_held_out:
         valid = test.subset(slice(0, None, 2), "test[0::2]")
         test = test.subset(slice(1, None, 2), "test[1::2]")
     return valid, test

@@ -26,6 +26,8 @@ _LARGEST_SIZE = 10**7
 Size = Annotated[int, Field(ge=1, le=_LARGEST_SIZE)]
 # JSON has no tuples: a list is read as one.
 Range = Annotated[tuple[float, float], Field(strict=False)]
+# Fields of `Data` that folders of images alone have a use for.
+FOLDER_OPTIONS = ("background", "skip_broken", "held_out")
 # A short name that is not the last name of its path.
 _ALIASES = {"dataset": "data.name"}
 
@@ -41,6 +43,22 @@ class Data(Part):
     value_range: Range | None = Field(
         None, description="The range to map images to; none keeps the dataset's own."
     )
+    background: str | None = Field(
+        "white",
+        description="The colour that transparent pixels of a folder's images are laid "
+        "on; none keeps the transparency as a fourth channel.",
+    )
+    skip_broken: bool = Field(
+        False,
+        description="Leave out a folder's files that cannot be read, with a warning.",
+    )
+    held_out: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description="The share of a folder's images that is held out of the training, "
+        "to score by, where the folder has no subfolder test.",
+    )
 
     @property
     def is_folder(self) -> bool:
@@ -53,6 +71,16 @@ class Data(Part):
         if value is not None and not value[0] < value[1]:
             raise SettingError((), "to be (low, high) with low < high", value)
         return value
+
+    @pydantic.model_validator(mode="after")
+    def _has_options_of_its_kind(self):
+        for name in () if self.is_folder else FOLDER_OPTIONS:
+            value = getattr(self, name)
+            if value != type(self).model_fields[name].default:
+                raise SettingError(
+                    (name,), f"for a folder of images alone, not {self.name}", value
+                )
+        return self
 
     @pydantic.model_validator(mode="after")
     def _has_one_range(self):

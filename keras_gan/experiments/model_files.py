@@ -1,6 +1,7 @@
 """GANs that a training has saved: the one way to read a `.keras` file back."""
 
 import pathlib
+import re
 import zipfile
 
 import keras
@@ -35,6 +36,12 @@ def load_gan(path, compile=True) -> GAN:
             raise TypeError(f"it holds a {type(gan).__name__}")
         return gan
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+        unknown = re.search(r"Could not locate (?:class|function) '(\S+)'", str(error))
+        if unknown:
+            raise ValueError(
+                f"{file} needs {unknown[1]}, which is not registered with Keras. "
+                "Import the module that registers it first."
+            ) from error
         reason = checks.one_line(error).split(". ")[0]
         raise ValueError(
             f"Expected a GAN saved by keras_gan. Received: {file}, which cannot be "

@@ -3,9 +3,12 @@
 import hashlib
 import json
 import pathlib
+import typing
 
 from keras_gan import checks
-from keras_gan.samples import SampleSpec
+
+if typing.TYPE_CHECKING:
+    from keras_gan.samples import SampleSpec
 
 CARD = "assets.extra/gan_card.json"
 # What loading and verifying a version needs of its card.
@@ -38,7 +41,7 @@ def read_card(path) -> dict:
         ) from error
 
 
-def read_spec(card: dict) -> SampleSpec:
+def read_spec(card: dict) -> "SampleSpec":
     """Returns what one sample is, by the card of a version.
 
     Older cards have no `spec`; it follows from their shape and range.
@@ -46,6 +49,9 @@ def read_spec(card: dict) -> SampleSpec:
     Raises:
         ValueError, TypeError: a damaged card.
     """
+    # Here, because it imports TensorFlow, which a server of the C API does without.
+    from keras_gan.samples import SampleSpec
+
     if "spec" in card:
         return SampleSpec(**card["spec"])
     return SampleSpec.of_generated(card["sample_shape"], card["value_range"])

@@ -3,10 +3,10 @@
 import hashlib
 import pathlib
 import re
+from collections.abc import Callable
 
 import numpy as np
 
-from keras_gan import keras_private
 from keras_gan.export import operations
 
 _PREDICT = "tensorflow/serving/predict"
@@ -57,8 +57,21 @@ def read_signatures(path) -> dict[str, dict]:
             "inputs": {key: info.name for key, info in signature.inputs.items()},
             "outputs": {key: info.name for key, info in signature.outputs.items()},
         }
-        for name, signature in _signatures(_meta_graph(path)).items()
+        for name, signature in signature_defs(path).items()
     }
+
+
+def signature_defs(path) -> dict:
+    """Returns the SignatureDef of each signature of a SavedModel, by its name.
+
+    Args:
+        path: str or path-like, the SavedModel's directory.
+
+    Raises:
+        ValueError: saved_model.pb is damaged.
+        OSError: it cannot be read.
+    """
+    return _signatures(_served(_saved_model(path)))
 
 
 def find_faults(path, weight_bytes: int | None = None) -> list[str]:
@@ -97,7 +110,9 @@ def find_faults(path, weight_bytes: int | None = None) -> list[str]:
     )
 
 
-def unsafe_operations(path) -> list[str]:
+def unsafe_operations(
+    path, is_operation: Callable[[str], bool] | None = None
+) -> list[str]:
     """Lists what a SavedModel could do besides computing samples.
 
     A SavedModel is a program, which can read and write files when it is loaded and when
@@ -107,6 +122,9 @@ def unsafe_operations(path) -> list[str]:
 
     Args:
         path: str or path-like, a SavedModel's directory.
+        is_operation: function of a name that says whether TensorFlow has an operation
+            of it; None asks TensorFlow's Python, and `c_session.is_operation` does
+            without.
 
     Returns:
         list of str, empty where there is nothing.
@@ -114,16 +132,17 @@ def unsafe_operations(path) -> list[str]:
     Raises:
         ValueError: saved_model.pb is damaged, or no graph in it has the tag `serve`.
     """
-    return _unsafe_operations(_saved_model(path))
+    return _unsafe_operations(_saved_model(path), is_operation)
 
 
-def _unsafe_operations(saved_model):
+def _unsafe_operations(saved_model, is_operation=None):
+    is_operation = is_operation or _definition
     meta_graph = _served(saved_model)
     graph, functions = meta_graph.graph_def, _functions(meta_graph)
     faults = {
         f"calls a function like an operation ({name})"
         for name in functions
-        if keras_private.operation(name) is not None
+        if is_operation(name)
     }
     if len(saved_model.meta_graphs) > 1:
         faults.add(f"holds {len(saved_model.meta_graphs)} graphs")
@@ -193,10 +212,6 @@ def _saved_model(path):
     return saved_model
 
 
-def _meta_graph(path):
-    return _served(_saved_model(path))
-
-
 def _served(saved_model):
     for meta_graph in saved_model.meta_graphs:
         if "serve" in meta_graph.meta_info_def.tags:
@@ -253,7 +268,7 @@ def _node_fault(node, function):
         return "must be compiled by XLA, which the server disables"
     if _PYTHON_OPS.match(operation):
         return f"calls Python ({operation})"
-    definition = keras_private.operation(operation)
+    definition = _definition(operation)
     if definition is None:
         return f"calls {operation}, which TensorFlow does not have"
     stateful = definition.is_stateful and not _HARMLESS_STATE.match(operation)
@@ -264,6 +279,14 @@ def _node_fault(node, function):
     if _RANDOM_OPS.search(operation):
         return f"keeps a random state ({operation})"
     return f"keeps a state ({operation})"
+
+
+def _definition(operation):
+    """TensorFlow's OpDef of an operation, or None where it has none."""
+    # Here, because it imports Keras.
+    from keras_gan import keras_private
+
+    return keras_private.operation(operation)
 
 
 def _reachable(graph, functions, tensors, calls=()):

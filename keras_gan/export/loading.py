@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gan import checks
-from keras_gan.export import cards, graph, publishing, signatures
+from keras_gan.export import cards, graph, listing, signatures
 from keras_gan.samples import finite
 
 
@@ -34,7 +34,7 @@ class ExportedGenerator:
     def __init__(self, path):
         path = pathlib.Path(path)
         if not (path / "saved_model.pb").is_file():
-            path = publishing.latest(path)
+            path = listing.latest(path)
         self.path = path
         self.card = cards.read_card(path)
         try:
@@ -74,9 +74,29 @@ class ExportedGenerator:
         num_samples = checks.num_samples(num_samples)
         batch_size = checks.count("batch_size", batch_size)
         latents = self.latent_prior.sample(num_samples, seed)
+        return self._samples(latents, batch_size)
+
+    def generate_each(self, seeds, batch_size: int = 256) -> np.ndarray:
+        """Draws one sample for each seed, the same as the `GAN`'s.
+
+        Args:
+            seeds: sequence of ints of at most 64 bits.
+            batch_size: int >= 1.
+
+        Returns:
+            float32 array `(len(seeds), *sample_shape)`; row i is that of
+            `generate(1, seeds[i])`, up to the rounding of sums.
+
+        Raises:
+            ValueError: as `generate`.
+        """
+        batch_size = checks.count("batch_size", batch_size)
+        return self._samples(self.latent_prior.sample_each(seeds), batch_size)
+
+    def _samples(self, latents, batch_size):
         batches = [
             self._serve(latents=latents[start : start + batch_size])
-            for start in range(0, num_samples, batch_size)
+            for start in range(0, len(latents), batch_size)
         ]
         samples = np.concatenate(
             [batch[self.card["output"]].numpy() for batch in batches]
@@ -92,4 +112,4 @@ class ExportedGenerator:
 def is_export(path) -> bool:
     """Returns whether `path` is an exported version, or a directory of versions."""
     path = pathlib.Path(path)
-    return (path / "saved_model.pb").is_file() or bool(publishing.versions(path))
+    return (path / "saved_model.pb").is_file() or bool(listing.versions(path))

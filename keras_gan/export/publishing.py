@@ -13,12 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gan import checks, files, priors
-from keras_gan.export import cards, goldens, graph, signatures, staging, warmup
+from keras_gan.export import cards, goldens, graph, listing, signatures, staging, warmup
 from keras_gan.export.signatures import Servable
 from keras_gan.samples import SampleSpec, check_value_range
 from keras_gan.version import __version__
 
-_MAX_VERSION = 2**63 - 1  # the server's int64
 _PACKAGES = ("keras", "tensorflow", "tensorflow-probability")
 
 
@@ -82,41 +81,13 @@ def export_generator(
         raise
 
 
-def versions(base) -> list[int]:
-    """Returns the versions that a base holds, ascending; of no directory, none."""
-    try:
-        names = os.listdir(base)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return sorted(
-        int(name)
-        for name in names
-        if _is_version(name) and (pathlib.Path(base) / name).is_dir()
-    )
-
-
-def latest(base) -> pathlib.Path:
-    """Returns the path of the highest version that a base holds.
-
-    Raises:
-        ValueError: it holds none.
-    """
-    found = versions(base)
-    if not found:
-        raise ValueError(
-            "Expected a directory with exported versions (1/, 2/, ...). "
-            f"Received: {base}, which has none"
-        )
-    return pathlib.Path(base) / str(found[-1])
-
-
 # === Checks before anything is written ===
 
 
 def _check_version(base, version):
     if version is None:
         return
-    version = checks.count("version", version, maximum=_MAX_VERSION)
+    version = checks.count("version", version, maximum=listing.MAX_VERSION)
     if (base / str(version)).exists():
         raise ValueError(
             f"{base} already holds version {version}, and published versions are never "
@@ -267,7 +238,3 @@ def _publish(folder, base, version, card, check):
 def _next_version(base):
     """Returns one more than any name that a server would read as a version."""
     return max((int(n) for n in os.listdir(base) if n.isdecimal()), default=0) + 1
-
-
-def _is_version(name):
-    return name.isdecimal() and str(int(name)) == name

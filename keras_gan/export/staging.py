@@ -8,17 +8,23 @@ counts its own.
 
 Without locks (Windows, some network disks) publishing is as safe, but what a killed
 exporter left behind stays until somebody deletes it.
+
+A user who copies a version into a base does as the exporter does, under a name of his
+own, such as `.copying-2`. His process holds no lock. The names of exporters therefore
+end with 32 random digits, and nothing else is ever swept away.
 """
 
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import uuid
 
 from keras_gan import files
 
 _PREFIX = ".incoming-"
+_OF_AN_EXPORTER = re.compile(re.escape(_PREFIX) + "[0-9a-f]{32}")
 
 
 @contextlib.contextmanager
@@ -47,8 +53,14 @@ def folder_in(base: pathlib.Path):
 
 
 def sweep(base: pathlib.Path) -> None:
-    """Removes the folders in `base` that killed exporters left, and no others."""
-    for folder in base.glob(f"{_PREFIX}*"):
+    """Removes the folders in `base` that killed exporters left, and no others.
+
+    Args:
+        base: directory of versions.
+    """
+    for folder in base.iterdir():
+        if not _OF_AN_EXPORTER.fullmatch(folder.name) or folder.is_symlink():
+            continue
         # Without locks nobody knows whose a folder is; what cannot be opened stays.
         with contextlib.suppress(OSError), _locked(folder) as locked:
             if locked:

@@ -54,7 +54,7 @@ def figure_3(lines, spec: SampleSpec) -> np.ndarray:
         ValueError: samples that are no images.
     """
     grids.check_images(spec)
-    pixels = spec.to_uint8(lines)
+    pixels = grids.visible(lines, spec)
     rows, steps, *shape = pixels.shape
     picture = grids.grid(pixels.reshape(rows * steps, *shape), columns=steps)
     return grids.enlarge(picture, 960)

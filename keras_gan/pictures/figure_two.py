@@ -80,8 +80,8 @@ def figure_2(samples, nearest, spec: SampleSpec, columns: int = 6) -> np.ndarray
             f"Expected {columns} samples for each nearest example, of the same shape. "
             f"Received: {samples.shape} and {nearest.shape}"
         )
-    left = grids.grid(spec.to_uint8(samples), columns=columns)
-    nearest = spec.to_uint8(nearest)
+    left = grids.grid(grids.visible(samples, spec), columns=columns)
+    nearest = grids.visible(nearest, spec)
     framed = [
         grids.grid(nearest[..., channel : channel + 1], columns=1, fill=level)
         for channel, level in zip(_channels(nearest), _YELLOW, strict=True)

@@ -5,9 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+# The channels of a PNG: grey, grey and alpha, RGB, RGB and alpha.
+PNG_CHANNELS = (1, 2, 3, 4)
+
 
 def encode_png(picture: np.ndarray) -> bytes:
-    """Encodes a picture, uint8 `(H, W, C)` with C = 1 or 3, as a PNG file."""
+    """Encodes a picture, uint8 `(H, W, C)` with C in `PNG_CHANNELS`, as a PNG file."""
     from PIL import Image
 
     picture = picture[:, :, 0] if picture.shape[2] == 1 else picture

@@ -1,6 +1,7 @@
 """Grids of images: tiling, enlarging and resizing, with NumPy and Pillow alone."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,22 +11,28 @@ from keras_gan.samples import SampleSpec
 
 
 def sample_picture(
-    samples, spec: SampleSpec, examples=None, label: str = "samples"
+    samples,
+    spec: SampleSpec,
+    examples=None,
+    label: str = "samples",
+    channels: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """Draws samples as one picture: a grid of images, or a plot of points.
+    """Draws samples as one picture: a grid of images, or a plot.
 
     Args:
         samples: array `(N, *spec.shape)`, images in `spec.value_range`.
-        spec: `SampleSpec`. Images become a grid; one or two values each become a plot,
-            which needs matplotlib.
+        spec: `SampleSpec`. Images become a grid, see `visible`. Vectors become a plot
+            by `plots.sample_plot`, series one by `plots.series_plot`; these need
+            matplotlib.
         examples: real data to draw behind a plot, or None; unused for images.
         label: str, what a plot calls the samples.
+        channels: see `visible`; unused for plots.
 
     Returns:
         uint8 `(height, width, 1 or 3)`.
 
     Raises:
-        ValueError: samples of another shape, or none, or of a kind that is not drawn.
+        ValueError: samples of another shape, or none; channels that are not there.
         ModuleNotFoundError: a plot, where matplotlib is not installed.
     """
     samples = np.asarray(samples)
@@ -35,8 +42,46 @@ def sample_picture(
             f"Received: {samples.shape}"
         )
     if spec.is_image:
-        return enlarge(grid(spec.to_uint8(samples)))
+        return enlarge(grid(visible(samples, spec, channels)))
+    if spec.kind == "series":
+        return plots.series_plot(samples, examples, label=label)
+    if examples is not None:
+        examples = np.reshape(examples, (len(examples), -1))
+    samples = samples.reshape(len(samples), -1)
     return plots.sample_plot(samples, examples, label=label)
+
+
+def visible(
+    images, spec: SampleSpec, channels: Sequence[int] | None = None
+) -> np.ndarray:
+    """Returns images as pixels that a screen can show.
+
+    Args:
+        images: array `(..., *spec.shape)`, in `spec.value_range`.
+        spec: `SampleSpec` of images.
+        channels: three numbers of channels to show as red, green and blue, or one to
+            show in grey. None shows one channel in grey, two as red and green, and of
+            more the first three as red, green and blue: of images with alpha, this
+            leaves it out.
+
+    Returns:
+        uint8 `(..., H, W, 1 or 3)`.
+
+    Raises:
+        ValueError: channels that are not there, or another number of them.
+    """
+    count = spec.shape[-1]
+    if channels is None:
+        channels = range(3 if count > 2 else count)
+    elif len(channels) not in (1, 3) or not all(0 <= c < count for c in channels):
+        raise ValueError(
+            f"Expected one or three channels of 0 to {count - 1} to show. "
+            f"Received: {tuple(channels)}"
+        )
+    pixels = spec.to_uint8(np.asarray(images)[..., list(channels)])
+    if pixels.shape[-1] == 2:
+        pixels = np.concatenate([pixels, np.zeros_like(pixels[..., :1])], axis=-1)
+    return pixels
 
 
 def grid(

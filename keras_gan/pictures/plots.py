@@ -40,11 +40,12 @@ def to_pixels(figure) -> np.ndarray:
 def sample_plot(
     samples, examples=None, side: int = 480, label: str = "samples"
 ) -> np.ndarray:
-    """Plots samples in one or two dimensions: a histogram, or a scatter plot.
+    """Plots vectors: a histogram of single values, else a scatter plot of two.
 
     Args:
-        samples: array `(N, 1)` or `(N, 2)`.
-        examples: array `(M, 1)` or `(M, 2)` of real data to draw behind, or None.
+        samples: array `(N, D)`. Where D > 2 the first two values of each are drawn, and
+            the axes say so.
+        examples: array `(M, D)` of real data to draw behind, or None.
         side: int, height and width of the picture in pixels.
         label: str, what the legend calls the samples.
 
@@ -55,19 +56,9 @@ def sample_plot(
         ValueError: samples or examples of another shape, or none.
         ModuleNotFoundError: matplotlib is not installed.
     """
-    samples = np.asarray(samples, np.float64)
-    # The axes follow the data where they are known, so that pictures of one run can be
-    # compared.
-    frame = samples if examples is None else np.asarray(examples, np.float64)
-    if (
-        samples.ndim != 2
-        or frame.shape[1:] != samples.shape[1:]
-        or not (samples.shape[1] in (1, 2) and len(samples) and len(frame))
-    ):
-        raise ValueError(
-            "Expected samples (N, 1) or (N, 2) to plot, and examples likewise. "
-            f"Received: {samples.shape} and {frame.shape}"
-        )
+    samples, frame = _checked(samples, examples, "(N, D)")
+    num_values = samples.shape[1]
+    samples, frame = samples[:, :2], frame[:, :2]
     low, high = frame.min(axis=0), frame.max(axis=0)
     margin = 0.25 * np.maximum(high - low, 1e-3)
     low, high = low - margin, high + margin
@@ -80,12 +71,76 @@ def sample_plot(
         if data is not None:
             axes.scatter(*data.T, s=8, color="0.7", label="data", linewidths=0)
         axes.scatter(*samples.T, s=5, color="green", label=label, linewidths=0)
-        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        if num_values == 2:
+            axes.set_aspect("equal")
+        else:  # they may have other units
+            axes.set(
+                xlabel=f"value 1 of {num_values}", ylabel=f"value 2 of {num_values}"
+            )
     outside = np.mean(((samples < low) | (samples > high)).any(axis=1))
     if outside:
         axes.set_title(f"{100 * outside:.1f}% of the samples lie outside", fontsize=8)
     axes.legend(loc="upper right", fontsize=8, markerscale=2)
     return to_pixels(figure)
+
+
+def series_plot(
+    samples, examples=None, count: int = 8, side: int = 480, label: str = "samples"
+) -> np.ndarray:
+    """Plots series as lines over their steps: a panel for each of the first features.
+
+    Args:
+        samples: array `(N, T, F)`.
+        examples: array `(M, T, F)` of real data to draw behind, or None.
+        count: int, series to draw, and examples. The first ones are drawn.
+        side: int, height and width of the picture in pixels.
+        label: str, what the legend calls the samples.
+
+    Returns:
+        uint8 `(side, side, 3)`. Of more than four features the first four are
+        drawn; the axes say of how many.
+
+    Raises:
+        ValueError: samples or examples of another shape, or none.
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    samples, frame = _checked(samples, examples, "(N, T, F)")
+    num_features = samples.shape[2]
+    drawn = [(GENERATOR_COLOR, label, samples[:count])]
+    if examples is not None:
+        drawn.insert(0, ("0.6", "data", frame[:count]))
+    figure = new_figure(side, side)
+    panels = figure.subplots(min(4, num_features), squeeze=False, sharex=True)[:, 0]
+    for feature, axes in enumerate(panels):
+        for color, name, series in drawn:
+            lines = axes.plot(series[:, :, feature].T, color=color, linewidth=0.8)
+            lines[0].set_label(name)
+        axes.set_ylabel(f"feature {feature + 1} of {num_features}", fontsize=8)
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper right", ncols=2, fontsize=8)
+    panels[-1].set_xlabel("step")
+    return to_pixels(figure)
+
+
+def _checked(samples, examples, form):
+    """Returns samples, and what the axes follow, as float64 of a form.
+
+    The axes follow the data where they are known, so that pictures of one run can be
+    compared.
+    """
+    samples = np.asarray(samples, np.float64)
+    frame = samples if examples is None else np.asarray(examples, np.float64)
+    if (
+        samples.ndim != form.count(",") + 1
+        or frame.shape[1:] != samples.shape[1:]
+        or not (samples.size and len(frame))
+    ):
+        raise ValueError(
+            f"Expected samples {form} to plot, and examples likewise. "
+            f"Received: {samples.shape} and {frame.shape}"
+        )
+    return samples, frame
 
 
 def _draw_histograms(axes, samples, data, edges, label):

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 
 from keras_gan import checks, files, pictures
-from keras_gan.runs.run import Run
+from keras_gan.runs import fitted
 
 # The figures of a run, by the names that `draw_figures` knows them by.
 FIGURES = ("1", "2", "3", "curves", "health")
@@ -19,11 +19,12 @@ class _DoesNotFit(ValueError):
     """A figure that this run cannot have."""
 
 
-def draw_figures(path, figure="all", output=None, seed=0, data_dir=None):
+def draw_figures(path, figure="all", output=None, seed=0, data_dir=None, dataset=None):
     """Draws the paper's figures, and the health of a training, from a run.
 
     Args:
-        path: str or path-like, a run's directory.
+        path: str or path-like, a run's directory, or one of `GAN.fit` alone, see
+            `fitted.FittedRun`.
         figure: "1", "2", "3", "curves", "health", or "all" of those that fit the run:
             figure 1 takes samples and latents of one dimension, 2 and 3 take images.
             Those of "all" that do not fit, or need a package that is not installed,
@@ -31,6 +32,7 @@ def draw_figures(path, figure="all", output=None, seed=0, data_dir=None):
         output: str or path-like, a directory; `figures/` in the run by default.
         seed: int, of the samples and latents in figures 2 and 3 and the health page.
         data_dir: as for `Run.open`. Figure 2 and the health page need the data.
+        dataset: str, what a GAN of `GAN.fit` alone was trained on.
 
     Returns:
         list of `pathlib.Path`, the files written.
@@ -42,7 +44,7 @@ def draw_figures(path, figure="all", output=None, seed=0, data_dir=None):
             need.
     """
     checks.one_of("figure", figure, (*FIGURES, "all"))
-    run = Run.open(path, data_dir)
+    run = fitted.open_run(path, dataset, data_dir)
     output = pathlib.Path(output or run.figures_dir)
     files.check_output(output, directory=True)
     subject = _Subject(run, seed)
@@ -75,6 +77,15 @@ class _Subject:
     def gan(self):
         return self.run.gan(compile=False)
 
+    @functools.cached_property
+    def data(self):
+        if isinstance(self.run, fitted.FittedRun) and self.run.dataset is None:
+            raise _DoesNotFit(
+                f"Expected the dataset that the model in {self.run.path} was trained "
+                "on. Received: none; pass its name as dataset"
+            )
+        return self.run.data()
+
     def expect_images(self, number):
         if not self.gan.spec.is_image:
             raise _DoesNotFit(
@@ -104,7 +115,7 @@ def _draw_figure_1(subject):
 
 def _draw_figure_2(subject, rows=5, columns=6):
     subject.expect_images(2)
-    data, gan = subject.run.data(), subject.gan
+    data, gan = subject.data, subject.gan
     samples = gan.generate(rows * columns, seed=subject.seed)
     indices, _ = pictures.nearest_examples(samples[columns - 1 :: columns], data)
     picture = pictures.figure_2(samples, data.examples(indices), gan.spec, columns)
@@ -129,7 +140,8 @@ def _draw_health(subject, count=500):
     run = subject.run
     lines = run.metrics()
     spread = pictures.sample_spread(
-        subject.gan.generate(count, seed=subject.seed), run.data().fixed_examples(count)
+        subject.gan.generate(count, seed=subject.seed),
+        subject.data.fixed_examples(count),
     )
     diagnosis = pictures.diagnose(lines, *spread)
     _log.info("%s. %s", diagnosis.state.capitalize(), diagnosis.explanation)

@@ -1,5 +1,6 @@
 """Samples from a run, a `.keras` file or an export, into a file and back."""
 
+import os
 import pathlib
 import zipfile
 
@@ -8,6 +9,7 @@ import numpy as np
 from keras_gan import evaluation, export, files
 from keras_gan.experiments.model_files import MODEL, load_gan
 from keras_gan.pictures import formats, grids
+from keras_gan.runs import sample_folder
 from keras_gan.samples import CONTRAST_NORMALIZED_RANGE, check_value_range
 
 
@@ -28,13 +30,15 @@ def load_generator(path):
 
 
 def write_samples(model, output, num_samples, seed):
-    """Draws samples from a run or an export and writes them to a file.
+    """Draws samples from a run or an export and writes them.
 
     Args:
         model: str or path-like, see `load_generator`.
         output: str or path-like. `.png` gets a grid (a plot, where samples are no
             images); `.npz` gets `samples`, float32 `(num_samples, ...)` in the model's
-            own scale, and `value_range`, float32 `(2,)` (empty where there is none).
+            own scale, and `value_range`, float32 `(2,)` (empty where there is none). A
+            directory, which has no suffix or ends in "/", gets a PNG file for each of
+            the seeds from `seed` on, see `sample_folder.write_folder`.
         num_samples: int >= 1.
         seed: int; the same seed gives the same samples.
 
@@ -42,10 +46,14 @@ def write_samples(model, output, num_samples, seed):
         ValueError: another suffix, no model, or `num_samples` below 1.
         OSError: an output that cannot be written.
     """
+    if is_folder(output):
+        sample_folder.write_folder(load_generator(model), output, num_samples, seed)
+        return
     output = pathlib.Path(output)
     if output.suffix not in (".png", ".npz"):
         raise ValueError(
-            f"Expected an output that ends in .png or .npz. Received: {output}"
+            "Expected an output that ends in .png or .npz, or a directory, which ends "
+            f"in /. Received: {output}"
         )
     files.check_output(output)
     gan = load_generator(model)
@@ -60,6 +68,12 @@ def write_samples(model, output, num_samples, seed):
             samples=samples,
             value_range=np.asarray(gan.value_range or (), np.float32),
         )
+
+
+def is_folder(output) -> bool:
+    """Returns whether an output of `write_samples` stands for a directory."""
+    output = str(output)
+    return output.endswith(("/", os.sep)) or not pathlib.Path(output).suffix
 
 
 def load_samples(path, data):

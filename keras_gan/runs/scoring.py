@@ -11,7 +11,6 @@ import tqdm
 from keras_gan import checks, datasets, evaluation, files, metrics
 from keras_gan.experiments.building import build
 from keras_gan.runs import provenance
-from keras_gan.runs.generating import load_samples
 from keras_gan.runs.subjects import subject_of
 from keras_gan.streams import ProgressStream
 
@@ -44,20 +43,23 @@ def evaluate(
     """Scores a generator by a stated protocol, and writes the scores as JSON.
 
     Args:
-        model: str or path-like: a run's directory, a `.keras` file in one, an
-            exported generator, or an `.npz` of samples with `samples` and
-            `value_range`, as `generating.write_samples` writes it.
+        model: str or path-like: a run's directory, a `.keras` file in one or of
+            `GAN.fit` alone, an exported generator, an `.npz` of samples with `samples`
+            and `value_range`, as `generating.write_samples` writes it, or
+            "folder:PATH", a folder of images, see `sample_folder.load_folder`.
         num_samples: int, samples to score; by default the protocol's: 10,000 images as
             in the paper, 2,500 points (PacGAN's), 100,000 values in one dimension, and
-            all of an `.npz`.
+            all of an `.npz` or a folder.
         data_dir: as for `Run.open`; by default the run's own.
         seed: int, of the samples.
         features: "classifier", trained on the data's labels and cached, "pixels",
             "inception", or "auto": the classifier where there are labels, else pixels.
-        dataset: str, for an `.npz`: what its samples stand for, see `datasets.load`.
+        dataset: str, for an `.npz`, a folder or a model of `GAN.fit` alone: what its
+            samples stand for, see `datasets.load`.
         output: path of the JSON; by default `scores.json` in the run
-            (`best.scores.json` of its `best.keras`), or beside the `.npz`; of an export
-            none is written unless this says where.
+            (`best.scores.json` of its `best.keras`), or beside the `.npz` or the model
+            of `GAN.fit`; of an export or a folder none is written unless this says
+            where.
         progress: None, or a function of a row's name, a stage's name and the share of
             the stage that is done, such as `Bars()`.
 
@@ -69,10 +71,10 @@ def evaluate(
         (`num_training_examples`), which is what memorising would score; this row is
         left out of images without a test split, which are compared with the training
         examples themselves. Of images with one also `test_examples_in_training`, see
-        `evaluation.shared_examples`. Of a run on images `pixel_frechet_distance` and
-        `pixel_frechet_distance_at_start` (`num_pixel_samples` samples of the generator
-        and of the same before its first step, to all training data, raw values),
-        `discriminator_accuracy`, and for the digits `digits`, see
+        `evaluation.shared_examples`. Of a GAN of images `pixel_frechet_distance` and,
+        of a run, `pixel_frechet_distance_at_start` (`num_pixel_samples` samples of the
+        generator and of the same before its first step, to all training data, raw
+        values), `discriminator_accuracy`, and for the digits `digits`, see
         `evaluation.digits_report`. Images of more than
         `evaluation.MAX_COVARIANCE_VALUES` values have no Frechet distance of raw
         values; `pixel_frechet_distance_left_out` gives the reason.
@@ -237,7 +239,7 @@ class _Scoring:
         """Returns the name of each row, and a function that draws n of its samples."""
         subject, request, train = self.subject, self.request, self.train
         if subject.generator is None:
-            samples = load_samples(subject.model, train)[: request.num_samples]
+            samples = subject.load_samples(train)[: request.num_samples]
             self.protocol = dataclasses.replace(self.protocol, num_samples=len(samples))
             rows = {"samples": lambda count: samples[:count]}
         else:
@@ -317,7 +319,7 @@ class _Scoring:
         if subject.gan is not None:
             found |= _progress_since_start(
                 subject.gan,
-                subject.run.experiment,
+                None if subject.run is None else subject.run.experiment,
                 self.train,
                 samples,
                 self.request.seed,
@@ -333,7 +335,8 @@ def _progress_since_start(gan, experiment, data, samples, seed):
 
     Args:
         gan: `GAN` of the run.
-        experiment: `Experiment` that it was built by.
+        experiment: `Experiment` that it was built by, or None: `GAN.fit` alone leaves
+            nothing of the start.
         data: `Dataset` that it was trained on.
         samples: float32 `(N, *image_shape)`, the generator's.
         seed: int, that they were drawn with.
@@ -343,17 +346,16 @@ def _progress_since_start(gan, experiment, data, samples, seed):
     """
     report = {}
     if evaluation.why_no_covariance(data.spec.num_values) is None:
-        first_samples = build(experiment, data).generate(len(samples), seed=seed)
+        drawn = {"pixel_frechet_distance": samples}
+        if experiment is not None:
+            first = build(experiment, data).generate(len(samples), seed=seed)
+            drawn["pixel_frechet_distance_at_start"] = first
         moments = evaluation.data_moments(data)
-        distance, first_distance = (
-            metrics.frechet_distance(metrics.Moments().update(drawn), moments)
-            for drawn in (samples, first_samples)
-        )
         report = {
-            "num_pixel_samples": len(samples),
-            "pixel_frechet_distance": distance,
-            "pixel_frechet_distance_at_start": first_distance,
+            name: metrics.frechet_distance(metrics.Moments().update(rows), moments)
+            for name, rows in drawn.items()
         }
+        report["num_pixel_samples"] = len(samples)
     report["discriminator_accuracy"] = evaluation.discriminator_accuracy(
         gan, data.fixed_examples(len(samples)), samples
     )
@@ -381,7 +383,7 @@ def _without_nan(content):
 
 
 class Bars:
-    """Progress bars on a terminal, one after the other; silent elsewhere.
+    """Progress bars on a terminal, one after the other; elsewhere a line for each.
 
     A context manager, which closes the last one, and the function that `evaluate` takes
     as `progress`.
@@ -407,4 +409,6 @@ class Bars:
                 bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}",
             )
             self._bar.desc = label
+            if self._bar.disable:
+                print(f"{label} ...", file=ProgressStream(), flush=True)
         self._bar.update(share - self._bar.n)

@@ -1,6 +1,7 @@
-"""What is scored: a run, an exported generator, or a file of samples."""
+"""What is scored: a run, an exported generator, or samples that are there already."""
 
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
@@ -8,8 +9,9 @@ from keras_gan import datasets, export
 from keras_gan.experiments.building import load_data, load_held_out
 from keras_gan.experiments.experiment import Data
 from keras_gan.experiments.model_files import MODEL, load_gan
-from keras_gan.runs import provenance
-from keras_gan.runs.run import BEST, Run
+from keras_gan.runs import fitted, provenance, sample_folder
+from keras_gan.runs.generating import load_samples
+from keras_gan.runs.run import BEST, CONFIG, Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +23,9 @@ class Subject:
         data: `Data`, what its samples stand for.
         data_dir: where `datasets.load` looks.
         output: path of the JSON by default; None writes none.
-        generator: what draws samples; None for a file of samples.
+        generator: what draws samples; None where they are there already.
+        load_samples: a function of the training data that loads samples; None where
+            there is a generator.
         trained_on: dict of an export's card, see `provenance.describe_data`, or None.
         gan: `GAN`; None for an export or a file.
         run: `Run` that the GAN is from, or None.
@@ -32,6 +36,7 @@ class Subject:
     data_dir: Any
     output: pathlib.Path | None = None
     generator: Any = None
+    load_samples: Any = None
     trained_on: dict | None = None
     gan: Any = None
     run: Run | None = None
@@ -58,22 +63,38 @@ def subject_of(model, dataset=None, data_dir=None) -> Subject:
     Raises:
         ValueError: no model, or one whose dataset nobody names.
     """
-    model = pathlib.Path(model)
-    if model.suffix == ".npz":
+    is_folder = sample_folder.is_folder(model)
+    if is_folder or str(model).endswith(".npz"):
         if dataset is None:
             raise ValueError(
                 f"Expected the dataset that {model} stands for. Received: none; pass "
                 "its name as dataset"
             )
+        data = fitted.settings_for(dataset)
+        path = pathlib.Path(model)
+        if not is_folder:
+            return Subject(
+                path,
+                data,
+                data_dir,
+                output=path.with_suffix(".scores.json"),
+                load_samples=functools.partial(load_samples, path),
+            )
         return Subject(
-            model,
-            Data(name=dataset),
+            path,
+            data,
             data_dir,
-            output=model.with_suffix(".scores.json"),
+            load_samples=lambda train: sample_folder.load_folder(
+                model, data, train, data_dir
+            ),
         )
+    model = pathlib.Path(model)
     if not (model / MODEL).exists() and export.is_export(model):
         return _exported(model, dataset, data_dir)
-    run = Run.open(model.parent if model.suffix == ".keras" else model, data_dir)
+    file = model if model.suffix == ".keras" else model / MODEL
+    if file.is_file() and not (file.parent / CONFIG).exists():
+        return _fitted(model, file, dataset, data_dir)
+    run = Run.open(file.parent, data_dir)
     trained_on = run.experiment.data
     if dataset not in (None, trained_on.name):
         if not (trained_on.is_folder and Data(name=dataset).is_folder):
@@ -92,6 +113,20 @@ def subject_of(model, dataset=None, data_dir=None) -> Subject:
         generator=gan,
         gan=gan,
         run=run,
+    )
+
+
+def _fitted(model, file, dataset, data_dir):
+    """The `Subject` of a model that `GAN.fit` alone has trained."""
+    run = fitted.FittedRun(file.parent, dataset, data_dir)
+    gan = load_gan(file)
+    return Subject(
+        model,
+        run.data_settings,
+        data_dir,
+        output=file.with_suffix(".scores.json"),
+        generator=gan,
+        gan=gan,
     )
 
 

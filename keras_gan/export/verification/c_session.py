@@ -173,6 +173,46 @@ class Session:
         return array
 
 
+def start() -> None:
+    """Loads TensorFlow's library and finds this machine's devices.
+
+    The first session does so by itself. Both write notes to stderr, which a caller may
+    want to have at a time of its own.
+
+    Raises:
+        OSError: the library is not there, as in TensorFlow for other systems.
+        SessionError: the devices cannot be used.
+    """
+    library = _library()
+    status, graph = _Status(library), library.TF_NewGraph()
+    options = library.TF_NewSessionOptions()
+    session = library.TF_NewSession(graph, options, status.handle)
+    library.TF_DeleteSessionOptions(options)
+    try:
+        status.check()
+        library.TF_CloseSession(session, status.handle)
+        library.TF_DeleteSession(session, status.handle)
+    finally:
+        library.TF_DeleteGraph(graph)
+
+
+def is_operation(name: str) -> bool:
+    """Returns whether TensorFlow has an operation of this name.
+
+    Args:
+        name: such as "MatMul".
+    """
+    library = _library()
+    status = _Status(library)
+    graph, definition = library.TF_NewGraph(), library.TF_NewBuffer()
+    try:
+        library.TF_GraphGetOpDef(graph, name.encode(), definition, status.handle)
+        return library.TF_GetCode(status.handle) == 0
+    finally:
+        library.TF_DeleteBuffer(definition)
+        library.TF_DeleteGraph(graph)
+
+
 class _Output(ctypes.Structure):
     _fields_ = [("operation", ctypes.c_void_p), ("index", ctypes.c_int)]
 
@@ -213,10 +253,14 @@ _FUNCTIONS = (
     ("TF_DeleteSessionOptions", None, _POINTER),
     ("TF_NewGraph", _POINTER),
     ("TF_DeleteGraph", None, _POINTER),
+    ("TF_NewBuffer", _POINTER),
+    ("TF_DeleteBuffer", None, _POINTER),
+    ("TF_GraphGetOpDef", None, _POINTER, _TEXT, _POINTER, _POINTER),
     (
         "TF_LoadSessionFromSavedModel", _POINTER, _POINTER, _POINTER, _TEXT,
         ctypes.POINTER(_TEXT), _NUMBER, _POINTER, _POINTER, _POINTER,
     ),
+    ("TF_NewSession", _POINTER, _POINTER, _POINTER, _POINTER),
     ("TF_CloseSession", None, _POINTER, _POINTER),
     ("TF_DeleteSession", None, _POINTER, _POINTER),
     ("TF_GraphOperationByName", _POINTER, _POINTER, _TEXT),

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_gan.export import cards, graph, publishing
+from keras_gan.export import cards, graph, listing
 
 _PROBE = pathlib.Path(__file__).with_name("probe.py")
 _PROBE_SECONDS = 300
@@ -64,8 +64,8 @@ def verify(path, progress: Callable[[str], object] | None = None) -> list[str]:
     path = pathlib.Path(path)
     if not (path / "saved_model.pb").is_file():
         hint = ""
-        if publishing.versions(path):
-            hint = f"; its latest version is {publishing.latest(path)}"
+        if listing.versions(path):
+            hint = f"; its latest version is {listing.latest(path)}"
         raise ValueError(
             "Expected a version's directory, with a saved_model.pb. "
             f"Received: {path}{hint}"

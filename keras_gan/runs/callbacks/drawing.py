@@ -1,6 +1,5 @@
 """Draws pictures while a GAN trains: its samples, and figure 1 of the paper."""
 
-import logging
 import pathlib
 
 import keras
@@ -10,26 +9,25 @@ import tensorflow as tf
 from keras_gan import checks, files, watching
 from keras_gan.pictures import formats, frames, grids
 
-_log = logging.getLogger("keras_gan")
-
 
 class SampleGrid(keras.callbacks.Callback):
     """Draws samples of fixed latents: a PNG before the first step, then as it goes.
 
-    Images of 1 or 3 channels become a grid, vectors of one value a histogram, vectors
-    of two a scatter plot. Other samples are not drawn: a warning of the logger
-    "keras_gan" says so before the first step, and the training runs without pictures.
+    Images become a grid, vectors a histogram or a scatter plot, series lines, see
+    `grids.sample_picture`.
 
     Args:
         directory: str or path-like, gets `epoch_00000.png` and so on.
-        num_samples: int; None draws 100 images, or 2,000 points.
+        num_samples: int; None draws 100 images, or 2,000 vectors or series.
         every: int, epochs between pictures; the last epoch is always drawn.
         seed: int, of the latents.
-        examples: real data, to draw behind points; unused for images.
+        examples: real data, to draw behind points and lines; unused for images.
         summary_writer: a `tf.summary` writer that gets each picture too, or None.
+        channels: the channels of images to show, see `grids.visible`.
 
     Raises:
-        ValueError: `every` or `num_samples` below 1.
+        ValueError: `every` or `num_samples` below 1; from `fit`, channels that are not
+            there.
     """
 
     def __init__(
@@ -40,6 +38,7 @@ class SampleGrid(keras.callbacks.Callback):
         seed=0,
         examples=None,
         summary_writer=None,
+        channels=None,
     ):
         super().__init__()
         if num_samples is not None:
@@ -50,20 +49,11 @@ class SampleGrid(keras.callbacks.Callback):
         self.seed = seed
         self.examples = examples
         self.summary_writer = summary_writer
+        self.channels = channels
 
     def on_train_begin(self, logs=None):
         self._drawn = self._epoch = None
-        spec = self.model.spec
-        self._draws = _can_be_drawn(spec)
-        if not self._draws:
-            _log.warning(
-                "No pictures of samples are drawn: SampleGrid draws images of 1 or 3 "
-                "channels and vectors of 1 or 2 values, and these samples are of kind "
-                "%s and shape %s.",
-                spec.kind,
-                spec.shape,
-            )
-        elif self.model.generator_steps == 0:
+        if self.model.generator_steps == 0:
             self._draw(0)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -76,12 +66,12 @@ class SampleGrid(keras.callbacks.Callback):
             self._draw(self._epoch)
 
     def _draw(self, epoch):
-        if not self._draws:
-            return
         spec = self.model.spec
         count = self.num_samples or (100 if spec.is_image else 2000)
         samples = self.model.generate(count, seed=self.seed)
-        picture = grids.sample_picture(samples, spec, self.examples)
+        picture = grids.sample_picture(
+            samples, spec, self.examples, channels=self.channels
+        )
         path = self.directory / f"epoch_{epoch:05}.png"
         files.write(path, formats.encode_png(picture))
         if self.summary_writer is not None:
@@ -89,12 +79,6 @@ class SampleGrid(keras.callbacks.Callback):
             with self.summary_writer.as_default(step=step):
                 tf.summary.image("samples", picture[None])
         self._drawn = self._epoch = epoch
-
-
-def _can_be_drawn(spec):
-    if spec.is_image:
-        return spec.shape[-1] in (1, 3)
-    return spec.kind == "vector" and spec.shape in ((1,), (2,))
 
 
 class FigureOne(keras.callbacks.Callback):

@@ -1,0 +1,259 @@
+"""Image files, decoded by Pillow: the formats that are read, and the form they get."""
+
+import dataclasses
+import itertools
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import tqdm
+
+from keras_gan import checks
+from keras_gan.datasets.base import DatasetError
+from keras_gan.datasets.resizing import fit
+from keras_gan.streams import ProgressStream
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+# Phones write these. Pillow reads HEIF with the package pillow-heif, AVIF from 11.3 on.
+PHONE_SUFFIXES = {".heic": "HEIF", ".heif": "HEIF", ".avif": "AVIF"}
+# The formats of `SUFFIXES`, by Pillow's names. Pillow decides by content and not by
+# name: without this list a .png that holds PostScript would start Ghostscript. A JPEG
+# called .png is common, and fine.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
+# The formats that cameras write, by Pillow's names. Reading the orientation of a PNG
+# would decode the whole image. Pillow's JPEG reader makes MPO images as well.
+_ORIENTED = ("JPEG", "MPO")
+
+_log = logging.getLogger("keras_gan")
+
+
+class Reading:
+    """Reads image files below a folder.
+
+    Args:
+        root: `pathlib.Path` of the folder.
+        paths: list of str, relative to it; their suffixes say what may be opened.
+        size: (height, width) to crop and resize to, or None.
+        background: (red, green, blue) that transparent pixels are laid on, or None.
+        skip_broken: bool, whether files that cannot be read are left out.
+    """
+
+    def __init__(self, root, paths, size, background, skip_broken):
+        self.root = root
+        self.size = size
+        self.background = background
+        self.skip_broken = skip_broken
+        self.formats = _formats(paths)
+
+    def form(self, paths):
+        """Returns the `Form` that all images get.
+
+        Raises:
+            DatasetError: files that cannot be read; different sizes.
+        """
+        headers, failures = self._for_each(self.header, paths, "Reading headers")
+        self._check(failures, len(paths))
+        if self.size is None:
+            self._check_sizes(headers)
+        mode = "L" if all(header.is_grey for header in headers.values()) else "RGB"
+        if self.background is None and any(x.is_transparent for x in headers.values()):
+            mode = "RGBA"
+        largest = max(header.largest for header in headers.values())
+        size = self.size or next(iter(headers.values())).size
+        return Form(frozenset(headers), size, mode, max(0, _bits(largest) - 8))
+
+    def decode(self, paths, form, images):
+        """Decodes files of the `Form` into rows of `images`, uint8 (N, *form.shape).
+
+        Raises:
+            DatasetError: files that cannot be read.
+        """
+        rows = {path: row for row, path in enumerate(paths)}
+
+        def decode(path):
+            images[rows[path]] = self.pixels(path, form)
+
+        _, failures = self._for_each(decode, paths, "Decoding images")
+        self._check(failures, len(paths), may_skip=False)
+
+    def _check_sizes(self, headers):
+        (first, header), *others = headers.items()
+        for path, other in others:
+            if other.size != header.size:
+                raise DatasetError(
+                    f"Expected images of one size below {self.root}. Received: "
+                    f"{header.size[0]}x{header.size[1]} ({first}) and {other.size[0]}x"
+                    f"{other.size[1]} ({path}); add a size to the name to crop and "
+                    f"resize, for example folder:{self.root}@64"
+                )
+
+    def header(self, path):
+        """Returns the `Header` of a file.
+
+        It is read from the file's header alone, but for 16 bits, whose range no header
+        states, and where broken files are left out, which decoding alone finds.
+        """
+        from PIL import Image
+
+        with Image.open(self.root / path, formats=self.formats) as image:
+            if image.mode in ("I", "F"):
+                raise ValueError("pixels of 32 bits")
+            width, height = image.size
+            # EXIF orientations 5 to 8 lie on their side.
+            if image.format in _ORIENTED and image.getexif().get(0x0112, 1) >= 5:
+                width, height = height, width
+            if self.skip_broken:
+                image.load()
+            is_wide = image.mode.startswith("I;")
+            return Header(
+                size=(height, width),
+                is_grey=is_wide or image.mode in ("1", "L", "LA", "La"),
+                is_transparent=image.has_transparency_data,
+                largest=int(image.getextrema()[1]) if is_wide else 0,
+            )
+
+    def pixels(self, path, form):
+        """Returns the pixels of a file: uint8 `form.shape`."""
+        from PIL import Image, ImageOps
+
+        with Image.open(self.root / path, formats=self.formats) as image:
+            if image.format in _ORIENTED:
+                image = ImageOps.exif_transpose(image)
+            if image.mode.startswith("I;"):
+                # Pillow's own conversion clips 16 bits at 255.
+                values = np.asarray(image) >> form.shift
+                image = Image.fromarray(values.astype(np.uint8))
+            if image.has_transparency_data and self.background is not None:
+                image = image.convert("RGBA")
+                background = Image.new("RGBA", image.size, self.background)
+                image = Image.alpha_composite(background, image)
+            pixels = fit(image.convert(form.mode), self.size)
+        if form.mode == "RGBA":
+            pixels = np.where(pixels[..., 3:], pixels, 0)
+        return pixels
+
+    def _check(self, failures, count, may_skip=True):
+        """Names the files that cannot be read, in a warning or in an error."""
+        if not failures:
+            return
+        named = [f"{path} ({reason})" for path, reason in failures.items()]
+        more = f" and {len(named) - 5:,} more" if len(named) > 5 else ""
+        named = ", ".join(named[:5]) + more
+        if may_skip and self.skip_broken and len(failures) < count:
+            _log.warning("Files below %s that cannot be read: %s.", self.root, named)
+            return
+        raise DatasetError(
+            f"Expected image files that can be read below {self.root}. Received "
+            f"{len(failures):,} that cannot: {named}; remove or replace them, or pass "
+            "skip_broken=True"
+        )
+
+    def _for_each(self, function, paths, message):
+        """Calls function(path) for each path, in threads.
+
+        A progress bar appears on stderr if this takes more than two seconds.
+
+        Returns:
+            two dicts, of path to result, and of path to the reason why there is none.
+        """
+        from PIL import Image
+
+        results, failures = {}, {}
+
+        def attempt(path):
+            try:
+                return function(path), None
+            except MemoryError:
+                raise
+            # Their messages say what no user can guess: an unusual mode, a size beyond
+            # Pillow's limit.
+            except (ValueError, Image.DecompressionBombError) as error:
+                return None, checks.one_line(error)
+            # A damaged file raises OSError, SyntaxError, EOFError, ...
+            except Exception as error:
+                return None, type(error).__name__
+
+        Image.init()
+        pool = ThreadPoolExecutor(min(32, os.cpu_count() or 1))
+        try:
+            # In blocks, as starting a task takes as long as reading a small file.
+            blocks = [paths[i : i + 64] for i in range(0, len(paths), 64)]
+            done = pool.map(lambda block: [attempt(path) for path in block], blocks)
+            outcomes = tqdm.tqdm(
+                itertools.chain.from_iterable(done),
+                message,
+                len(paths),
+                file=ProgressStream(),
+                unit=" images",
+                delay=2,
+            )
+            for path, (result, reason) in zip(paths, outcomes, strict=True):
+                if reason is None:
+                    results[path] = result
+                else:
+                    failures[path] = reason
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return results, failures
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """The form that all images of a folder get.
+
+    Attributes:
+        paths: frozenset of str, the files that can be read.
+        size: (height, width).
+        mode: "L", "RGB" or "RGBA".
+        shift: int, bits that a 16-bit value loses to become one of 8.
+    """
+
+    paths: frozenset
+    size: tuple
+    mode: str
+    shift: int
+
+    @property
+    def shape(self) -> tuple:
+        """(H, W, C) of one image."""
+        return (*self.size, len(self.mode))
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What a file says of its image before it is decoded.
+
+    Attributes:
+        size: (height, width) as it is to be seen.
+        is_grey, is_transparent: bools.
+        largest: int, the largest value of an image of 16 bits; 0 of all others.
+    """
+
+    size: tuple
+    is_grey: bool
+    is_transparent: bool
+    largest: int
+
+
+def _bits(largest):
+    """The bits that files of 16 bits use, whose largest value this is."""
+    return next(bits for bits in (8, 10, 12, 14, 16) if largest < 2**bits)
+
+
+def _formats(paths):
+    """The formats, by Pillow's names, that files by these names are opened as."""
+    suffixes = {os.path.splitext(path)[1].lower() for path in paths}
+    formats = {PHONE_SUFFIXES[suffix] for suffix in suffixes & {*PHONE_SUFFIXES}}
+    if "HEIF" in formats:
+        checks.require("pillow_heif", extra="heic").register_heif_opener()
+    if "AVIF" in formats:
+        from PIL import Image
+
+        Image.init()
+        if "AVIF" not in Image.OPEN:
+            raise DatasetError(
+                "Expected Pillow 11.3 or later, which reads .avif. Received: Pillow "
+                f"{Image.__version__}; update it"
+            )
+    return (*_FORMATS, *sorted(formats))

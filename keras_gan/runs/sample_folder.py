@@ -1,0 +1,171 @@
+"""A folder of samples, a PNG file for each seed: written, and read for scores."""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+
+import numpy as np
+import tqdm
+
+from keras_gan import checks, export, files
+from keras_gan.datasets import Dataset, folder
+from keras_gan.experiments.building import load_data
+from keras_gan.experiments.experiment import Data
+from keras_gan.pictures import formats
+from keras_gan.streams import ProgressStream
+
+# What tells a folder of samples, and the generator that it is of.
+_RECORD = "samples.json"
+_FORMAT = "keras_gan samples 1"
+_BATCH = 64
+
+
+def write_folder(generator, output, num_samples: int, seed: int) -> int:
+    """Writes a PNG file for each of the seeds `seed`, `seed` + 1, ...
+
+    The file of seed 7 is `0000007.png`, and its image that of `generate(1, seed=7)`.
+    Files that are there already stay, if the same generator made them: what was cut off
+    is resumed, and a larger `num_samples` adds to it.
+
+    Args:
+        generator: `GAN` or `export.ExportedGenerator`, of images.
+        output: str or path-like, a directory; it is created.
+        num_samples: int >= 1.
+        seed: int >= 0.
+
+    Returns:
+        int, the number of files written now.
+
+    Raises:
+        ValueError: samples that no PNG file holds; a directory of another generator's
+            samples, or with files that are none of a generator's.
+        OSError: a directory that cannot be written.
+    """
+    output = pathlib.Path(output)
+    num_samples = checks.num_samples(num_samples)
+    seed = checks.count("seed", seed, minimum=0, maximum=10**18)
+    spec = generator.spec
+    if not spec.is_image or spec.shape[2] not in formats.PNG_CHANNELS:
+        raise ValueError(
+            "Expected a generator of images with 1 to 4 channels for PNG files. "
+            f"Received: a {spec.kind} of shape {spec.shape}; write its samples to a "
+            "file that ends in .npz"
+        )
+    files.check_output(output, directory=True)
+    _claim(output, generator)
+    seeds = range(seed, seed + num_samples)
+    wanted = {number: output / f"{number:07}.png" for number in seeds}
+    missing = [number for number, path in wanted.items() if not path.exists()]
+    with tqdm.tqdm(
+        total=num_samples,
+        initial=num_samples - len(missing),
+        desc="Samples",
+        file=ProgressStream(),
+        delay=2,
+    ) as bar:
+        for start in range(0, len(missing), _BATCH):
+            seeds = missing[start : start + _BATCH]
+            images = spec.to_uint8(generator.generate_each(seeds))
+            for number, image in zip(seeds, images, strict=True):
+                files.write(wanted[number], formats.encode_png(image))
+            bar.update(len(seeds))
+    return len(missing)
+
+
+def _claim(output, generator):
+    """Makes a directory one of this generator's samples, or finds that it is one."""
+    described = {"format": _FORMAT, "generator": _fingerprint(generator)}
+    record = output / _RECORD
+    try:
+        found = json.loads(record.read_text())
+    except FileNotFoundError:
+        found = None
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{record} cannot be read ({checks.one_line(error)}). Choose another "
+            "directory, or remove the samples."
+        ) from error
+    if found == described:
+        files.clean(output)
+        return
+    if found is not None:
+        raise ValueError(
+            f"{output} holds the samples of another generator. Choose another "
+            "directory, or remove them."
+        )
+    pictures = [path.name for path in output.glob("*.png")] if output.exists() else []
+    if any(re.fullmatch(r"\d{7,}\.png", name) for name in pictures):
+        raise ValueError(
+            f"{output} holds pictures that no generator of keras_gan is known to have "
+            "made. Choose another directory."
+        )
+    files.write(record, json.dumps(described, indent=2) + "\n")
+
+
+def _fingerprint(generator):
+    """A digest of what decides a generator's samples."""
+    digest = hashlib.sha256()
+    if isinstance(generator, export.ExportedGenerator):
+        digest.update(json.dumps(generator.card, sort_keys=True).encode())
+    else:
+        network = generator.averaged_generator or generator.generator
+        digest.update(repr(generator.latent_prior.get_config()).encode())
+        for weights in network.get_weights():
+            digest.update(np.ascontiguousarray(weights))
+    return digest.hexdigest()
+
+
+# === Reading ===
+
+
+def is_folder(model) -> bool:
+    """Whether a model is the name of a folder of images, "folder:PATH" say."""
+    return Data(name=str(model)).is_folder
+
+
+def load_folder(name: str, data: Data, train: Dataset, data_dir=None) -> np.ndarray:
+    """Loads a folder of images as samples that stand for a dataset.
+
+    Images of another size are brought to that of the data: the centre is cropped to
+    their aspect ratio, then resized by a bicubic filter that antialiases
+    (`datasets.resizing.fit`). Grey images stand for colours where the data have
+    colours, and colours for grey levels where all their channels are equal.
+
+    Args:
+        name: "folder:PATH", see `datasets.folder.load`.
+        data: `Data`, what the samples stand for.
+        train: `Dataset` of it.
+        data_dir: where decoded images are cached.
+
+    Returns:
+        float32 array `(N, *train.spec.shape)` in `train.value_range`.
+
+    Raises:
+        ValueError: see `datasets.load`; data that are no images; other channels.
+    """
+    spec = train.spec
+    if not spec.is_image:
+        raise ValueError(
+            f"Expected a dataset of images for {name}. Received: {train.name!r}, of "
+            f"kind {spec.kind}"
+        )
+    height, width, channels = spec.shape
+    # Unless it states a size of its own.
+    if os.path.isdir(os.path.expanduser(name.removeprefix(folder.PREFIX))):
+        name = f"{name}@{height}x{width}"
+    options = {"name": name, "split": "all"}
+    loaded = load_data(data.model_copy(update=options), data_dir)
+    samples = loaded.examples()
+    found = samples.shape[3]
+    if found == 1 < channels == 3:
+        samples = np.repeat(samples, 3, axis=3)
+    elif found == 3 > channels == 1 and not np.ptp(samples, axis=3).any():
+        samples = samples[..., :1]
+    if samples.shape[1:] != spec.shape:
+        raise ValueError(
+            f"Expected images of {spec.shape}, as the data have, in {name}. "
+            f"Received: {samples.shape[1:]}"
+        )
+    return samples

@@ -1,0 +1,273 @@
+"""Samples as single files by seed, folders as samples, and models of `fit` alone."""
+
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_gan
+from keras_gan import evaluation, experiments, runs
+from keras_gan.commands import console
+from keras_gan.datasets import Dataset
+from keras_gan.runs import callbacks, fitted, sample_folder, scoring
+from tests.export_helpers import image_gan
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A tiny GAN of 4x5 grey images, saved."""
+    path = tmp_path_factory.mktemp("model") / "gan.keras"
+    image_gan().save(path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_GAN_CACHE", str(tmp_path / "cache"))
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+# === Files by seed ===
+
+
+def test_each_file_is_a_function_of_its_seed(model, tmp_path):
+    gan = keras.saving.load_model(model)
+    runs.write_samples(model, f"{tmp_path}/a/", 70, seed=3)
+    names = sorted(path.name for path in (tmp_path / "a").glob("*.png"))
+    assert names == [f"{seed:07}.png" for seed in range(3, 73)]
+    for seed in (3, 40, 72):
+        expected = gan.spec.to_uint8(gan.generate(1, seed=seed))[0, ..., 0]
+        assert np.abs(pixels(tmp_path / f"a/{seed:07}.png") - 0.0 - expected).max() <= 1
+
+
+def test_what_was_cut_off_is_resumed(model, tmp_path):
+    runs.write_samples(model, tmp_path / "a", 20, seed=0)
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
+    stays = tmp_path / "a" / "0000004.png"
+    age = stays.stat().st_mtime_ns
+    for seed in (0, 7, 19):
+        (tmp_path / "a" / f"{seed:07}.png").unlink()
+    (tmp_path / "a" / ".incoming-7-0000007.png").write_bytes(b"half")
+    generator = runs.load_gan(model)
+    assert sample_folder.write_folder(generator, tmp_path / "a", 20, 0) == 3
+    assert {p.name: p.read_bytes() for p in (tmp_path / "a").iterdir()} == whole
+    assert stays.stat().st_mtime_ns == age
+    assert sample_folder.write_folder(generator, tmp_path / "a", 25, 0) == 5
+
+
+def test_an_export_writes_the_same_files(model, tmp_path):
+    gan = runs.load_gan(model)
+    gan.export(tmp_path / "export")
+    runs.write_samples(model, tmp_path / "a", 5, seed=0)
+    runs.write_samples(tmp_path / "export", tmp_path / "b", 5, seed=0)
+    for seed in range(5):
+        a, b = (pixels(tmp_path / f / f"{seed:07}.png") for f in "ab")
+        assert np.abs(a.astype(int) - b).max() <= 1
+
+
+def test_samples_of_another_generator_are_left_alone(model, tmp_path):
+    runs.write_samples(model, tmp_path / "a", 2, seed=0)
+    other = keras.saving.load_model(model)
+    other.generator.trainable_variables[0].assign_add(
+        np.ones(other.generator.trainable_variables[0].shape, np.float32)
+    )
+    with pytest.raises(ValueError, match="holds the samples of another generator"):
+        sample_folder.write_folder(other, tmp_path / "a", 2, 0)
+    (tmp_path / "a" / "samples.json").write_text("{")
+    with pytest.raises(ValueError, match="samples.json cannot be read"):
+        runs.write_samples(model, tmp_path / "a", 2, seed=0)
+    (tmp_path / "a" / "samples.json").unlink()
+    with pytest.raises(ValueError, match="no generator of keras_gan is known to have"):
+        runs.write_samples(model, tmp_path / "a", 2, seed=0)
+    assert len(list((tmp_path / "a").iterdir())) == 2
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4, 5])
+def test_files_of_several_channels(tmp_path, channels):
+    gan = gan_of((4, 5, channels))
+    if channels == 5:
+        with pytest.raises(ValueError, match="1 to 4 channels for PNG.*ends in .npz"):
+            sample_folder.write_folder(gan, tmp_path / "a", 2, 0)
+        assert not (tmp_path / "a").exists()
+        return
+    sample_folder.write_folder(gan, tmp_path / "a", 2, 0)
+    with Image.open(tmp_path / "a" / "0000001.png") as image:
+        assert image.mode == {2: "LA", 3: "RGB", 4: "RGBA"}[channels]
+        expected = gan.spec.to_uint8(gan.generate_each([1]))[0]
+        np.testing.assert_array_equal(np.asarray(image), expected)
+
+
+def gan_of(shape):
+    size = int(np.prod(shape))
+    latents, samples = keras.Input((3,)), keras.Input(shape)
+    x = keras.layers.Dense(size, activation="sigmoid")(latents)
+    logits = keras.layers.Dense(1)(keras.layers.Flatten()(samples))
+    return keras_gan.GAN(
+        keras.Model(latents, keras.layers.Reshape(shape)(x)),
+        keras.Model(samples, logits),
+        keras_gan.priors.Normal(3),
+        value_range=(0.0, 1.0),
+        seed=0,
+    )
+
+
+def test_the_command_names_the_seeds(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("keras_gan.commands.quiet.load_package", lambda: None)
+    arguments = ["generate", f"--model={model}", "--num_samples=3", "--seed=5"]
+    assert console.run([*arguments, f"--output={tmp_path}/a/"]) == 0
+    assert "3 samples, of the seeds 5 to 7, are in" in capsys.readouterr().out
+    assert console.run([*arguments, f"--output={tmp_path}/a.jpg"]) == 1
+    assert "or a directory, which ends in /" in capsys.readouterr().err
+
+
+# === Folders as samples ===
+
+
+def write_pictures(folder, images):
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{number:03}.png")
+    return f"folder:{folder}"
+
+
+def random_images(count, *shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, *shape), np.uint8)
+
+
+def test_a_folder_is_scored_as_an_npz_of_the_same_samples(tmp_path):
+    samples = random_images(40, 8, 8, seed=1)
+    name = write_pictures(tmp_path / "samples", samples)
+    data = write_pictures(tmp_path / "data", random_images(50, 8, 8))
+    np.savez(
+        tmp_path / "s.npz", samples=samples[..., None], value_range=np.float32([0, 255])
+    )
+    folder = scoring.evaluate(name, dataset=data)
+    file = scoring.evaluate(tmp_path / "s.npz", dataset=data)
+    assert list(folder["rows"]) == ["samples"] and folder["step"] is None
+    for measure, value in file["rows"]["samples"].items():
+        found = folder["rows"]["samples"][measure]
+        # One subset has no standard error.
+        assert found is value is None or found == pytest.approx(value, rel=1e-4)
+    assert folder["protocol_hash"] == file["protocol_hash"]
+    # Nothing is written into a folder of pictures.
+    assert not list(tmp_path.rglob("samples/*.json"))
+
+
+def test_images_of_another_size_and_of_other_channels(tmp_path):
+    data = Dataset(random_images(10, 8, 8, 3), value_range=(-1.0, 1.0))
+    settings = experiments.Data(name="folder:x", value_range=(-1.0, 1.0))
+
+    def load(images, name="a", size="", data=data):
+        folder = write_pictures(tmp_path / name, images)
+        return sample_folder.load_folder(folder + size, settings, data)
+
+    found = load(random_images(6, 8, 8, 3))
+    expected = data.spec.from_uint8(random_images(6, 8, 8, 3).astype(np.float32))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    # Of any size, each by its own centre.
+    shutil.rmtree(tmp_path / "a")
+    mixed = [random_images(1, size, 30, 3)[0] for size in (16, 20, 30)]
+    assert load(mixed).shape == (3, 8, 8, 3)
+    assert load(mixed, size="@8").shape == (3, 8, 8, 3)
+    with pytest.raises(
+        ValueError, match=r"Expected images of \(8, 8, 3\).*\(9, 9, 3\)"
+    ):
+        load(mixed, size="@9")
+    grey = load(random_images(5, 8, 8), "grey")
+    assert grey.shape == (5, 8, 8, 3) and not np.ptp(grey, axis=3).any()
+    of_grey = Dataset(random_images(10, 8, 8, 1), value_range=(-1.0, 1.0))
+    equal = np.repeat(random_images(5, 8, 8, 1), 3, axis=3)
+    assert load(equal, "equal", data=of_grey).shape == (5, 8, 8, 1)
+    with pytest.raises(ValueError, match=r"Expected images of \(8, 8, 1\)"):
+        load(random_images(5, 8, 8, 3), "colours", data=of_grey)
+    with pytest.raises(ValueError, match="does not exist"):
+        sample_folder.load_folder(f"folder:{tmp_path}/none", settings, data)
+
+
+def test_a_folder_needs_a_dataset(tmp_path):
+    name = write_pictures(tmp_path / "a", random_images(3, 8, 8))
+    with pytest.raises(ValueError, match="Expected the dataset that folder:.* stands"):
+        scoring.evaluate(name)
+    with pytest.raises(ValueError, match="Expected a dataset of images for folder:"):
+        scoring.evaluate(name, dataset="ring8")
+
+
+# === Models of fit alone ===
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    """What `fit` and the callbacks leave, of digits in (-1, 1)."""
+    path = tmp_path_factory.mktemp("fit")
+    data = keras_gan.datasets.load("digits").to_range((-1, 1))
+    generator = keras.Sequential(
+        [
+            keras.Input((5,)),
+            keras.layers.Dense(64, activation="tanh"),
+            keras.layers.Reshape((8, 8, 1)),
+        ]
+    )
+    discriminator = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(1)]
+    )
+    gan = keras_gan.GAN(
+        generator, discriminator, keras_gan.priors.Normal(5), (-1, 1), seed=0
+    )
+    gan.compile("sgd", "sgd")
+    gan.fit(
+        data.batches(200, seed=0),
+        epochs=2,
+        verbose=0,
+        callbacks=[
+            callbacks.SaveModel(path / "gan.keras"),
+            callbacks.MetricsLog(path / "metrics.jsonl"),
+            callbacks.SampleGrid(path / "samples"),
+        ],
+    )
+    return path
+
+
+@pytest.mark.parametrize("name", ["", "gan.keras"])
+def test_a_model_of_fit_alone_is_scored(directory, name):
+    model = directory / name
+    with pytest.raises(ValueError, match="was trained on: GAN.fit notes none"):
+        scoring.evaluate(model, features="pixels")
+    report = scoring.evaluate(
+        model, num_samples=100, features="pixels", dataset="digits"
+    )
+    assert report["protocol"]["value_range"] == [-1.0, 1.0] and report["step"] == 12
+    assert list(report["rows"]) == ["samples", "training examples"]
+    assert 0 <= report["discriminator_accuracy"] <= 1
+    assert "pixel_frechet_distance_at_start" not in report
+    text = evaluation.format_report(report)
+    assert "pixel Frechet distance: " in text and "initial" not in text
+    assert json.loads((directory / "gan.scores.json").read_text()) == report
+
+
+def test_figures_of_a_training_by_fit_alone(directory, tmp_path, caplog):
+    with caplog.at_level("INFO", "keras_gan"):
+        drawn = runs.draw_figures(directory, output=tmp_path / "a")
+    assert [path.name for path in drawn] == ["figure_3.png", "curves.png"]
+    assert "pass its name as dataset" in caplog.text
+    drawn = runs.draw_figures(directory, output=tmp_path / "b", dataset="digits")
+    names = ["figure_2.png", "figure_3.png", "curves.png", "health.png"]
+    assert [path.name for path in drawn] == names
+    assert runs.Run(directory, None).is_run is False
+    assert "FittedRun" in repr(fitted.open_run(directory, "digits"))
+    with pytest.raises(ValueError, match="pass its name as dataset"):
+        runs.draw_figures(directory, "2", output=tmp_path / "c")
+
+
+def test_a_run_that_is_damaged_is_no_training_by_fit_alone(directory, tmp_path):
+    shutil.copy(directory / "gan.keras", tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    for function in (scoring.evaluate, runs.draw_figures):
+        with pytest.raises(ValueError, match="the directory of a run, with a config"):
+            function(tmp_path, dataset="digits")
