@@ -57,6 +57,9 @@ EXTRAS = {
     "video": ["imageio>=2.34", "imageio-ffmpeg>=0.5"],
     # The protos of the server's gRPC, for serving/client.py; an export needs none.
     "serving": ["tensorflow-serving-api>=2.18"],
+    # Generators as `.onnx` files, and their check. LiteRT needs nothing: TensorFlow has
+    # its converter and a runtime. Older versions of tf2onnx pin an old protobuf.
+    "onnx": ["onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"],
     # The events of a training: tf.summary.scalar and tf.summary.image.
     "tensorboard": ["tensorboard>=2.18"],
 }

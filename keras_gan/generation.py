@@ -132,7 +132,7 @@ class GenerativeModel(BuiltModel, keras.Model):
             )
         super().save(filepath, *args, **options)
 
-    def export(self, base, version=None, card=None, check=None):
+    def export(self, base, version=None, card=None, check=None, format="saved_model"):
         """Publishes the generator as a SavedModel that TensorFlow Serving loads.
 
         In the place of Keras's own `export`, whose SavedModel would hold this model.
@@ -140,23 +140,28 @@ class GenerativeModel(BuiltModel, keras.Model):
 
         Args:
             base, version, card, check: see `export.export_generator`.
+            format: "saved_model"; or "onnx" or "litert", for one file that turns
+                latents into samples where there is no TensorFlow. `base` is then the
+                file, which ends in `.onnx` or `.tflite`; see `export.export_file`.
 
         Returns:
-            `pathlib.Path` of the version's directory.
+            `pathlib.Path` of the version's directory, or of the file.
         """
         from keras_gan import export
+        from keras_gan.export import portable
 
+        portable.check_path(base, format, version=version, check=check)
         described = {"seed": self.seed, "averaged": self.averaged_generator is not None}
         if self.compiled:
             described["step"] = self.generator_steps
+        card = {**described, **(card or {})}
+        generator = self.averaged_generator or self.generator
+        if format != portable.SAVED_MODEL:
+            return export.export_file(
+                generator, self.latent_prior, base, format, self.value_range, card
+            )
         return export.export_generator(
-            self.averaged_generator or self.generator,
-            self.latent_prior,
-            base,
-            version,
-            self.value_range,
-            {**described, **(card or {})},
-            check,
+            generator, self.latent_prior, base, version, self.value_range, card, check
         )
 
     def _keep_average(self, decay):

@@ -3,7 +3,7 @@
 A script of its own: it needs NumPy and Pillow, for gRPC also `tensorflow-serving-api`,
 and neither Keras nor keras_gan. Latents are drawn by the server, from the seeds, with
 the signature `sample`; `serving_default` and `png` are then asked with these latents,
-or with those of --latents.
+or with those of --latents. `sample_png` gives PNGs of seeds at once.
 """
 
 import argparse
@@ -28,11 +28,14 @@ PORTS = {"grpc": 8500, "rest": 8501}
 FLOAT, STRING, INT64 = 1, 7, 9
 FIELDS = {FLOAT: ("float_val", np.float32), INT64: ("int64_val", np.int64)}
 DEFAULT_MESSAGE_MIB = 4
+# The signatures that take seeds. All others take latents.
+SEEDED = ("sample", "sample_png")
 # What an export's signatures answer: one of these, and latents besides.
 OUTPUTS = {
     "serving_default": ("images", "samples"),
     "sample": ("images", "samples"),
     "png": ("image_bytes",),
+    "sample_png": ("image_bytes",),
 }
 
 
@@ -469,9 +472,11 @@ def run(arguments):
             if names is None:
                 names = list(range(arguments.num_samples))
             seeds = np.array(names, np.int64)
-            drawn, versions = ask(client, arguments, "sample", "seed", seeds)
-            latents = drawn["latents"]
-        if arguments.signature == "sample":
+            asked = arguments.signature
+            signature = asked if asked in SEEDED else "sample"
+            drawn, versions = ask(client, arguments, signature, "seed", seeds)
+            latents = drawn.get("latents")
+        if arguments.signature in SEEDED:
             outputs = drawn
         else:
             outputs, versions = ask(
@@ -492,7 +497,7 @@ def parsed_arguments(argv=None):
     parser.add_argument("--protocol", choices=sorted(PORTS), default="grpc")
     parser.add_argument(
         "--signature",
-        choices=("serving_default", "sample", "png"),
+        choices=("serving_default", "sample", "png", "sample_png"),
         default="sample",
     )
     which = parser.add_mutually_exclusive_group()
@@ -522,8 +527,11 @@ def parsed_arguments(argv=None):
             parser.error(f"Expected --{name} > 0. Received: {getattr(arguments, name)}")
     if arguments.retries < 0:
         parser.error(f"Expected --retries >= 0. Received: {arguments.retries}")
-    if arguments.latents is not None and arguments.signature == "sample":
-        parser.error("Expected --seeds for the signature sample. Received: --latents")
+    if arguments.latents is not None and arguments.signature in SEEDED:
+        parser.error(
+            f"Expected --seeds for the signature {arguments.signature}. Received: "
+            "--latents"
+        )
     return arguments
 
 

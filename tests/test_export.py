@@ -103,12 +103,17 @@ def test_channels_that_png_has(tmp_path, channels, has_png):
         ]
     )
     path = export.export_generator(generator, priors.Normal(2), tmp_path)
-    assert ("png" in export.read_signatures(path)) == has_png
+    found = export.read_signatures(path)
+    assert ("png" in found) == ("sample_png" in found) == has_png
     if has_png:
         latents = float32([3, -1])
         (content,) = loaded(path, "png", latents=latents)["image_bytes"]
         expected = to_uint8(generator(latents), (0.0, 1.0))[0]
         np.testing.assert_array_equal(tf.io.decode_png(content), expected)
+        (content,) = loaded(path, "sample_png", seed=SEEDS[3:4])["image_bytes"]
+        latents = priors.Normal(2).sample(1, int(SEEDS[3]))
+        expected = to_uint8(generator(latents), (0.0, 1.0))[0]
+        np.testing.assert_allclose(tf.io.decode_png(content), expected, atol=1)
 
 
 # === Seeds ===
@@ -132,6 +137,11 @@ def test_a_row_is_a_function_of_its_seed_alone(gan, version):
         image = to_unit(gan.predict(latents, verbose=0), (0.0, 1.0))
         np.testing.assert_allclose(whole["images"][row], image[0], atol=1e-6)
     assert len(np.unique(whole["latents"], axis=0)) == len(SEEDS)
+    pictures = loaded(version, "sample_png", seed=SEEDS)["image_bytes"]
+    for content, image in zip(pictures, whole["images"], strict=True):
+        pixels = formats.decode_png(content)
+        np.testing.assert_allclose(pixels / 255.0, image, atol=0.51 / 255)
+    assert len(set(pictures)) == len(SEEDS)
     order = np.random.default_rng(0).integers(0, len(SEEDS), 50)  # repeats, too
     mixed = loaded(version, "sample", seed=SEEDS[order])
     np.testing.assert_array_equal(mixed["latents"], whole["latents"][order])

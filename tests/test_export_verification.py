@@ -123,6 +123,7 @@ def test_the_signatures_are_the_contract(good):
         "serving_default": {"latents": latents, "images": images},
         "sample": {"seed": (int64, [-1]), "images": images, "latents": latents},
         "png": {"latents": latents, "image_bytes": (string, [-1])},
+        "sample_png": {"seed": (int64, [-1]), "image_bytes": (string, [-1])},
     }
     assert sorted(path.name for path in good.iterdir()) == [
         "assets.extra", "fingerprint.pb", "saved_model.pb", "variables",
@@ -149,7 +150,7 @@ def test_warmup_requests_are_answered(good, child):
             assert len(answer) == len(*inputs.values())
         sizes.append((signature, len(answer)))
         assert asked.model_spec.name == "tiny"
-    names = ("serving_default", "sample", "png")
+    names = ("serving_default", "sample", "png", "sample_png")
     assert sizes == [(name, size) for name in names for size in (1, 8)]
 
 
@@ -309,7 +310,7 @@ def test_rows_that_depend_on_their_batch(good, gan, tmp_path, child):
     )
 
 
-def test_a_png_of_other_pixels(good, tmp_path, child):
+def test_pngs_of_other_pixels(good, tmp_path, child):
     module = Plain()
     path = plant(tmp_path / "1", good, module)
 
@@ -319,17 +320,27 @@ def test_a_png_of_other_pixels(good, tmp_path, child):
             tf.io.encode_png, pixels, fn_output_signature=tf.string
         )}  # fmt: skip
 
+    def next_png(seed):
+        """The right picture of another seed."""
+        pixels = tf.cast(255.0 * module.images(module.latents(seed + 1)), tf.uint8)
+        return {"image_bytes": tf.map_fn(
+            tf.io.encode_png, pixels, fn_output_signature=tf.string
+        )}  # fmt: skip
+
     spec = tf.TensorSpec((None, 3), tf.float32, "latents")
+    seed = tf.TensorSpec((None,), tf.int64, "seed")
     loaded = tf.saved_model.load(str(path))
     functions = {
         **loaded.signatures,
         "png": tf.function(png).get_concrete_function(spec),
+        "sample_png": tf.function(next_png).get_concrete_function(seed),
     }
     module.kept = loaded
     tf.saved_model.save(module, str(tmp_path / "2"), functions)
     shutil.copytree(good / "assets.extra", tmp_path / "2" / "assets.extra")
     assert child("by_server", request(tmp_path / "2"))["failures"] == [
-        "png: its pixels are not those of serving_default"
+        "png: its pixels are not those of serving_default",
+        "sample_png: its pixels are not those of sample",
     ]
 
 
@@ -526,6 +537,7 @@ def check_memory(good, child, times):
         ("serving_default", {"latents": latents}, False),
         ("png", {"latents": latents}, False),
         ("sample", {"seed": np.arange(4)}, False),
+        ("sample_png", {"seed": np.arange(4)}, False),
         ("serving_default", {"latents": latents.astype(np.int64)}, True),
         ("serving_default", {"latents": latents.astype(np.float64)}, True),
     ]

@@ -101,6 +101,7 @@ def test_what_the_main_job_does_not_need_is_an_extra(wheel):
             "importlib-resources",
         },  # fmt: skip
         "serving": {"tensorflow-serving-api"},
+        "onnx": {"onnx", "onnxruntime", "tf2onnx"},
         "tensorboard": {"tensorboard"},
     }
     for extra, packages in optional.items():

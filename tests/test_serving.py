@@ -228,6 +228,7 @@ def test_grpc_tells_the_signatures_and_the_status(server):
         "serving_default": ({"latents"}, {"images"}),
         "sample": ({"seed"}, {"images", "latents"}),
         "png": ({"latents"}, {"image_bytes"}),
+        "sample_png": ({"seed"}, {"image_bytes"}),
     }
     request = get_model_status_pb2.GetModelStatusRequest()
     request.model_spec.name = "digits"
@@ -304,6 +305,9 @@ def test_rest_in_rows_and_in_columns(server, gans):
     np.testing.assert_allclose(columns["outputs"], images, rtol=0, atol=TOLERANCE)
     for key, found in (("instances", "predictions"), ("inputs", "outputs")):
         code, answer = post(url, {"signature_name": "png", key: latents})
+        # By seed, it is one request.
+        of_seeds = {"signature_name": "sample_png", key: seeds}
+        assert post(url, of_seeds) == (200, answer)
         for row, image in zip(answer[found], images, strict=True):
             content = io.BytesIO(base64.b64decode(row["b64"]))
             assert list(row) == ["b64"] and Image.open(content).format == "PNG"
@@ -430,6 +434,7 @@ def test_the_client_writes_arrays_grids_and_pngs(
             (seeds,),
             (seeds, "--signature=serving_default"),
             (seeds, "--signature=png"),
+            (seeds, "--signature=sample_png", "--batch_size=3"),
             (
                 f"--latents={tmp_path / 'latents.npy'}",
                 "--signature=serving_default",
@@ -440,7 +445,7 @@ def test_the_client_writes_arrays_grids_and_pngs(
         path = tmp_path / f"{number}.png"
         client.main(ask(*flags, f"--output={path}"))
         np.testing.assert_allclose(np.asarray(Image.open(path)), grid, atol=1)
-    client.main(ask(seeds, "--signature=png", f"--output={tmp_path / 'each'}"))
+    client.main(ask(seeds, "--signature=sample_png", f"--output={tmp_path / 'each'}"))
     names = sorted(path.name for path in (tmp_path / "each").iterdir())
     assert names == sorted(f"{seed}.png" for seed in SEEDS)
     image = np.asarray(Image.open(tmp_path / "each" / "-3.png"))
@@ -534,6 +539,10 @@ def test_the_client_checks_latents(server, client, tmp_path, latents, message):
         (["--num_samples=0"], "Expected --num_samples > 0. Received: 0"),
         (["--timeout=nan"], "Expected --timeout > 0. Received: nan"),
         (["--latents=a.npy"], "Expected --seeds for the signature sample"),
+        (
+            ["--latents=a.npy", "--signature=sample_png"],
+            "Expected --seeds for the signature sample_png",
+        ),
         (["--version=1", "--label=stable"], "not allowed with"),
     ],
 )
@@ -1107,7 +1116,7 @@ def test_the_benchmark_prints_its_tables_and_writes_them(tmp_path):
     printed = process.stdout
     report = json.loads(output.read_text())
     first = {row["signature"]: row for row in report["first_requests"]}
-    assert set(first) == {"serving_default", "sample", "png"}
+    assert set(first) == {"serving_default", "sample", "png", "sample_png"}
     for row in first.values():
         assert row["first_to_median"] == row["first_after_warmup"] / row["median_after"]
         assert f"{1e3 * row['median_after']:.3f}" in printed

@@ -1,4 +1,4 @@
-"""Publishes a generator for a server: keras-gan export --model=runs/digits"""
+"""Publishes a generator: keras-gan export --model=runs/digits"""
 
 from absl import flags
 
@@ -10,11 +10,26 @@ def define_flags(values: flags.FlagValues):
     flags.DEFINE_string(
         "model", None, "A run's directory, or a .keras file.", flag_values=values
     )
+    flags.DEFINE_enum(
+        "format",
+        "saved_model",
+        ["saved_model", "onnx", "litert"],
+        "A SavedModel for a server, or one file that turns latents into samples "
+        "without TensorFlow.",
+        flag_values=values,
+    )
     flags.DEFINE_string(
         "base",
         None,
-        "The directory that holds the versions: BASE/1, BASE/2 ... By default export/ "
-        "in the run.",
+        "The directory that holds the versions of a SavedModel: BASE/1, BASE/2 ... By "
+        "default export/ in the run.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "output",
+        None,
+        "The file of another format, .onnx or .tflite. By default in export/ in the "
+        "run, with the run's name.",
         flag_values=values,
     )
     flags.DEFINE_integer(
@@ -27,7 +42,8 @@ def define_flags(values: flags.FlagValues):
     flags.DEFINE_bool(
         "verify",
         True,
-        "Check the version before it is published, which takes 10 s.",
+        "Check the version before it is published, which takes 10 s. Files are always "
+        "checked.",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -40,11 +56,20 @@ def define_flags(values: flags.FlagValues):
 
 
 def main(values: flags.FlagValues):
-    """Publishes a version of --model, or checks --check."""
+    """Publishes --model, or checks --check."""
     if (values.model is None) == (values.check is None):
         raise ValueError("Expected one of --model and --check. Received: both or none")
+    _check_flags_of_format(values)
     quiet.load_package(values)
     from keras_gan.runs import exporting
+
+    if values.format != "saved_model":
+        # The converters complain in many lines, beside the exception with its reason.
+        with quiet.held_back_stderr(shown_after_errors=False):
+            path = exporting.export_run_file(values.model, values.format, values.output)
+        print("It computes the samples that Keras does.")
+        print(f"Published {path}")
+        return
 
     def progress(name):
         print(f"{name:8} {exporting.CHECKED[name]} ...", flush=True)
@@ -59,3 +84,16 @@ def main(values: flags.FlagValues):
     if values.verify:
         print("It can be served.")
     print(f"Published {path}")
+
+
+def _check_flags_of_format(values):
+    """Raises for a flag that the format does not have, before TensorFlow is loaded."""
+    if values.format == "saved_model":
+        wrong, instead = ["output"], "--format=onnx or --format=litert for a file"
+    else:
+        wrong, instead = ["base", "version", "verify", "check"], "--output for the file"
+    given = [name for name in wrong if values[name].present]
+    if given:
+        raise ValueError(
+            f"Expected no --{given[0]} with --format={values.format}. Pass {instead}."
+        )

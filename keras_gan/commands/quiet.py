@@ -87,11 +87,14 @@ def load_library():
 
 
 @contextlib.contextmanager
-def held_back_stderr():
+def held_back_stderr(shown_after_errors=True):
     """Holds back what this process writes to stderr; shows it after an exception.
 
     C++ code writes to the file descriptor, so `contextlib.redirect_stderr` is not
     enough.
+
+    Args:
+        shown_after_errors: bool, whether an exception shows it.
     """
     sys.stderr.flush()
     try:
@@ -106,7 +109,8 @@ def held_back_stderr():
         except BaseException:
             sys.stderr.flush()
             held.seek(0)
-            os.write(original, held.read())
+            if shown_after_errors:
+                os.write(original, held.read())
             raise
         finally:
             sys.stderr.flush()

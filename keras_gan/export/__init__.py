@@ -1,5 +1,7 @@
 """Generators as SavedModels that TensorFlow Serving loads, published and verified.
 
+Or as one file, by `export_file`: ONNX or LiteRT, for what has no TensorFlow.
+
 Every name is imported when it is first used: `keras-gan serve` needs the cards and the
 graphs and neither Keras nor TensorFlow's Python, which take seconds to import.
 """
@@ -15,6 +17,7 @@ if typing.TYPE_CHECKING:
     from keras_gan.export.listing import versions as versions
     from keras_gan.export.loading import ExportedGenerator as ExportedGenerator
     from keras_gan.export.loading import is_export as is_export
+    from keras_gan.export.portable import export_file as export_file
     from keras_gan.export.publishing import export_generator as export_generator
     from keras_gan.export.verification import VerificationError as VerificationError
     from keras_gan.export.verification import verify as verify
@@ -28,6 +31,7 @@ _LAZY = {
     "versions": "listing",
     "ExportedGenerator": "loading",
     "is_export": "loading",
+    "export_file": "portable",
     "export_generator": "publishing",
     "VerificationError": "verification",
     "verify": "verification",

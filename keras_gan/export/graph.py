@@ -17,6 +17,7 @@ _SIGNATURES = {
     "serving_default": ({"latents"}, ({"images"}, {"samples"})),
     "sample": ({"seed"}, ({"images", "latents"}, {"samples", "latents"})),
     "png": ({"latents"}, ({"image_bytes"},)),
+    "sample_png": ({"seed"}, ({"image_bytes"},)),
 }
 _PYTHON_OPS = re.compile(r"(Eager)?PyFunc(Stateless)?$")
 # TensorFlow's own registry says which operations have a state. These may have theirs:

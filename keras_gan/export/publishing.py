@@ -66,7 +66,7 @@ def export_generator(
     card = cards.as_json(card or {})
     files.check_output(base, directory=True)
     _check_version(base, version)
-    servable = _servable(generator, latent_prior, value_range)
+    servable = servable_of(generator, latent_prior, value_range)
     new = [folder for folder in (base, *base.absolute().parents) if not folder.exists()]
     try:
         base.mkdir(parents=True, exist_ok=True)
@@ -95,8 +95,13 @@ def _check_version(base, version):
         )
 
 
-def _servable(generator, latent_prior, value_range):
+def servable_of(generator, latent_prior, value_range):
     """Returns what is exported, its variables outside of any strategy.
+
+    Args:
+        generator: Keras model from latents to samples.
+        latent_prior: `priors.LatentPrior`.
+        value_range: (low, high) of the samples, or None.
 
     Raises:
         ValueError: a generator that does not fit the prior, or a strategy's scope.
@@ -150,7 +155,7 @@ def _is_distributed(generator):
 
 def _write(servable, folder, name):
     """Writes all of a version but its card; returns what the card says of it."""
-    description = _describe(servable)
+    description = describe(servable)
     try:
         signatures.write_saved_model(servable, folder)
         # Keras leaves an empty folder for assets.
@@ -172,8 +177,12 @@ def _write(servable, folder, name):
     return {"name": name, **description}
 
 
-def _describe(servable):
-    """Returns what the card says of a generator, without its files."""
+def describe(servable):
+    """Returns what the card says of a generator, without its files.
+
+    Raises:
+        ValueError: samples that are not finite.
+    """
     generator, prior, spec = servable.generator, servable.latent_prior, servable.spec
     latents = signatures.latents_of_seeds(prior, goldens.SEEDS)
     samples = signatures.expected_outputs(servable, latents)

@@ -5,8 +5,9 @@
 | `serving_default` | `latents` float32 [-1, L] | `images` float32, in [0, 1] |
 | `sample` | `seed` int64 [-1], one a row | `images`, `latents` |
 | `png` | `latents` | `image_bytes` string [-1] |
+| `sample_png` | `seed` int64 [-1] | `image_bytes` string [-1] |
 
-Samples that are no images are called `samples`, keep their values, and have no `png`.
+Samples that are no images are called `samples`, keep their values, and have no PNGs.
 
 A row's result depends on that row alone, because a server merges requests into
 batches: latents that are NaN give samples that are NaN (a black PNG), and leave the
@@ -25,6 +26,8 @@ from keras_gan import keras_private, priors
 from keras_gan.samples import SampleSpec
 
 IMAGES, SAMPLES = "images", "samples"
+# Those that draw the latents from seeds. All others take latents.
+SEEDED = ("sample", "sample_png")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,19 +53,14 @@ class Servable:
     def signature_names(self) -> tuple[str, ...]:
         # PNG holds grey pictures, and coloured ones without and with alpha.
         has_png = self.spec.is_image and self.spec.shape[2] in (1, 3, 4)
-        return ("serving_default", "sample", *(["png"] if has_png else []))
+        of_png = ("png", "sample_png") if has_png else ()
+        return ("serving_default", "sample", *of_png)
 
     def serving_default(self, latents):
         return {self.output_name: self._outputs(latents)}
 
     def sample(self, seed):
-        latents = tf.map_fn(
-            self._latents_of,
-            tf.ensure_shape(seed, (None,)),
-            fn_output_signature=tf.TensorSpec(
-                (self.latent_prior.latent_dim,), tf.float32
-            ),
-        )
+        latents = self._latents_of_seeds(seed)
         return {self.output_name: self._outputs(latents), "latents": latents}
 
     def png(self, latents):
@@ -75,16 +73,31 @@ class Servable:
         )
         return {"image_bytes": encoded}
 
+    def sample_png(self, seed):
+        return self.png(self._latents_of_seeds(seed))
+
     def _outputs(self, latents):
         # The runtime does not check the shape of a placeholder.
         latents = tf.ensure_shape(latents, (None, self.latent_prior.latent_dim))
         samples = tf.cast(self.generator(latents, training=False), tf.float32)
         if self.spec.is_image:
-            samples = self.spec.to_unit(samples)
+            samples = self._to_unit(samples)
         # A ReLU would make a number of NaN, and the answer would look like any other.
         is_finite = tf.reduce_all(tf.math.is_finite(latents), axis=1)
         is_finite = tf.reshape(is_finite, (-1, *(1 for _ in self.spec.shape)))
         return tf.where(is_finite, samples, np.float32(np.nan))
+
+    def _to_unit(self, samples):
+        return self.spec.to_unit(samples)
+
+    def _latents_of_seeds(self, seeds):
+        return tf.map_fn(
+            self._latents_of,
+            tf.ensure_shape(seeds, (None,)),
+            fn_output_signature=tf.TensorSpec(
+                (self.latent_prior.latent_dim,), tf.float32
+            ),
+        )
 
     def _latents_of(self, seed):
         # TFP's stateless seed is two int32 words. One seed a row, so that a row's
@@ -92,20 +105,28 @@ class Servable:
         return self.latent_prior.sample(1, tf.bitcast(seed, tf.int32))[0]
 
 
-def write_saved_model(servable: Servable, path: pathlib.Path) -> None:
+def latents_spec(latent_prior: priors.LatentPrior) -> tf.TensorSpec:
+    """Returns what every signature but the seeded ones takes, float32 `(None, L)`."""
+    return tf.TensorSpec((None, latent_prior.latent_dim), tf.float32, name="latents")
+
+
+def write_saved_model(servable: Servable, path: pathlib.Path, names=None) -> None:
     """Writes `saved_model.pb`, `variables/` and `fingerprint.pb` into a directory.
+
+    Args:
+        servable: what is exported.
+        path: the directory.
+        names: signatures, or None for all that `servable` has.
 
     Raises:
         tf.errors.OpError: the disk is full.
     """
-    latents = tf.TensorSpec(
-        (None, servable.latent_prior.latent_dim), tf.float32, name="latents"
-    )
+    latents = latents_spec(servable.latent_prior)
     seed = tf.TensorSpec((None,), tf.int64, name="seed")
     # `add_endpoint` alone: `track` would store the weights a second time.
     archive = keras.export.ExportArchive()
-    for name in servable.signature_names:
-        inputs = seed if name == "sample" else latents
+    for name in names or servable.signature_names:
+        inputs = seed if name in SEEDED else latents
         archive.add_endpoint(name, getattr(servable, name), [inputs])
     archive.write_out(str(path), verbose=False)
 

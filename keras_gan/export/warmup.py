@@ -13,7 +13,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from keras_gan.export.signatures import Servable
+from keras_gan.export.signatures import SEEDED, Servable
 
 # Two sizes: one request, and a batch of them.
 BATCH_SIZES = (1, 8)
@@ -82,7 +82,7 @@ def _prediction_log(name, signature, size, latent_prior):
     request = log.predict_log.request
     request.model_spec.name = name
     request.model_spec.signature_name = signature
-    if signature == "sample":
+    if signature in SEEDED:
         inputs = {"seed": np.arange(size, dtype=np.int64)}
     else:
         inputs = {"latents": latent_prior.sample(size, 0).numpy()}

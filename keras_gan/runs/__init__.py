@@ -4,6 +4,7 @@ from keras_gan.experiments.model_files import load_gan as load_gan
 from keras_gan.runs import callbacks as callbacks
 from keras_gan.runs import checkpoint as checkpoint
 from keras_gan.runs.exporting import export_run as export_run
+from keras_gan.runs.exporting import export_run_file as export_run_file
 from keras_gan.runs.exporting import verify_export as verify_export
 from keras_gan.runs.figures import draw_figures as draw_figures
 from keras_gan.runs.generating import load_generator as load_generator

@@ -1,9 +1,10 @@
-"""Publishing a run's generator for a server."""
+"""Publishing a run's generator, for a server or as a file."""
 
 import pathlib
 
 from keras_gan import datasets, export
 from keras_gan.experiments.model_files import load_gan
+from keras_gan.export import portable
 from keras_gan.runs.run import CONFIG, EXPORT, Run
 
 # What `export.verify` checks, by the names that it gives its stages.
@@ -31,12 +32,9 @@ def export_run(model, base=None, version=None, verify=False, progress=None):
     Raises:
         ValueError: no run; see `export.export_generator` and `export.verify`.
     """
-    model = pathlib.Path(model)
-    directory = model if model.is_dir() else model.parent
-    gan = load_gan(model)
-    card = {}
-    if (directory / CONFIG).exists():
-        card = _card(Run.open(directory), gan)
+    directory = _directory(model)
+    portable.check_path(base or directory / EXPORT, portable.SAVED_MODEL)
+    gan, card = _load(model)
 
     def check(path):
         verify_export(path, progress)
@@ -44,6 +42,43 @@ def export_run(model, base=None, version=None, verify=False, progress=None):
     return gan.export(
         base or directory / EXPORT, version, card, check if verify else None
     )
+
+
+def export_run_file(model, format, output=None):
+    """Writes a run's generator as one file, with what its run knows of it in its card.
+
+    Args:
+        model: see `export_run`.
+        format: "onnx" or "litert".
+        output: str or path-like, the file; by default one named after the run, in
+            `export/` in the run.
+
+    Returns:
+        `pathlib.Path` of the file.
+
+    Raises:
+        ValueError: no run; see `export.export_file`.
+    """
+    directory = _directory(model)
+    name = directory.resolve().name + portable.suffix_of(format)
+    path = output or directory / EXPORT / name
+    portable.check_path(path, format)
+    gan, card = _load(model)
+    return gan.export(path, card=card, format=format)
+
+
+def _directory(model):
+    """The directory of a run, or of a `.keras` file."""
+    model = pathlib.Path(model)
+    return model if model.is_dir() else model.parent
+
+
+def _load(model):
+    """Returns the `GAN`, and what its run says on its card."""
+    directory = _directory(model)
+    gan = load_gan(model)
+    is_of_run = (directory / CONFIG).exists()
+    return gan, _card(Run.open(directory), gan) if is_of_run else {}
 
 
 def _card(run, gan):

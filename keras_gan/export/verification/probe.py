@@ -130,14 +130,16 @@ def _input_failures(session, signature, name, rows):
 
 
 def _png_failures(answers, tolerance):
-    """Lists the outputs of `png` that show other samples than `serving_default`."""
-    if "png" not in answers:
-        return []
-    pixels = _pixels(answers["png"]["image_bytes"])
-    images = answers["serving_default"]["images"].reshape(pixels.shape)
-    if _equal(pixels, images, tolerance + 0.51 / 255):
-        return []
-    return ["png: its pixels are not those of serving_default"]
+    """Lists the signatures whose PNGs show other images than those they stand for."""
+    failures = []
+    for name, shown in (("png", "serving_default"), ("sample_png", "sample")):
+        if name not in answers:  # of no images, or of an older export
+            continue
+        pixels = _pixels(answers[name]["image_bytes"])
+        images = answers[shown]["images"].reshape(pixels.shape)
+        if not _equal(pixels, images, tolerance + 0.51 / 255):
+            failures.append(f"{name}: its pixels are not those of {shown}")
+    return failures
 
 
 def _equal(first, second, tolerance):
