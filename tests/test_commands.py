@@ -195,8 +195,8 @@ def test_the_command_that_resumes_gives_the_same_settings(monkeypatch, tmp_path)
     [
         ([], "Expected a command among train, generate, walk, evaluate, figures, "
          "export, serve, theory. Received: none. See keras-gan --help"),
-        (["trian"], "Expected a command among train, generate, walk, evaluate, figures, "
-         "export, serve, theory. Received: 'trian'. Did you mean 'train'? See "
+        (["trian"], "Expected a command among train, generate, walk, evaluate, "
+         "figures, export, serve, theory. Received: 'trian'. Did you mean 'train'? See "
          "keras-gan --help"),
         (["generate"], "Expected --model=... Received: none. See keras-gan generate "
          "--help"),
