@@ -425,7 +425,7 @@ LOGITS = [
 ]
 
 
-def test_features_and_logits_are_torch_fidelitys(extractor):
+def test_features_and_logits_are_torch_fidelitys(extractor, monkeypatch):
     images = helpers.images(3)
     result = extractor.features(images.astype(np.float32))
     assert result.shape == (3, 2048) and result.dtype == np.float32
@@ -435,12 +435,8 @@ def test_features_and_logits_are_torch_fidelitys(extractor):
     assert logits.shape == (3, 1008) and logits.dtype == np.float64
     np.testing.assert_allclose(logits[:, [0, 7, 1007]], LOGITS, atol=1e-4)
     # Another range, other numbers together, and a fraction of a level.
-    other = metrics.Inception2015.features
-    extractor.value_range = (-1.0, 1.0)
-    try:
-        scaled = other(extractor, (images + 0.3) / 127.5 - 1, batch_size=2)
-    finally:
-        extractor.value_range = (0.0, 255.0)
+    monkeypatch.setattr(extractor, "value_range", (-1.0, 1.0))
+    scaled = extractor.features((images + 0.3) / 127.5 - 1, batch_size=2)
     np.testing.assert_allclose(scaled, result, atol=1e-4)
 
 
@@ -459,19 +455,24 @@ def test_grey_images_are_repeated(extractor):
 def test_keys_state_the_weights_and_the_resize(path, extractor, monkeypatch):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert extractor.name == "fid" and digest[:32] in extractor.key
-    names, keys, inputs = [], [extractor.key], []
-    monkeypatch.setattr(inception_2015, "_network", lambda: (None, {}))
+    seen = []
+
+    class Network:
+        def predict_on_batch(self, inputs):
+            seen.append(inputs)
+            return np.zeros((len(inputs), 2048))
+
+    monkeypatch.setattr(inception_2015, "_network", lambda: (Network(), {}))
     monkeypatch.setattr(inception_2015, "_check", lambda arrays, expected: None)
-    for resize in inception_input.RESIZES:
+    pixels = helpers.images(2, 20)[..., :1]
+    keys = {}
+    for resize, function in inception_input.RESIZES.items():
         one = metrics.Inception2015((0, 1), path, resize)
-        names.append(one.name)
-        keys.append(one.key)
-        with pytest.raises(AttributeError):  # the resize before the model
-            one.features(np.ones((1, 8, 8, 1)))
-        inputs.append(inception_input.RESIZES[resize](np.full((1, 8, 8, 1), 255)))
-    assert names == ["fid", "fid-clean", "fid-pytorch"]
-    assert keys[1] == extractor.key and len(set(keys)) == 3
-    assert inputs[2].max() == 1.0 and inputs[0].max() == 127 / 128
+        keys[one.name] = one.key
+        assert one.features(pixels / 255.0).shape == (2, 2048)
+        np.testing.assert_array_equal(seen[-1], np.repeat(function(pixels), 3, axis=3))
+    assert list(keys) == ["fid", "fid-clean", "fid-pytorch"]
+    assert keys["fid"] == extractor.key and len(set(keys.values())) == 3
     with pytest.raises(ValueError, match="`resize` .*'clean'.*Received: 'cleen'"):
         metrics.Inception2015((0, 1), path, "cleen")
 
