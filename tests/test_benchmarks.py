@@ -466,6 +466,8 @@ def fid_with_stand_ins(root, monkeypatch, error=0.0):
     spec.loader.exec_module(module)
 
     class Package:
+        in_float64 = False
+
         def __init__(self, path, resize=None):
             self.error = 0.0 if resize else error
 
@@ -500,6 +502,7 @@ def test_fid_compares_features_and_scores(root, monkeypatch, capsys, tmp_path):
         assert features["largest_difference"] == pytest.approx(1e-4, rel=1e-6)
         assert 20 < features["standard_deviation"] < 100
         assert row["fid"]["relative"] < 1e-10 and row["fid"]["ours"] > 0
+        assert row["fid"]["relative_float64"] < 1e-10
     printed = capsys.readouterr().out
     assert "pytorch-fid: features differ by at most 1.00e-04" in printed
     assert f"{row['fid']['ours']:.7g}" in printed
