@@ -65,7 +65,8 @@ EXTRAS = {
 }
 EXTRAS["all"] = [requirement for extra in EXTRAS.values() for requirement in extra]
 EXTRAS["gpu"] = ["tensorflow[and-cuda]>=2.18"]
-EXTRAS["benchmarks"] = ["torch>=2.6"]
+# torch-fidelity and pytorch-fid: benchmarks/fid.py compares with them.
+EXTRAS["benchmarks"] = ["torch>=2.6", "torch-fidelity>=0.4", "pytorch-fid>=0.3"]
 # pytest-xdist: `make test` in two processes. PyYAML: the manifests of serving/.
 # setuptools: a test builds the wheel.
 EXTRAS["dev"] = [

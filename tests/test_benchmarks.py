@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import time
+import types
 
 import keras
 import numpy as np
@@ -452,3 +453,90 @@ def test_resume_kills_and_finds_no_difference(root, monkeypatch, capsys, tmp_pat
     with pytest.raises(SystemExit):
         run(root, monkeypatch, "resume", "--kills=0")
     assert "Expected --kills > 0. Received: 0" in capsys.readouterr().err
+
+
+# === fid ===
+
+
+def fid_with_stand_ins(root, monkeypatch, error=0.0):
+    """The benchmark, whose packages give the colours' means, off by `error`."""
+    path = root / "benchmarks" / "fid.py"
+    spec = importlib.util.spec_from_file_location("benchmark_fid", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    class Package:
+        in_float64 = False
+
+        def __init__(self, path, resize=None):
+            self.error = 0.0 if resize else error
+
+        def features(self, images):
+            return images.mean(axis=(1, 2)) + self.error
+
+        def scores(self, real, fake):
+            return {"fid": float(np.abs(real.mean() - fake.mean())), "kid": 0.0}
+
+    for name in ("Ours", "TorchFidelity", "PytorchFid"):
+        monkeypatch.setattr(module, name, Package)
+    monkeypatch.setattr(module, "version", lambda name: "0")
+    monkeypatch.setattr(module, "random_weights", lambda seed: {})
+    torch = types.SimpleNamespace(__version__="0", save=lambda tensors, path: None)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    for name in ("torch_fidelity", "pytorch_fid", "pytorch_fid.inception"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    return module
+
+
+def test_fid_compares_features_and_scores(root, monkeypatch, capsys, tmp_path):
+    module = fid_with_stand_ins(root, monkeypatch, error=1e-4)
+    output = tmp_path / "fid.json"
+    monkeypatch.setattr(
+        sys, "argv", ["fid.py", "--num_images=40", f"--output={output}"]
+    )
+    module.main()
+    report = json.loads(output.read_text())
+    assert list(report["rows"]) == ["torch-fidelity", "pytorch-fid"]
+    for row in report["rows"].values():
+        features = row["features"]
+        assert features["largest_difference"] == pytest.approx(1e-4, rel=1e-6)
+        assert 20 < features["standard_deviation"] < 100
+        assert row["fid"]["relative"] < 1e-10 and row["fid"]["ours"] > 0
+        assert row["fid"]["relative_float64"] < 1e-10
+    printed = capsys.readouterr().out
+    assert "pytorch-fid: features differ by at most 1.00e-04" in printed
+    assert f"{row['fid']['ours']:.7g}" in printed
+
+
+def test_fid_ends_with_an_error_where_features_differ(root, monkeypatch):
+    module = fid_with_stand_ins(root, monkeypatch, error=0.1)
+    monkeypatch.setattr(sys, "argv", ["fid.py", "--num_images=40"])
+    with pytest.raises(SystemExit, match="features within 1e-4 of torch-fidelity's"):
+        module.main()
+
+
+def test_fid_without_the_other_packages_names_the_extra(root, monkeypatch, capsys):
+    for missing in ("torch", "torch_fidelity", "pytorch_fid"):
+        module = fid_with_stand_ins(root, monkeypatch)
+        monkeypatch.setitem(sys.modules, missing, None)
+        monkeypatch.delitem(sys.modules, f"{missing}.inception", raising=False)
+        monkeypatch.setattr(sys, "argv", ["fid.py"])
+        with pytest.raises(SystemExit, match=rf"^error: {missing} is .*\[benchmarks\]"):
+            module.main()
+    monkeypatch.setattr(sys, "argv", ["fid.py", "--num_images=9"])
+    with pytest.raises(SystemExit):
+        module.main()
+    assert "Expected --num_images >= 10. Received: 9" in capsys.readouterr().err
+
+
+def test_fid_draws_weights_of_the_networks_shapes(root, monkeypatch):
+    from keras_gan.metrics.features import inception_2015
+
+    path = root / "benchmarks" / "fid.py"
+    spec = importlib.util.spec_from_file_location("benchmark_fid", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    weights = module.random_weights(0)
+    assert {n: w.shape for n, w in weights.items()} == inception_2015.shapes()
+    assert module.images(3, 60, 0).shape == (3, 32, 32, 3)
+    assert not np.array_equal(module.images(3, 60, 0), module.images(3, 60, 1))

@@ -25,12 +25,22 @@ def define_flags(values: flags.FlagValues):
         flag_values=values,
     )
     flags.DEFINE_integer("seed", 0, "Seed of the samples.", flag_values=values)
-    flags.DEFINE_enum(
+    flags.DEFINE_string(
         "features",
         "auto",
-        ["auto", "classifier", "pixels", "inception"],
-        "What images are compared by. auto takes a classifier, trained on the data's "
-        "labels, where there are labels, else pixels.",
+        "What images are compared by: classifier, pixels, inception, fid:PATH or auto. "
+        "auto takes a classifier, trained on the data's labels, where there are "
+        "labels, else pixels. fid:PATH takes the published FID's network, whose "
+        "weights are in a file; fid alone fetches them once. fid-clean:PATH resizes as "
+        "clean-fid does, fid-pytorch:PATH as pytorch-fid does.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "reference",
+        "test",
+        ["test", "train"],
+        "The split that images are compared with, as far as there is one. Published "
+        "FIDs compare with train.",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -72,6 +82,7 @@ def main(values: flags.FlagValues):
             seed=values.seed,
             features=values.features,
             dataset=values.dataset,
+            reference=values.reference,
         )
     if len(reports) > 1:
         summary = evaluation.summarize(reports)

@@ -158,6 +158,8 @@ def score_images(
           `train` where there is none.
         - `class_shares`, `classes_covered`, `class_kl_divergence` (nats, to the
           reference's classes), where the extractor is a classifier.
+        - `inception_score`, `inception_score_standard_deviation`, where the extractor
+          has `logits`: over ten splits, fewer where there are fewer samples.
     """
     report_progress = progress or (lambda stage, share: None)
     scores = {}
@@ -182,6 +184,10 @@ def score_images(
     )
     if hasattr(extractor, "classes"):
         scores |= _class_scores(samples, reference, extractor)
+    if hasattr(extractor, "logits"):
+        score = metrics.inception_score(extractor.logits(fake), min(10, len(fake)))
+        scores["inception_score"] = score.mean
+        scores["inception_score_standard_deviation"] = score.standard_deviation
     return scores
 
 
@@ -227,9 +233,10 @@ def feature_scores(
         progress: None, or a function of the share done, a float in [0, 1].
 
     Returns:
-        dict of floats: `frechet_distance` (only where D <= `MAX_COVARIANCE_VALUES`),
-        `kernel_distance`, `kernel_distance_standard_error` (None for one subset),
-        `precision`, `recall`, `density`, `coverage`.
+        dict of floats: `frechet_distance` and `frechet_rank_deficient`, a bool: whether
+        either set has no more examples than features (both only where D <=
+        `MAX_COVARIANCE_VALUES`), `kernel_distance`, `kernel_distance_standard_error`
+        (None for one subset), `precision`, `recall`, `density`, `coverage`.
 
     Raises:
         ValueError: as these measures.
@@ -239,9 +246,9 @@ def feature_scores(
     kernel = metrics.kernel_distance(real, fake, subset_size=subset_size)
     scores = {}
     if not too_many_values(real.shape[1]):
-        scores["frechet_distance"] = metrics.frechet_distance(
-            moments_of(real), moments_of(fake)
-        )
+        moments = moments_of(real), moments_of(fake)
+        scores["frechet_distance"] = metrics.frechet_distance(*moments)
+        scores["frechet_rank_deficient"] = any(m.rank_deficient for m in moments)
     scores["kernel_distance"] = kernel.distance
     # One subset has no spread, and JSON no NaN.
     scores["kernel_distance_standard_error"] = (

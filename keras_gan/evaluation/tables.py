@@ -25,6 +25,7 @@ _COLUMNS = (
     ("log_likelihood", "Parzen LL", "{:.1f}", "log_likelihood_standard_error"),
     ("frechet_distance", "Frechet", "{:.4g}", None),
     ("kernel_distance", "kernel", "{:.3g}", "kernel_distance_standard_error"),
+    ("inception_score", "IS", "{:.2f}", "inception_score_standard_deviation"),
     ("precision", "precision", "{:.3f}", None),
     ("recall", "recall", "{:.3f}", None),
     ("density", "density", "{:.3f}", None),
@@ -154,6 +155,16 @@ def _remarks(report):
                 f"Parzen windows of {row}: the best width, {scores['sigma']:.3g}, lies "
                 "at an end of the grid"
             )
+    deficient = [
+        row
+        for row, scores in report["rows"].items()
+        if scores.get("frechet_rank_deficient")
+    ]
+    if deficient:
+        yield (
+            f"Frechet distance of {', '.join(deficient)}: no more examples than "
+            "features, so mostly bias; compare it with equal numbers of examples only"
+        )
 
 
 def _pixel_lines(report):

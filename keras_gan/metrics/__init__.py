@@ -8,11 +8,14 @@ from keras_gan.metrics.coverage import modes_of as modes_of
 from keras_gan.metrics.features import Classifier as Classifier
 from keras_gan.metrics.features import Extractor as Extractor
 from keras_gan.metrics.features import Inception as Inception
+from keras_gan.metrics.features import Inception2015 as Inception2015
 from keras_gan.metrics.features import Pixels as Pixels
 from keras_gan.metrics.features import cached_features as cached_features
 from keras_gan.metrics.features import data_key as data_key
 from keras_gan.metrics.frechet import Moments as Moments
 from keras_gan.metrics.frechet import frechet_distance as frechet_distance
+from keras_gan.metrics.inception_score import InceptionScore as InceptionScore
+from keras_gan.metrics.inception_score import inception_score as inception_score
 from keras_gan.metrics.kernel import KernelDistance as KernelDistance
 from keras_gan.metrics.kernel import kernel_distance as kernel_distance
 from keras_gan.metrics.kernel import squared_mmd as squared_mmd

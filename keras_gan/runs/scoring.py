@@ -10,6 +10,7 @@ import tqdm
 
 from keras_gan import checks, datasets, evaluation, files, metrics
 from keras_gan.experiments.building import build
+from keras_gan.metrics.features import inception_2015, inception_weights
 from keras_gan.runs import provenance
 from keras_gan.runs.subjects import subject_of
 from keras_gan.streams import ProgressStream
@@ -17,6 +18,8 @@ from keras_gan.streams import ProgressStream
 # Samples that show, before the features are made, whether they can be scored.
 _NUM_TRIED = 256
 _FEATURES = ("auto", "classifier", "pixels", "inception")
+# The features of the FID, and how each resizes; a file of weights may follow its name.
+_RESIZE_OF = {name: resize for resize, name in inception_2015.NAMES.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +31,23 @@ class _Request:
     seed: int = 0
     features: str = "auto"
     dataset: str | None = None
+    reference: str = "test"
+
+    def __post_init__(self):
+        """Refuses unknown names before anything is loaded."""
+        checks.one_of("reference", self.reference, ("test", "train"))
+        name, colon, path = str(self.features).partition(":")
+        checks.one_of("features", name, (*_FEATURES, *_RESIZE_OF), "or 'fid:PATH'")
+        if colon and (name not in _RESIZE_OF or not path):
+            raise ValueError(
+                f"Expected the path of a weights file after {', '.join(_RESIZE_OF)} "
+                f"alone. Received: features={self.features!r}"
+            )
+        if name == "classifier" and self.reference == "train":
+            raise ValueError(
+                "Expected reference='test' with features='classifier', which the test "
+                "split must judge. Received: reference='train'; take features='fid'"
+            )
 
 
 def evaluate(
@@ -39,6 +59,7 @@ def evaluate(
     dataset=None,
     output=None,
     progress=None,
+    reference="test",
 ):
     """Scores a generator by a stated protocol, and writes the scores as JSON.
 
@@ -53,7 +74,10 @@ def evaluate(
         data_dir: as for `Run.open`; by default the run's own.
         seed: int, of the samples.
         features: "classifier", trained on the data's labels and cached, "pixels",
-            "inception", or "auto": the classifier where there are labels, else pixels.
+            "inception" (Keras's weights), or "auto": the classifier where there are
+            labels, else pixels. "fid:PATH" is the FID's own network with its weights in
+            a file, "fid" fetches them once, and "fid-clean" and "fid-pytorch" resize in
+            another way: see `metrics.Inception2015`.
         dataset: str, for an `.npz`, a folder or a model of `GAN.fit` alone: what its
             samples stand for, see `datasets.load`.
         output: path of the JSON; by default `scores.json` in the run
@@ -62,6 +86,8 @@ def evaluate(
             where.
         progress: None, or a function of a row's name, a stage's name and the share of
             the stage that is done, such as `Bars()`.
+        reference: "test", what images are compared with, if there is such a split, or
+            "train", as published FIDs are: as if there were no other split.
 
     Returns:
         dict: `model`, `step` (None for an `.npz`), `protocol` (see
@@ -83,7 +109,7 @@ def evaluate(
         ValueError: no model, too few samples, or samples that do not fit the data.
         OSError: an output that cannot be written.
     """
-    request = _Request(num_samples, data_dir, seed, features, dataset)
+    request = _Request(num_samples, data_dir, seed, features, dataset, reference)
     return _evaluate(model, request, output, progress, shared={})
 
 
@@ -156,6 +182,8 @@ class _Scoring:
         self.progress = progress or (lambda row, stage, share: None)
         self.shared = shared
         self.train, self.valid, self.test = subject.splits()
+        if request.reference == "train":
+            self.valid = self.test = None
         self.cache_dir = datasets.cache.directory(subject.data_dir)
         self.protocol = evaluation.protocol_for(
             datasets.public_name(subject.data.name),
@@ -280,7 +308,14 @@ class _Scoring:
     def extractor(self):
         """Returns the feature extractor that was asked for."""
         features, data, test = self.request.features, self.train, self.test
-        checks.one_of("features", features, _FEATURES)
+        name, _, path = features.partition(":")
+        if name in _RESIZE_OF:
+            if features not in self.shared:
+                path = path or inception_weights.fetched(self.cache_dir)
+                self.shared[features] = metrics.Inception2015(
+                    data.value_range, path, _RESIZE_OF[name]
+                )
+            return self.shared[features]
         if features == "auto":
             labelled = test is not None and None not in (
                 data.num_classes,

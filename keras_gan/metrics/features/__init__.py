@@ -10,4 +10,5 @@ from keras_gan.metrics.features.classifier import Classifier as Classifier
 from keras_gan.metrics.features.extractor import Extractor as Extractor
 from keras_gan.metrics.features.extractor import in_pieces as in_pieces
 from keras_gan.metrics.features.inception import Inception as Inception
+from keras_gan.metrics.features.inception_2015 import Inception2015 as Inception2015
 from keras_gan.metrics.features.pixels import Pixels as Pixels

@@ -21,7 +21,8 @@ class Extractor(typing.Protocol):
     Any object with these attributes is an extractor; it need not inherit from this.
 
     A classifier also has `num_classes` and `classes(images)`, which gives int64 `(N,)`;
-    scores then count the classes of the samples too.
+    scores then count the classes of the samples too. An extractor with
+    `logits(features)`, which gives `(N, C)`, has the samples' Inception score computed.
 
     Attributes:
         name: str, as tables call it.
