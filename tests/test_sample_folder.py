@@ -119,7 +119,7 @@ def gan_of(shape):
 
 
 def test_the_command_names_the_seeds(model, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("keras_gan.commands.quiet.load_package", lambda: None)
+    monkeypatch.setattr("keras_gan.commands.quiet.load_package", lambda values: None)
     arguments = ["generate", f"--model={model}", "--num_samples=3", "--seed=5"]
     assert console.run([*arguments, f"--output={tmp_path}/a/"]) == 0
     assert "3 samples, of the seeds 5 to 7, are in" in capsys.readouterr().out
