@@ -11,12 +11,13 @@ from keras_gan import penalties as penalties_module
 from keras_gan.generation import GenerativeModel, at_least_float32
 from keras_gan.inputs import CheckedInputs
 from keras_gan.logs import RunningMeans
-from keras_gan.players import Player
+from keras_gan.players import Player, weight_penalty
+from keras_gan.serialization import Serializable
 from keras_gan.watching import DataWatch
 
 
 @keras.saving.register_keras_serializable("keras_gan")
-class GAN(CheckedInputs, GenerativeModel):
+class GAN(CheckedInputs, Serializable, GenerativeModel):
     """A generator and a discriminator that play the minimax game of equation (1).
 
         min_G max_D V(D, G) = E_{x ~ p_data} log D(x) + E_{z ~ p_z} log(1 - D(G(z)))
@@ -258,7 +259,7 @@ class GAN(CheckedInputs, GenerativeModel):
         fake = self.judged(latents, training)
         real_logits, fake_logits = critic(real), critic(fake)
         loss = self.adversarial_loss.discriminator_loss(real_logits, fake_logits)
-        loss += _weight_penalty(self.discriminator)
+        loss += weight_penalty(self.discriminator)
         terms = self.adversarial_loss.diagnostics(real_logits, fake_logits)
         if training and self.penalties:  # without any, no seed is drawn
             seed = self.replicas.seed(self._training_seeds.next())
@@ -286,14 +287,14 @@ class GAN(CheckedInputs, GenerativeModel):
         if self.adversarial_loss.relativistic:
             logits.append(critic(real))
         loss = self.adversarial_loss.generator_loss(*logits)
-        loss += _weight_penalty(self.generator)
+        loss += weight_penalty(self.generator)
         return loss, {"generator_loss": loss}
 
     def further_objective(self, player, real, latents, training):
         """Returns what a further player descends on one minibatch, and its terms."""
         objective = self.objectives[player.name]
         loss = objective(self, player.network, real, latents, training)
-        loss += _weight_penalty(player.network)
+        loss += weight_penalty(player.network)
         return loss, {f"{player.name}_loss": loss}
 
     def critic(self, training):
@@ -335,47 +336,6 @@ class GAN(CheckedInputs, GenerativeModel):
             *(metric for metric in skips if metric is not None),
         ]
 
-    def get_config(self):
-        serialize = keras.saving.serialize_keras_object
-        config = {
-            "name": self.name,
-            "generator": serialize(self.generator),
-            "discriminator": serialize(self.discriminator),
-            "latent_prior": serialize(self.latent_prior),
-            "value_range": self.value_range,
-            "seed": self.seed,
-            # Part of the architecture: it has weights of its own.
-            "averaged": self.averaged_generator is not None,
-        }
-        if self.further_networks:
-            config["players"] = {
-                name: serialize(network)
-                for name, network in self.further_networks.items()
-            }
-        return config
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        averaged = config.pop("averaged", False)
-        for key in ("generator", "discriminator", "latent_prior", "players"):
-            if key in config:
-                config[key] = keras.saving.deserialize_keras_object(
-                    config[key], custom_objects=custom_objects
-                )
-        gan = cls(**config)
-        if averaged:
-            gan._keep_average(decay=0.5)  # `compile` sets it
-        return gan
-
-    def get_compile_config(self):
-        if not self.compiled:
-            return None
-        return keras.saving.serialize_keras_object(self._compile_arguments)
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
     # === Details ===
 
     def _networks(self):
@@ -408,12 +368,3 @@ class GAN(CheckedInputs, GenerativeModel):
 
     def _logs(self):
         return self.replicas.reducible(self.get_metrics_result())
-
-
-def _weight_penalty(network):
-    """Returns the sum of the weight regularisers of a network's trainable weights."""
-    return sum(
-        variable.regularizer(variable)
-        for variable in network.trainable_variables
-        if variable.regularizer is not None
-    )

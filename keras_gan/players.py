@@ -158,3 +158,12 @@ def _unless_empty(gradients, size):
         )
     )
     return [None if gradient is None else next(chosen) for gradient in gradients]
+
+
+def weight_penalty(network):
+    """Returns the sum of the weight regularisers of a network's trainable weights."""
+    return sum(
+        variable.regularizer(variable)
+        for variable in network.trainable_variables
+        if variable.regularizer is not None
+    )

@@ -22,7 +22,7 @@ FLOORS = (
     },
     {"datasets", "networks", "metrics", "export"},
     {"model_checks", "minibatches", "serving"},
-    {"generation", "inputs"},
+    {"generation", "inputs", "serialization"},
     {"gan"},
     {"theory"},
     {"evaluation", "pictures"},
