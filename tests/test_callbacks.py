@@ -219,6 +219,32 @@ def test_a_model_that_cannot_be_saved_is_named(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["gan.keras"]
 
 
+def test_a_training_goes_on_where_the_model_cannot_be_saved(
+    tmp_path, monkeypatch, caplog
+):
+    """A full disk for a while, and a layer that Keras cannot save."""
+    gan = helpers.tiny_gan()
+    save, failures = gan.save, [OSError(28, "No space left"), NotImplementedError("x")]
+
+    def fails_twice(path):
+        if failures:
+            raise failures.pop(0)
+        save(path)
+
+    monkeypatch.setattr(gan, "save", fails_twice)
+    path = tmp_path / "gan.keras"
+    data = helpers.examples(8)
+    gan.fit(data, epochs=3, verbose=0, callbacks=[callbacks.SaveModel(path)])
+    assert gan.generator_steps == 3 and path.exists()
+    full, layer = helpers.warned(caplog)
+    assert "No space left). Make room" in full and "The training goes on." in full
+    assert "(x). Replace the layers that Keras cannot save." in layer
+    # At the training's end there is no next time.
+    failures += [OSError(28, "No space left")] * 2
+    with pytest.raises(OSError, match="was not saved in"):
+        gan.fit(data, verbose=0, callbacks=[callbacks.SaveModel(path)])
+
+
 def test_the_model_is_saved_no_more_often_than_asked(tmp_path, monkeypatch):
     """A clock by hand: epochs end 4 s apart, saves lie 10 s apart, but for the last."""
     gan, saved = helpers.tiny_gan(), []

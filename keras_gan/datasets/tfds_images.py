@@ -45,7 +45,7 @@ def load(name, split, data_dir=None):
             to bring them to; nothing cached and no network.
         ModuleNotFoundError: TFDS is not installed.
     """
-    tfds = _tfds()
+    _tfds()
     tfds_name, size = split_size(name)
     builder = _builder(tfds_name, data_dir)
     image_key, label_key = _feature_keys(builder, name)
@@ -65,13 +65,10 @@ def load(name, split, data_dir=None):
         from PIL import Image
 
         wanted = [image_key, label_key] if label_key else [image_key]
-        config = tfds.ReadConfig(try_autocache=False)
-        examples = builder.as_dataset(split=tfds_split, read_config=config)
-        examples = examples.map(lambda example: {key: example[key] for key in wanted})
         # Images of different sizes make no batch.
-        batches = examples.batch(1 if None in declared else 256)
+        batch_size = 1 if None in declared else 256
         row, labels = 0, []
-        for batch in batches.as_numpy_iterator():
+        for batch in _batches(builder, tfds_split, wanted, batch_size):
             for image in batch[image_key]:
                 if size is not None:
                     pixels = image[..., 0] if image.shape[-1] == 1 else image
@@ -80,6 +77,8 @@ def load(name, split, data_dir=None):
                 row += 1
             if label_key:
                 labels.extend(batch[label_key].tolist())
+        if row != num_examples:
+            raise _damaged(builder, f"{row:,} of {num_examples:,} examples")
         return labels if label_key else None
 
     images, labels = _materialize(builder, tfds_split, size, shape, fill, data_dir)
@@ -90,6 +89,26 @@ def load(name, split, data_dir=None):
         split=split,
         num_classes=features[label_key].num_classes if label_key else None,
         class_names=features[label_key].names if label_key else None,
+    )
+
+
+def _batches(builder, split, keys, batch_size):
+    """Yields batches of arrays, and refuses records that are damaged."""
+    config = _tfds().ReadConfig(try_autocache=False)
+    try:
+        examples = builder.as_dataset(split=split, read_config=config)
+        examples = examples.map(lambda example: {key: example[key] for key in keys})
+        yield from examples.batch(batch_size).as_numpy_iterator()
+    # TensorFlow raises for the records, TFDS's readers in many ways for the rest.
+    except Exception as error:
+        message = getattr(error, "message", None) or error
+        raise _damaged(builder, checks.one_line(message)) from error
+
+
+def _damaged(builder, received):
+    return DatasetError(
+        f"Expected records that can be read in {builder.data_dir}. Received: "
+        f"{received}; remove that folder, and TFDS prepares the dataset anew"
     )
 
 
@@ -202,6 +221,8 @@ def _answers(url):
 
 
 def _num_examples(builder, tfds_split, name, split):
+    if not builder.info.splits:  # not a split that is missing: all are
+        raise _damaged(builder, "no splits in its dataset_info.json")
     try:
         num_examples = builder.info.splits[tfds_split].num_examples
     # KeyError, ValueError, AssertionError, by what is wrong with the split.

@@ -1,5 +1,6 @@
 """Saves a GAN while it trains: its model, and checkpoints to resume from."""
 
+import logging
 import pathlib
 import time
 
@@ -9,12 +10,18 @@ import numpy as np
 from keras_gan import checks, files, watching
 from keras_gan.runs import checkpoint
 
+_log = logging.getLogger("keras_gan")
+
 
 class SaveModel(keras.callbacks.Callback):
     """Saves the model at an epoch's end: the file holds the old one or the new one.
 
     A model with a weight that is not finite never replaces a good one: the step that
     ruins the weights may be the epoch's last, and a ReLU may hide a NaN from the loss.
+
+    A full disk, or a model that Keras cannot save, ends no training: a warning of the
+    logger "keras_gan" names the reason, and the next epoch's end tries again. The
+    training's end raises.
 
     Args:
         path: str or path-like, ends in `.keras`.
@@ -24,6 +31,7 @@ class SaveModel(keras.callbacks.Callback):
     Raises:
         TrainingDiverged: from `fit`, at the end of any epoch, instead of saving such a
             model.
+        OSError: from `fit`, at its end: the model cannot be saved.
     """
 
     def __init__(self, path, min_seconds=0.0):
@@ -39,8 +47,12 @@ class SaveModel(keras.callbacks.Callback):
         self._pending = time.monotonic() < self._saved + self.min_seconds
         if self._pending:
             watching.check_weights(self.model)
-        else:
+            return
+        try:
             self.save()
+        except OSError as error:
+            _log.warning("%s The training goes on.", error)
+            self._saved, self._pending = time.monotonic(), True
 
     def on_train_end(self, logs=None):
         if self._pending:
@@ -51,16 +63,20 @@ class SaveModel(keras.callbacks.Callback):
 
         Raises:
             TrainingDiverged: a weight is not finite; nothing is saved.
-            OSError: the file cannot be written; the one before it stays.
+            OSError: the file cannot be written, or Keras cannot save the model; the
+                file before it stays.
         """
         watching.check_weights(self.model)
         try:
             with files.replacing(self.path) as temporary:
                 self.model.save(temporary)
-        except OSError as error:
+        except Exception as error:  # Keras fails in many ways, h5py in others
+            remedy = "Replace the layers that Keras cannot save."
+            if isinstance(error, OSError):
+                remedy = "Make room, or make the folder writable."
             raise OSError(
                 f"The model was not saved in {self.path} ({checks.one_line(error)}). "
-                "Make room, or make the folder writable."
+                f"{remedy}"
             ) from error
         self._saved = time.monotonic()
         self._pending = False
