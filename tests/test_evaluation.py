@@ -244,6 +244,17 @@ def test_large_images_keep_a_classifiers_frechet_distance():
     assert scores["frechet_distance"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_outliers_that_drown_the_distances_are_said(caplog):
+    rng = np.random.default_rng(0)
+    real, fake = rng.normal(size=(2, 60, 5))
+    evaluation.feature_scores(real, fake)
+    assert not helpers.warned(caplog)
+    fake[3, 2] = 1e7
+    evaluation.feature_scores(real, fake)
+    (line,) = helpers.warned(caplog)
+    assert line.startswith("Features of up to 1e+07 lie among typical ones of ")
+
+
 def test_points_by_pacgans_protocol():
     data = keras_gan.datasets.load("ring8", "test")
     scores = evaluation.score_points(data.examples(slice(0, 2500)), data.distribution)

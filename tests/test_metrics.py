@@ -449,3 +449,21 @@ def test_parzen_estimate_refuses_what_it_cannot_estimate():
         with pytest.raises(ValueError) as error:
             parzen_estimate(*arguments)
         assert str(error.value) == message
+
+
+@pytest.mark.parametrize(("size", "digits"), [(1e3, 8), (1e5, 6), (1e7, 3)])
+def test_outliers_leave_the_frechet_distance_its_digits(size, digits):
+    """Of the same outlier in both sets, in the order of the features or another."""
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(500, 20)), rng.normal(size=(500, 20)) + 0.1
+    first[0, 0] = second[0, 0] = size
+
+    def distance(order):
+        return frechet_distance(
+            *(Moments().update(rows[:, order]) for rows in (first, second))
+        )
+
+    order = rng.permutation(20)
+    assert distance(order) == pytest.approx(distance(range(20)), rel=10.0**-digits)
+    # Without the outlier it is of the same size.
+    assert 0.5 < distance(order) < 1.0

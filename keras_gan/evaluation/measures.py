@@ -1,6 +1,7 @@
 """The measures of a protocol, applied to samples, to data and to a discriminator."""
 
 import hashlib
+import logging
 
 import numpy as np
 
@@ -13,6 +14,11 @@ from keras_gan.replicas import predict_locally
 # of float64 has 75 MB there. At 64x64x3 it has 1.2 GB, at 128x128x3 19 GB, and the
 # square roots take hours.
 MAX_COVARIANCE_VALUES = 32 * 32 * 3
+# Values that deviate by so many times the typical deviation leave float64 no digits of
+# a kernel distance, which takes their third power.
+_MOST_DEVIATION = 1e5
+
+_log = logging.getLogger("keras_gan")
 
 
 # === Samples and examples ===
@@ -243,6 +249,7 @@ def feature_scores(
     """
     report_progress = progress or (lambda share: None)
     report_progress(0.0)
+    _warn_of_outliers(real, fake)
     kernel = metrics.kernel_distance(real, fake, subset_size=subset_size)
     scores = {}
     if not too_many_values(real.shape[1]):
@@ -260,6 +267,23 @@ def feature_scores(
         scores[name] = getattr(neighbours, name)
     report_progress(1.0)
     return scores
+
+
+def _warn_of_outliers(*sets):
+    """Logs a warning where the rounding of a few values drowns the distances."""
+    for rows in sets:
+        values = np.asarray(rows)
+        middle = np.median(values)
+        typical = np.median(np.abs(values - middle))
+        farthest = np.abs(values - middle).max()
+        if typical and farthest > _MOST_DEVIATION * typical:
+            _log.warning(
+                "Features of up to %.3g lie among typical ones of %.3g: the kernel "
+                "distance is rounding, and the Frechet distance loses digits. Leave "
+                "these samples out.",
+                farthest,
+                typical,
+            )
 
 
 def score_points(samples, distribution, bins: int = 100) -> dict:

@@ -83,9 +83,10 @@ class Moments:
 def frechet_distance(first: Moments, second: Moments) -> float:
     """Returns |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), a squared distance.
 
-    The trace of the root is the sum of the roots of the eigenvalues of C1^(1/2) C2
-    C1^(1/2), which is symmetric. It needs no matrix square root of a product, which
-    turns complex where covariances are singular.
+    The trace of the root is the sum of the singular values of F1' F2, where C = F F'.
+    It needs no matrix square root of a product, which turns complex where covariances
+    are singular, and no product of covariances, whose small eigenvalues drown in the
+    rounding of the large ones: values of 1e7 among values near 1 keep three digits.
 
     With finitely many examples the distance is biased up: sets of one distribution are
     at a positive distance, the larger the fewer examples they have. The bias is worst
@@ -115,10 +116,14 @@ def frechet_distance(first: Moments, second: Moments) -> float:
             "Expected moments of equally many features. Received: "
             f"{len(first.mean)} and {len(second.mean)}"
         )
-    values, vectors = np.linalg.eigh(first.covariance)
-    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-    inner = np.linalg.eigvalsh(root @ second.covariance @ root)
-    root_trace = np.sqrt(np.maximum(inner, 0.0)).sum()
+    product = _factor(first.covariance).T @ _factor(second.covariance)
+    root_trace = np.linalg.svd(product, compute_uv=False).sum()
     distance = np.sum((first.mean - second.mean) ** 2)
     distance += np.trace(first.covariance) + np.trace(second.covariance)
     return float(max(0.0, distance - 2.0 * root_trace))
+
+
+def _factor(covariance):
+    """Returns a matrix F of which the covariance is F F'."""
+    values, vectors = np.linalg.eigh(covariance)
+    return vectors * np.sqrt(np.maximum(values, 0.0))
