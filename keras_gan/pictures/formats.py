@@ -7,8 +7,8 @@ import numpy as np
 
 from keras_gan import checks
 
-# The channels of a PNG: grey, grey and alpha, RGB, RGB and alpha.
-PNG_CHANNELS = (1, 2, 3, 4)
+# Grey, RGB, RGB and alpha. Of two channels the second would be taken for alpha.
+PNG_CHANNELS = (1, 3, 4)
 
 
 def encode_png(picture: np.ndarray) -> bytes:

@@ -49,7 +49,7 @@ def write_folder(generator, output, num_samples: int, seed: int) -> int:
     spec = generator.spec
     if not spec.is_image or spec.shape[2] not in formats.PNG_CHANNELS:
         raise ValueError(
-            "Expected a generator of images with 1 to 4 channels for PNG files. "
+            "Expected a generator of images with 1, 3 or 4 channels for PNG files. "
             f"Received: a {spec.kind} of shape {spec.shape}; write its samples to a "
             "file that ends in .npz"
         )
