@@ -222,7 +222,9 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
                 loss, terms = self.discriminator_objective(real, latents, training=True)
             self.running_means.update(terms, discriminator.descend(tape, loss, size))
 
-        deal.for_each(step, self.jit_compile)
+        # An objective of the user's may keep tensors, which a loop would not let out.
+        is_ours = type(self).discriminator_objective is GAN.discriminator_objective
+        deal.for_each(step, self.jit_compile, may_loop=is_ours)
 
         # A loss that pairs samples with examples takes the last, which D saw last.
         real, size = deal[-1 if self.adversarial_loss.relativistic else 0]

@@ -4,6 +4,8 @@ Arrays are there as a whole. What comes batch by batch, `watching.Watch` looks a
 the first batch and the first epoch.
 """
 
+import types
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -41,6 +43,7 @@ class CheckedInputs:
                 makes them, see `watching.Watch`.
         """
         model_checks.check_trainable({p.name: p.network for p in self.players})
+        _refuse_weights(options)
         x, batch_size = checked(x, self, batch_size)
         if options.get("validation_data") is not None:
             options["validation_data"] = checked_pair(options["validation_data"], self)
@@ -57,8 +60,19 @@ class CheckedInputs:
 
         Of a stream that is not finite the logs are NaN.
         """
+        _refuse_weights(options)
         x, batch_size = checked(x, self, batch_size)
         return super().evaluate(x, y, batch_size, **options)
+
+
+def _refuse_weights(options):
+    """Raises for weights of samples or classes, which Algorithm 1 has no place for."""
+    for name in ("sample_weight", "class_weight"):
+        if options.get(name) is not None:
+            raise ValueError(
+                f"Expected no {name}: the losses of a GAN are plain means. Received "
+                "some; repeat the examples that should count more"
+            )
 
 
 def checked(x, gan, batch_size=None):
@@ -78,6 +92,9 @@ def checked(x, gan, batch_size=None):
         _check_spec(x, gan.spec)
         batches = x.batches(batch_size or 32, gan.seed or 0, labels=gan.is_labelled)
         return batches, None
+    if isinstance(x, types.GeneratorType):
+        # Keras takes tuples alone.
+        return (e if isinstance(e, tuple) else (e,) for e in x), batch_size
     if _is_whole(x):
         samples = minibatches.samples_of(x) if isinstance(x, dict) else x
         _check_array(np.asarray(samples), gan.spec)
@@ -110,14 +127,19 @@ def _check_spec(data, spec):
 def _check_array(array, spec):
     minibatches.check_shape((None, *array.shape[1:]), spec)
     minibatches.check_dtype(array.dtype, spec)
-    if array.dtype == np.uint8 or not array.size:
+    if not array.size:
+        raise ValueError(
+            f"Expected at least one example. Received: shape {array.shape}"
+        )
+    if array.dtype == np.uint8:
         return
     for rows in arrays.chunks(array.shape):
-        finite = np.isfinite(array[rows])
+        finite = np.isfinite(array[rows]).reshape(rows.stop - rows.start, -1)
         if not finite.all():
+            first = rows.start + int(np.argmin(finite.all(axis=1)))
             raise ValueError(
                 f"Expected finite data. Received: {np.count_nonzero(~finite)} NaN or "
-                f"infinite values in rows {rows.start} to {rows.stop - 1}"
+                f"infinite values, the first in row {first}"
             )
     parts = [array[rows] for rows in arrays.chunks(array.shape)]  # views
     watching.check_range(spec, parts, is_all=True)

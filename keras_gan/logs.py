@@ -24,7 +24,8 @@ class RunningMeans:
     def update(self, terms, size):
         """Takes the terms of a minibatch's `size` examples in; at 0 nothing changes."""
         terms = {  # 0 * NaN is NaN
-            name: tf.where(size > 0, term, 0.0) for name, term in terms.items()
+            name: tf.where(size > 0, tf.cast(term, tf.float32), 0.0)
+            for name, term in terms.items()
         }
         terms, size = self.replicas.mean(terms, size)
         for name, term in terms.items():

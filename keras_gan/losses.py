@@ -1,4 +1,4 @@
-"""The adversarial losses of Goodfellow et al. (2014), as functions of logits.
+"""The adversarial losses of Goodfellow et al. (2014), and those since, on logits.
 
 With logits `a = logit D(x)` of real examples and `b = logit D(G(z))` of generated
 samples, so that `D(.) = sigmoid(logit)`,
@@ -168,8 +168,81 @@ class NonSaturating(AdversarialLoss):
         return probabilities(real_logits, fake_logits)
 
 
+@keras.saving.register_keras_serializable("keras_gan")
+class Hinge(AdversarialLoss):
+    """Margins of 1: D descends E max(0, 1 - a) + E max(0, 1 + b), G descends -E b.
+
+    Logits beyond the margin give D no gradient. Reference: J. H. Lim and J. C. Ye,
+    Geometric GAN, arXiv 1705.02894.
+    """
+
+    def discriminator_loss(self, real_logits, fake_logits):
+        real = ops.mean(ops.relu(1.0 - real_logits))
+        return real + ops.mean(ops.relu(1.0 + fake_logits))
+
+    def generator_loss(self, fake_logits, real_logits=None):
+        return -ops.mean(fake_logits)
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class LeastSquares(AdversarialLoss):
+    """D regresses 1 for examples and 0 for samples; G descends E (b - 1)^2.
+
+    D descends E (a - 1)^2 + E b^2. Reference: X. Mao et al., Least Squares Generative
+    Adversarial Networks, arXiv 1611.04076, equation 9 without its factors of 1/2.
+    """
+
+    def discriminator_loss(self, real_logits, fake_logits):
+        real = ops.mean(ops.square(real_logits - 1.0))
+        return real + ops.mean(ops.square(fake_logits))
+
+    def generator_loss(self, fake_logits, real_logits=None):
+        return ops.mean(ops.square(fake_logits - 1.0))
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class Wasserstein(AdversarialLoss):
+    """D descends E b - E a, G descends -E b: a distance, if D is 1-Lipschitz.
+
+    Nothing here makes D so: add `penalties.GradientPenalty`, without which its logits
+    grow for ever. Reference: M. Arjovsky et al., Wasserstein GAN, arXiv 1701.07875.
+    """
+
+    def discriminator_loss(self, real_logits, fake_logits):
+        return ops.mean(fake_logits) - ops.mean(real_logits)
+
+    def generator_loss(self, fake_logits, real_logits=None):
+        return -ops.mean(fake_logits)
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class Relativistic(AdversarialLoss):
+    """Pairs each sample with an example: D says which of the two is real.
+
+    D descends E softplus(-(a - b)), G descends E softplus(-(b - a)), row by row. A
+    sample that follows one mode is judged beside all of them, which leaves collapse no
+    local minimum. References: A. Jolicoeur-Martineau, arXiv 1807.00734; Y. Huang et
+    al., The GAN is dead; long live the GAN!, arXiv 2501.05441, equation 2.
+    """
+
+    relativistic = True
+
+    def discriminator_loss(self, real_logits, fake_logits):
+        return ops.mean(ops.softplus(fake_logits - real_logits))
+
+    def generator_loss(self, fake_logits, real_logits=None):
+        return ops.mean(ops.softplus(real_logits - fake_logits))
+
+
 # The names by which `get` and experiments know them.
-BY_NAME = {"minimax": Minimax, "non_saturating": NonSaturating}
+BY_NAME = {
+    "hinge": Hinge,
+    "least_squares": LeastSquares,
+    "minimax": Minimax,
+    "non_saturating": NonSaturating,
+    "relativistic": Relativistic,
+    "wasserstein": Wasserstein,
+}
 
 
 def names() -> list[str]:
@@ -181,8 +254,8 @@ def get(identifier) -> AdversarialLoss:
     """Returns the adversarial loss that `identifier` stands for.
 
     Args:
-        identifier: "minimax", "non_saturating", or an `AdversarialLoss`, which is
-            returned as it is.
+        identifier: one of `names`, or an `AdversarialLoss`, which is returned as it
+            is.
 
     Raises:
         ValueError: `identifier` is neither.

@@ -197,7 +197,7 @@ class Deal:
             lambda values: tf.gather(values, rows), self.examples
         ), size
 
-    def for_each(self, step, jit_compile):
+    def for_each(self, step, jit_compile, may_loop=True):
         """Calls `step(minibatch, size)` for each minibatch, in order.
 
         Where there are many, in a loop of the graph; but not on several replicas, whose
@@ -206,8 +206,11 @@ class Deal:
         Args:
             step: function of a minibatch and its size.
             jit_compile: bool, whether XLA compiles the graph.
+            may_loop: bool, whether `step` may be traced once for all: it keeps no
+                tensors for others.
         """
-        loops = self._parts > self.most_unrolled and not tf.executing_eagerly()
+        loops = may_loop and self._parts > self.most_unrolled
+        loops = loops and not tf.executing_eagerly()
         if jit_compile and not self._is_even:
             loops = False
         if not loops or self._replicas.count > 1:

@@ -4,8 +4,10 @@ A penalty for `GAN.compile(penalties=[...])` is a `Penalty` that Keras can seria
 sees the discriminator as `critic`, a function from what the discriminator takes to its
 logits, so that labels and augmentation are none of its business.
 
-Reference for the penalty of real examples: L. Mescheder et al., Which Training Methods
-for GANs do actually Converge?, arXiv 1801.04406.
+References: L. Mescheder et al., Which Training Methods for GANs do actually Converge?,
+arXiv 1801.04406 (R1, R2); I. Gulrajani et al., Improved Training of Wasserstein GANs,
+arXiv 1704.00028 (GradientPenalty); N. Kodali et al., On Convergence and Stability of
+GANs, arXiv 1705.07215 (DRAGAN).
 """
 
 import keras
@@ -54,8 +56,27 @@ class Penalty:
         return cls(**config)
 
 
+class _Weighted(Penalty):
+    """A penalty with a factor, `gamma`.
+
+    Args:
+        gamma: float >= 0.
+        every, name: see `Penalty`.
+
+    Raises:
+        ValueError: `gamma` below 0 or no number.
+    """
+
+    def __init__(self, gamma, every=1, name=None):
+        super().__init__(every, name)
+        self.gamma = _check_number("gamma", gamma)
+
+    def get_config(self):
+        return {**super().get_config(), "gamma": self.gamma}
+
+
 @keras.saving.register_keras_serializable("keras_gan")
-class R1(Penalty):
+class R1(_Weighted):
     """gamma / 2 * E |grad_x D(x)|^2 over real examples, D meaning its logit.
 
     The square is summed over all values of an example (arXiv 1801.04406, equation 9).
@@ -69,20 +90,118 @@ class R1(Penalty):
     """
 
     def __init__(self, gamma=1.0, every=1, name="r1"):
-        super().__init__(every, name)
-        if not checks.is_number(gamma) or gamma < 0:
-            raise ValueError(f"Expected gamma >= 0. Received: {gamma!r}")
-        self.gamma = gamma
+        super().__init__(gamma, every, name)
 
     def __call__(self, critic, real, fake, seed):
         return 0.5 * self.gamma * tf.reduce_mean(squared_gradient_norms(critic, real))
 
+
+@keras.saving.register_keras_serializable("keras_gan")
+class R2(_Weighted):
+    """gamma / 2 * E |grad_x D(x)|^2 over samples: R1 where the samples are.
+
+    Equation 10 of arXiv 1801.04406. With a relativistic loss both are needed (arXiv
+    2501.05441, section 2).
+
+    Args:
+        gamma: float >= 0.
+        every, name: see `Penalty`.
+
+    Raises:
+        ValueError: `gamma` below 0 or no number.
+    """
+
+    def __init__(self, gamma=1.0, every=1, name="r2"):
+        super().__init__(gamma, every, name)
+
+    def __call__(self, critic, real, fake, seed):
+        return 0.5 * self.gamma * tf.reduce_mean(squared_gradient_norms(critic, fake))
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class GradientPenalty(_Weighted):
+    """gamma * E (|grad_x D(x)| - 1)^2 between examples and samples.
+
+    At x = u * real + (1 - u) * fake, with one u a pair, uniform on [0, 1): equation 3
+    of arXiv 1704.00028, whose lambda gamma is. Of labelled data x has the example's
+    label. A discriminator with batch normalisation mixes the rows of a batch, and this
+    says nothing of it.
+
+    Args:
+        gamma: float >= 0.
+        every, name: see `Penalty`.
+
+    Raises:
+        ValueError: `gamma` below 0 or no number.
+    """
+
+    def __init__(self, gamma=10.0, every=1, name="gradient_penalty"):
+        super().__init__(gamma, every, name)
+
+    def __call__(self, critic, real, fake, seed):
+        examples, samples = _samples(real), _samples(fake)
+        shape = [tf.shape(examples)[0], *[1] * (examples.shape.rank - 1)]
+        share = tf.random.stateless_uniform(shape, seed)
+        share = tf.cast(share, examples.dtype)
+        between = share * examples + (1.0 - share) * samples
+        return self.gamma * _off_unit_slope(critic, _with_samples(real, between))
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class DRAGAN(_Weighted):
+    """gamma * E (|grad_x D(x)| - 1)^2 around the examples.
+
+    At x = real + noise, normal with `noise` times the standard deviation of all values
+    of the minibatch. Reference: arXiv 1705.07215, section 2.
+
+    Args:
+        gamma: float >= 0.
+        noise: float >= 0.
+        every, name: see `Penalty`.
+
+    Raises:
+        ValueError: `gamma` or `noise` below 0 or no number.
+    """
+
+    def __init__(self, gamma=10.0, noise=0.5, every=1, name="dragan"):
+        super().__init__(gamma, every, name)
+        self.noise = _check_number("noise", noise)
+
+    def __call__(self, critic, real, fake, seed):
+        examples = _samples(real)
+        noise = tf.random.stateless_normal(tf.shape(examples), seed)
+        noise = tf.cast(noise, examples.dtype) * tf.math.reduce_std(examples)
+        around = examples + self.noise * noise
+        return self.gamma * _off_unit_slope(critic, _with_samples(real, around))
+
     def get_config(self):
-        return {**super().get_config(), "gamma": self.gamma}
+        return {**super().get_config(), "noise": self.noise}
 
 
 # The names by which experiments know them.
-BY_NAME = {"r1": R1}
+BY_NAME = {"dragan": DRAGAN, "gradient_penalty": GradientPenalty, "r1": R1, "r2": R2}
+
+
+def _check_number(name, value):
+    if not checks.is_number(value) or value < 0:
+        raise ValueError(f"Expected {name} >= 0. Received: {value!r}")
+    return value
+
+
+def _samples(inputs):
+    return inputs["samples"] if isinstance(inputs, dict) else inputs
+
+
+def _with_samples(inputs, samples):
+    """Returns what D takes, with other samples and the same labels."""
+    return {**inputs, "samples": samples} if isinstance(inputs, dict) else samples
+
+
+def _off_unit_slope(critic, inputs):
+    """Returns E (|grad critic| - 1)^2."""
+    # Within the root, so that its gradient is finite where the slope is 0.
+    norms = tf.sqrt(squared_gradient_norms(critic, inputs) + 1e-12)
+    return tf.reduce_mean(tf.square(norms - 1.0))
 
 
 def squared_gradient_norms(critic, inputs):
@@ -96,7 +215,7 @@ def squared_gradient_norms(critic, inputs):
     Returns:
         float32 `(m,)`.
     """
-    samples = inputs["samples"] if isinstance(inputs, dict) else inputs
+    samples = _samples(inputs)
     with tf.GradientTape() as tape:
         tape.watch(samples)
         logits = critic(inputs)

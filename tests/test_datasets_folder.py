@@ -215,8 +215,23 @@ def test_a_link_that_leads_back_is_refused(images, target):
     base = images(train__cat__a_png=random_pixels(4, 4))
     place = base / "train" / "cat" / "again"
     place.symlink_to(place.parent / target if target != "cat" else place.parent)
-    with pytest.raises(DatasetError, match="again, a link to a folder that it lies in"):
+    with pytest.raises(DatasetError, match=f"again, a link to {base}"):
         load(base)
+
+
+def test_a_folder_that_two_links_lead_to_is_refused(images):
+    """Links of links would multiply without end, and its images would count twice."""
+    base = images(cat__a_png=random_pixels(4, 4), dog__b_png=random_pixels(4, 4))
+    (base / "dog" / "cats").symlink_to(base / "cat")
+    with pytest.raises(DatasetError, match="Expected each subfolder below .* once"):
+        load(base)
+
+
+def test_the_working_directory_is_a_folder(images, monkeypatch):
+    base = images(cat__a_png=random_pixels(4, 4), dog__b_png=random_pixels(4, 4))
+    monkeypatch.chdir(base)
+    for name in (".", "./", "../images"):
+        assert load(name).class_names == ("cat", "dog")
 
 
 def test_a_user_that_is_not_there_is_a_folder_that_is_not_there():
@@ -267,13 +282,16 @@ def test_unreadable_files_by_name(images, cache_directory):
     whole = (base / "a.png").read_bytes()
     (base / "cut.png").write_bytes(whole[: len(whole) // 2])
     message = refusal(base)
-    assert "Received 1 that cannot: cut.png (OSError); remove or replace" in message
+    assert (
+        "Received 1 that cannot: cut.png (image file is truncated); remove" in message
+    )
     for i in range(7):
         (base / f"x{i}.jpg").write_bytes(b"no image")
     message = refusal(base)
-    assert "Received 7 that cannot: x0.jpg (Unidentified" in message
+    # Also the one that has a header.
+    assert "Received 8 that cannot: x0.jpg (no image of these formats)" in message
     assert "x4.jpg" in message and "x5.jpg" not in message
-    assert "and 2 more; remove" in message
+    assert "and 3 more; remove" in message
     assert not cache_directory.exists()
 
 
@@ -287,10 +305,10 @@ def test_a_name_does_not_open_the_door_to_other_formats(images, tmp_path, monkey
     base = images(a_png=random_pixels(4, 6, 3))
     postscript = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 4\n%%EndComments\n"
     (base / "evil.png").write_text(postscript + "showpage\n" * 20)
-    assert "Received 1 that cannot: evil.png (Unidentified" in refusal(base)
+    assert "Received 1 that cannot: evil.png (no image" in refusal(base)
     (base / "evil.png").unlink()
     Image.fromarray(random_pixels(4, 6, 3)).save(base / "b.png", format="PPM")
-    assert "Received 1 that cannot: b.png (Unidentified" in refusal(base)
+    assert "Received 1 that cannot: b.png (no image" in refusal(base)
     # A format of the list under another suffix of the list is no harm.
     Image.fromarray(random_pixels(4, 6, 3)).save(base / "b.png", format="BMP")
     assert len(load(base)) == 2
@@ -465,6 +483,68 @@ def test_a_held_out_split_that_is_damaged_is_not_taken_for_a_missing_one(images)
 
 
 # === Options ===
+
+
+@pytest.mark.parametrize("byte_order", ["<", ">"])
+def test_sixteen_bits_have_one_scale_in_all_splits(images, byte_order, caplog):
+    base = images(train__a_png=random_pixels(4, 4))
+    (base / "test").mkdir()
+    for split, largest in (("train", 3000), ("test", 900)):
+        values = np.full((4, 4), 800, f"{byte_order}u2")
+        values[0, 0] = largest
+        mode = "I;16" if byte_order == "<" else "I;16B"
+        image = Image.frombytes(mode, (4, 4), values.tobytes())
+        image.save(base / split / "b.tif")
+    with caplog.at_level("INFO", "keras_gan"):
+        train, test = load(base, "train"), load(base, "test")
+    assert train.images[1, 1, 1, 0] == test.images[0, 1, 1, 0] == 800 >> 4
+    assert f"Files of 16 bits below {base} are read as of 12." in caplog.text
+    assert folder.bits_of(f"folder:{base}") == 12
+    more = datasets.load(f"folder:{base}", "test", bits=16)
+    assert more.images[0, 1, 1, 0] == 800 >> 8
+    with pytest.raises(ValueError, match="`bits` to be an int in"):
+        datasets.load(f"folder:{base}", bits=7)
+
+
+def test_a_scale_follows_the_other_splits_though_it_is_cached(images):
+    base = images(train__a_png=np.full((4, 4), 800, np.uint16))
+    assert load(base).images[0, 0, 0, 0] == 800 >> 2
+    images(test__b_png=np.full((4, 4), 60000, np.uint16))
+    assert load(base).images[0, 0, 0, 0] == 800 >> 8
+
+
+@pytest.mark.parametrize("split", ["test", "Test", "valid", "val"])
+def test_a_split_beside_images_is_not_trained_on(images, split):
+    base = images(a_png=random_pixels(4, 4), cat__b_png=random_pixels(4, 4, seed=1))
+    images(**{f"{split}__c_png": random_pixels(4, 4, seed=2)})
+    assert len(load(base)) == 2 and len(load(base, "all")) == 3
+    assert len(load(base, split.lower())) == 1
+    assert len(datasets.load(f"folder:{base}", held_out=0.5)) == 2
+
+
+def test_images_beside_class_folders_are_said(images, caplog):
+    files = {f"cat__{i}_png": random_pixels(4, 4, seed=i) for i in range(12)}
+    base = images(**files)
+    assert load(base).class_names == ("cat",) and not caplog.text
+    images(stray_png=random_pixels(4, 4))
+    assert load(base).class_names is None
+    assert "because 1 of 13 images lie in none, such as stray.png." in caplog.text
+
+
+def test_names_are_harmless_to_a_terminal(images):
+    base = images(a_png=random_pixels(4, 4))
+    (base / "e\033[31m\nX.png").write_text("no picture")
+    message = refusal(base)
+    assert "\\x1b[31m\\nX.png" in message and "\033" not in message
+
+
+def test_a_webp_is_turned_as_its_exif_says(images, tmp_path):
+    pixels = np.zeros((4, 8, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "images").mkdir(exist_ok=True)
+    Image.fromarray(pixels).save(tmp_path / "images" / "a.webp", exif=exif)
+    assert load(tmp_path / "images").image_shape == (8, 4, 3)
 
 
 def with_alpha(*shape, seed=0):

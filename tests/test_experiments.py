@@ -207,7 +207,7 @@ def test_what_forbids_to_resume():
     [
         ({"networks": "resnet"}, "`networks.name` to be one of .*'paper_cifar_conv'"),
         ({"networks": "digit_mlp"}, "Did you mean 'digits_mlp'"),
-        ({"loss": "hinge"}, "`loss.name` to be one of 'minimax', 'non_saturating'"),
+        ({"loss": "hing"}, "`loss.name` to be one of 'hinge', 'least_squares'"),
         (
             {"networks.generator_nois": 0.5},
             "arguments of digits_mlp among generator_noise, generator_dropout.*"

@@ -288,3 +288,24 @@ def test_a_hundred_steps_are_no_larger_a_graph_than_ten():
         graph = step.get_concrete_function(tf.TensorSpec(shape, tf.float32)).graph
         sizes.append(len(graph.as_graph_def().node))
     assert sizes[0] == sizes[1]
+
+
+@keras.saving.register_keras_serializable("tests")
+class Keeps(keras_gan.GAN):
+    """Its generator looks at what the discriminator's last step has left."""
+
+    def discriminator_objective(self, real, latents, training):
+        loss, terms = super().discriminator_objective(real, latents, training)
+        self.last = loss
+        return loss, {**terms, "rows": tf.shape(real)[0]}
+
+    def generator_objective(self, real, latents, training):
+        loss, terms = super().generator_objective(real, latents, training)
+        return loss + 0.1 * tf.stop_gradient(self.last), terms
+
+
+def test_an_objective_of_the_users_may_keep_tensors_for_any_k():
+    gan = Keeps(*helpers.tiny_networks(), keras_gan.priors.Normal(3), None, seed=0)
+    gan.compile("sgd", "sgd", discriminator_steps=12)
+    logs = helpers.train_steps(gan, [helpers.examples(24)])
+    assert logs["rows"] == 2.0 and np.isfinite(logs["generator_loss"])

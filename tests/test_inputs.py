@@ -325,3 +325,34 @@ def test_arguments_of_fit_go_by_their_places_too(capsys):
     gan = a_gan()
     gan.fit(pictures(), None, 16, 2, 0)
     assert gan.generator_steps == 8 and capsys.readouterr().out == ""
+
+
+# === What Keras takes and a GAN has no place for ===
+
+
+@pytest.mark.parametrize("name", ["sample_weight", "class_weight"])
+def test_weights_are_refused_and_not_ignored(name):
+    gan, x = helpers.tiny_gan(), helpers.examples(8)
+    value = np.ones(8) if name == "sample_weight" else {0: 1.0}
+    with pytest.raises(ValueError, match=f"Expected no {name}: the losses of a GAN"):
+        gan.fit(x, verbose=0, **{name: value})
+    assert gan.generator_steps == 0
+
+
+def test_a_generator_of_bare_batches_trains():
+    gan = helpers.tiny_gan()
+    batches = (helpers.examples(8, seed=i) for i in range(3))
+    gan.fit(batches, steps_per_epoch=3, verbose=0)
+    assert gan.generator_steps == 3
+
+
+def test_no_examples_are_an_error():
+    with pytest.raises(ValueError, match="Expected at least one example"):
+        helpers.tiny_gan().fit(helpers.examples(8)[:0], verbose=0)
+
+
+def test_the_first_row_that_is_not_finite_is_named():
+    x = helpers.examples(60)
+    x[40, 1], x[50] = np.nan, np.inf
+    with pytest.raises(ValueError, match="5 NaN or infinite values, the first in row"):
+        helpers.tiny_gan().fit(x, verbose=0)

@@ -13,7 +13,16 @@ FAKE = np.float32([[10], [4.4], [-5.5], [3.6]])
 GOLDEN = {
     "minimax": {"discriminator": 5.83387, "generator": -4.51082},
     "non_saturating": {"discriminator": 5.83387, "generator": 1.38582},
+    "hinge": {"discriminator": 6.75, "generator": -3.125},
+    "least_squares": {"discriminator": 83.4675, "generator": 35.3925},
+    "wasserstein": {"discriminator": 0.225, "generator": -3.125},
+    "relativistic": {"discriminator": 4.82244, "generator": 4.59744},
 }
+PAPERS = ("minimax", "non_saturating")
+
+
+def test_every_loss_has_golden_values():
+    assert sorted(GOLDEN) == losses.names()
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -23,8 +32,46 @@ def test_golden_values(name):
     assert float(loss.discriminator_loss(REAL, FAKE)) == pytest.approx(
         golden["discriminator"], abs=1e-5
     )
-    assert float(loss.generator_loss(FAKE)) == pytest.approx(
+    assert float(generator_loss(loss, FAKE, REAL)) == pytest.approx(
         golden["generator"], abs=1e-5
+    )
+
+
+def generator_loss(loss, fake, real):
+    """What G descends, as `GAN.generator_objective` asks for it."""
+    return loss.generator_loss(*([fake, real] if loss.relativistic else [fake]))
+
+
+@pytest.mark.parametrize("name", sorted(set(GOLDEN) - set(PAPERS)))
+def test_later_losses_at_extreme_logits(name):
+    """Finite, with finite gradients that push each logit to its side, or not at all."""
+    loss = losses.get(name)
+    real, fake = tf.Variable([[-100.0], [100.0]]), tf.Variable([[100.0], [-100.0]])
+    with tf.GradientTape(persistent=True) as tape:
+        discriminator_loss = loss.discriminator_loss(real, fake)
+        of_generator = generator_loss(loss, fake, real)
+    assert np.isfinite([discriminator_loss, of_generator]).all()
+    of_real, of_fake = tape.gradient(discriminator_loss, [real, fake])
+    assert of_real[0] < 0 < of_fake[0]
+    assert tape.gradient(of_generator, fake)[1] < 0
+    for gradient in (of_real, of_fake, tape.gradient(of_generator, fake)):
+        assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_losses_are_saved_by_name_and_by_class(name):
+    loss = losses.get(name)
+    saved = keras.saving.serialize_keras_object(loss)
+    again = keras.saving.deserialize_keras_object(saved)
+    assert type(again) is type(loss)
+    assert float(again.discriminator_loss(REAL, FAKE)) == float(
+        loss.discriminator_loss(REAL, FAKE)
+    )
+    found = loss.diagnostics(REAL, FAKE)
+    assert set(found) == (
+        {"value", "d_real", "d_fake"}
+        if name in PAPERS
+        else {"real_logits", "fake_logits"}
     )
 
 
@@ -45,7 +92,7 @@ def test_value_at_the_equilibrium_is_minus_log_4():
     assert float(losses.value(zeros, zeros)) == pytest.approx(-np.log(4), abs=1e-6)
 
 
-@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("name", PAPERS)
 def test_extreme_logits_have_finite_losses_and_gradients(name):
     loss = losses.get(name)
     real, fake = tf.Variable([[-100.0], [100.0]]), tf.Variable([[100.0], [-100.0]])
@@ -75,7 +122,7 @@ def test_minimax_generator_gradient_is_minus_the_discriminators_fake_term():
     )
 
 
-@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("name", PAPERS)
 def test_both_generator_losses_have_the_same_fixed_point(name):
     """Data at 2, one sample at g, logit D(x) = w (x - 2), weight decay on w.
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_gan
-from keras_gan import penalties
+from keras_gan import losses, penalties
 from tests import helpers
 
 X = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
@@ -28,6 +28,142 @@ def test_r1_of_a_quadratic_critic_sums_over_all_values_of_an_image():
     )
     expected = np.mean(np.sum((2 * X.astype(np.float64)) ** 2, axis=1))
     assert float(value) == pytest.approx(expected, rel=1e-6)
+
+
+Z = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
+SEED = tf.constant([3, 4], tf.int32)
+NORM = np.sqrt(0.25 + 4 + 2.25)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "expected"),
+    [
+        (penalties.R2(0.7), 0.35 * NORM**2),
+        (penalties.GradientPenalty(3.0), 3.0 * (NORM - 1) ** 2),
+        (penalties.DRAGAN(3.0), 3.0 * (NORM - 1) ** 2),
+    ],
+)
+def test_penalties_of_a_linear_critic(penalty, expected):
+    value = penalty(lambda x: x @ W + 3.0, tf.constant(X), tf.constant(Z), SEED)
+    assert float(value) == pytest.approx(expected, rel=1e-5)
+
+
+def squares(x):
+    """A critic whose gradient is 2 x."""
+    return tf.reduce_sum(x**2, axis=1)[:, None]
+
+
+def off_unit(points):
+    return np.mean((2 * np.linalg.norm(points.astype(np.float64), axis=1) - 1) ** 2)
+
+
+def test_r2_is_r1_of_the_samples():
+    value = penalties.R2(2.0)(squares, tf.constant(X), tf.constant(Z), None)
+    expected = np.mean(np.sum((2 * Z.astype(np.float64)) ** 2, axis=1))
+    assert float(value) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_gradient_penalty_is_between_each_pair_by_one_share():
+    value = penalties.GradientPenalty(1.0)(
+        squares, tf.constant(X), tf.constant(Z), SEED
+    )
+    share = tf.random.stateless_uniform((5, 1), SEED).numpy()
+    expected = off_unit(share * X + (1 - share) * Z)
+    assert float(value) == pytest.approx(expected, rel=1e-5)
+    labelled = penalties.GradientPenalty(1.0)(
+        lambda x: squares(x["samples"]) + tf.cast(x["labels"], tf.float32)[:, None],
+        {"samples": tf.constant(X), "labels": tf.range(5)},
+        {"samples": tf.constant(Z), "labels": tf.range(5) + 1},
+        SEED,
+    )
+    assert float(labelled) == pytest.approx(expected, rel=1e-5)
+
+
+def test_dragan_is_around_the_examples():
+    value = penalties.DRAGAN(1.0, noise=0.3)(squares, tf.constant(X), None, SEED)
+    noise = tf.random.stateless_normal((5, 3), SEED).numpy()
+    expected = off_unit(X + 0.3 * X.std() * noise)
+    assert float(value) == pytest.approx(expected, rel=1e-5)
+    still = penalties.DRAGAN(1.0, noise=0.0)(squares, tf.constant(X), None, SEED)
+    assert float(still) == pytest.approx(off_unit(X), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(penalties.BY_NAME))
+def test_a_constant_critic_has_finite_gradients(name):
+    kernel = tf.Variable(np.zeros((3, 1), np.float32))
+    with tf.GradientTape() as tape:
+        value = penalties.BY_NAME[name]()(
+            lambda x: x @ kernel, tf.constant(X), tf.constant(Z), SEED
+        )
+    gradient = tape.gradient(value, kernel)
+    assert np.isfinite(value) and np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", sorted(penalties.BY_NAME))
+def test_gradients_in_the_critics_weights_are_finite_differences(name):
+    """Of D(x) = sum w x^2, whose slope is 2 w x: in float64, by hand."""
+    penalty, weights = penalties.BY_NAME[name](), np.float64([0.5, -0.8, 0.3])
+    kernel = tf.Variable(weights.astype(np.float32))
+
+    def value(kernel):
+        return penalty(
+            lambda x: tf.reduce_sum(kernel * x**2, axis=1)[:, None],
+            tf.constant(X),
+            tf.constant(Z),
+            SEED,
+        )
+
+    share = tf.random.stateless_uniform((5, 1), SEED).numpy()
+    noise = tf.random.stateless_normal((5, 3), SEED).numpy()
+    points = {
+        "r1": X,
+        "r2": Z,
+        "gradient_penalty": share * X + (1 - share) * Z,
+        "dragan": X + 0.5 * X.std() * noise,
+    }[name].astype(np.float64)
+
+    def by_hand(weights):
+        norms = np.sqrt(np.sum((2 * weights * points) ** 2, axis=1))
+        if name in ("r1", "r2"):
+            return 0.5 * np.mean(norms**2)
+        return 10.0 * np.mean((norms - 1) ** 2)
+
+    with tf.GradientTape() as tape:
+        found = value(kernel)
+    assert float(found) == pytest.approx(by_hand(weights), rel=1e-5)
+    gradient = tape.gradient(found, kernel).numpy()
+    for index in range(3):
+        step = 1e-6 * np.eye(3)[index]
+        difference = (by_hand(weights + step) - by_hand(weights - step)) / 2e-6
+        assert gradient[index] == pytest.approx(difference, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("loss", losses.names())
+@pytest.mark.parametrize("name", sorted(penalties.BY_NAME))
+def test_every_loss_trains_with_every_penalty_alike_in_every_mode(loss, name):
+    """Eagerly, in a graph and, if nothing is drawn, by XLA, which draws otherwise."""
+    weights = []
+    for mode in ({"run_eagerly": True}, {}, {"jit_compile": True}):
+        gan = helpers.tiny_gan(
+            helpers.deterministic_prior(),
+            loss=loss,
+            penalties=[penalties.BY_NAME[name](every=2)],
+            discriminator_steps=2,
+            **mode,
+        )
+        logs = helpers.train_steps(gan, [helpers.examples(8, seed=i) for i in (0, 1)])
+        assert np.isfinite(list(logs.values())).all() and name in logs
+        weights.append(np.concatenate([w.ravel() for w in helpers.weights_of(gan)]))
+    draws = name in ("dragan", "gradient_penalty")
+    for other in weights[1:2] if draws else weights[1:]:
+        np.testing.assert_allclose(weights[0], other, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(penalties.BY_NAME))
+@pytest.mark.parametrize("gamma", [-1.0, np.nan, "1", True, None])
+def test_factors_are_numbers_of_at_least_0(name, gamma):
+    with pytest.raises(ValueError, match="Expected gamma >= 0. Received: "):
+        penalties.BY_NAME[name](gamma)
 
 
 def test_a_critic_that_ignores_its_input_has_no_penalty_and_finite_gradients():

@@ -1,6 +1,7 @@
 """Samples as single files by seed, folders as samples, and models of `fit` alone."""
 
 import json
+import os
 import shutil
 
 import keras
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 import keras_gan
-from keras_gan import evaluation, experiments, runs
+from keras_gan import evaluation, experiments, files, runs
 from keras_gan.commands import console
 from keras_gan.datasets import Dataset
 from keras_gan.runs import callbacks, fitted, sample_folder, scoring
@@ -49,11 +50,15 @@ def test_each_file_is_a_function_of_its_seed(model, tmp_path):
 
 def test_what_was_cut_off_is_resumed(model, tmp_path):
     runs.write_samples(model, tmp_path / "a", 20, seed=0)
+    mine = tmp_path / "a" / ".incoming-notes.txt"
+    mine.write_text("of the user")
     whole = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
     stays = tmp_path / "a" / "0000004.png"
     age = stays.stat().st_mtime_ns
-    for seed in (0, 7, 19):
-        (tmp_path / "a" / f"{seed:07}.png").unlink()
+    (tmp_path / "a" / "0000000.png").unlink()
+    (tmp_path / "a" / "0000007.png").write_bytes(b"")
+    cut = tmp_path / "a" / "0000019.png"
+    cut.write_bytes(cut.read_bytes()[:50])
     (tmp_path / "a" / ".incoming-7-0000007.png").write_bytes(b"half")
     generator = runs.load_gan(model)
     assert sample_folder.write_folder(generator, tmp_path / "a", 20, 0) == 3
@@ -81,12 +86,41 @@ def test_samples_of_another_generator_are_left_alone(model, tmp_path):
     with pytest.raises(ValueError, match="holds the samples of another generator"):
         sample_folder.write_folder(other, tmp_path / "a", 2, 0)
     (tmp_path / "a" / "samples.json").write_text("{")
-    with pytest.raises(ValueError, match="samples.json cannot be read"):
-        runs.write_samples(model, tmp_path / "a", 2, seed=0)
-    (tmp_path / "a" / "samples.json").unlink()
+    record = tmp_path / "a" / "samples.json"
+    for content in ("[" * 200_000, None):
+        record.unlink()
+        if content is None:
+            os.mkfifo(record)  # would wait for ever
+        else:
+            record.write_text(content)
+        with pytest.raises(ValueError, match="samples.json cannot be read"):
+            runs.write_samples(model, tmp_path / "a", 2, seed=0)
+    record.unlink()
     with pytest.raises(ValueError, match="no generator of keras_gan is known to have"):
         runs.write_samples(model, tmp_path / "a", 2, seed=0)
     assert len(list((tmp_path / "a").iterdir())) == 2
+
+
+def test_a_folder_of_the_users_pictures_is_left_alone(model, tmp_path):
+    write_pictures(tmp_path / "photos", random_images(3, 8, 8))
+    with pytest.raises(ValueError, match="no generator of keras_gan is known to have"):
+        runs.write_samples(model, tmp_path / "photos", 2, seed=0)
+    assert len(list((tmp_path / "photos").iterdir())) == 3
+
+
+def test_equal_weights_of_another_activation_are_another_generator(tmp_path):
+    first, second = image_gan(), image_gan((-1.0, 1.0), activation="tanh")
+    second.generator.set_weights(first.generator.get_weights())
+    sample_folder.write_folder(first, tmp_path / "a", 2, 0)
+    with pytest.raises(ValueError, match="of another generator"):
+        sample_folder.write_folder(second, tmp_path / "a", 2, 0)
+
+
+def test_one_process_writes_a_folder_at_a_time(model, tmp_path):
+    (tmp_path / "a").mkdir()
+    with files.locked(tmp_path / "a" / ".lock"):
+        with pytest.raises(ValueError, match="is in use by"):
+            runs.write_samples(model, tmp_path / "a", 2, seed=0)
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4, 5])
@@ -162,7 +196,8 @@ def test_a_folder_is_scored_as_an_npz_of_the_same_samples(tmp_path):
 
 def test_images_of_another_size_and_of_other_channels(tmp_path):
     data = Dataset(random_images(10, 8, 8, 3), value_range=(-1.0, 1.0))
-    settings = experiments.Data(name="folder:x", value_range=(-1.0, 1.0))
+    name = write_pictures(tmp_path / "data", random_images(3, 8, 8, 3))
+    settings = experiments.Data(name=name, value_range=(-1.0, 1.0))
 
     def load(images, name="a", size="", data=data):
         folder = write_pictures(tmp_path / name, images)
@@ -249,6 +284,27 @@ def test_a_model_of_fit_alone_is_scored(directory, name):
     text = evaluation.format_report(report)
     assert "pixel Frechet distance: " in text and "initial" not in text
     assert json.loads((directory / "gan.scores.json").read_text()) == report
+
+
+def test_an_export_of_fit_alone_is_scored_as_its_model(tmp_path):
+    """On all data: nobody knows that some were held out, and none were."""
+    data = write_pictures(tmp_path / "data", random_images(1200, 4, 5))
+    gan = image_gan()
+    gan.save(tmp_path / "gan.keras")
+    gan.export(tmp_path / "export")
+    reports = [
+        scoring.evaluate(tmp_path / name, num_samples=50, dataset=data)
+        for name in ("gan.keras", "export")
+    ]
+    assert reports[0]["protocol"] == reports[1]["protocol"]
+    assert reports[1]["protocol"]["test"] is None
+
+
+def test_scores_replace_no_other_file(directory, tmp_path):
+    before = (directory / "gan.keras").read_bytes()
+    with pytest.raises(ValueError, match="an output that ends in .json"):
+        scoring.evaluate(directory, dataset="digits", output=directory / "gan.keras")
+    assert (directory / "gan.keras").read_bytes() == before
 
 
 def test_figures_of_a_training_by_fit_alone(directory, tmp_path, caplog):

@@ -19,6 +19,8 @@ _OTHER_SUFFIXES = (
     ".arw", ".cr2", ".cr3", ".dng", ".eps", ".exr", ".hdr", ".j2k", ".jp2", ".jxl",
     ".nef", ".orf", ".pbm", ".pgm", ".ppm", ".psd", ".raf", ".raw", ".svg", ".tga",
 )  # fmt: skip
+# Subfolders that are splits, and never trained on.
+_HELD_OUT_SPLITS = ("test", "valid", "validation", "val")
 # Fewer held-out images than this say nothing of a generator.
 MIN_HELD_OUT = 100
 # The name of the split that they are.
@@ -33,15 +35,14 @@ def load(
     background: str | None = "white",
     skip_broken: bool = False,
     held_out: float = 0.0,
+    bits: int | None = None,
 ):
     """Loads all images below a folder, as uint8, in the sorted order of their paths.
 
     Files: png, jpg, jpeg, bmp, gif (its first frame), webp, tif, tiff; heic and heif
     with the extra `heic`, avif with Pillow 11.3 or later. Names that begin with a dot
-    are skipped. JPEGs are turned as their EXIF orientation says. Files of 16 bits are
-    read as of the fewest of 8, 10, 12, 14 or 16 bits that hold the largest value in any
-    of them, which is how microscopes, scanners and cameras write them. One channel if
-    all files are grey, else three.
+    are skipped. JPEGs are turned as their EXIF orientation says. One channel if all
+    files are grey, else three.
 
     The decoded images are cached (`cache.directory`) under a key of every file's path,
     size and modification time: a folder that changes is decoded anew.
@@ -64,6 +65,10 @@ def load(
             "test"; its Dataset's `split` is `HELD_OUT`. A file's path decides on its
             part, so that files that are added move no other. None are held out where
             they would be fewer than `MIN_HELD_OUT`.
+        bits: int in [8, 16], of which files of 16 bits use the lowest: microscopes,
+            scanners and cameras write 10, 12 or 14. None takes the fewest of 8, 10, 12,
+            14 or 16 that hold the largest value in any file of the folder, in all its
+            splits, and logs which.
 
     Returns:
         Dataset of uint8 (H, W, 1, 3 or 4) in (0, 1). The labels number the first-level
@@ -82,8 +87,10 @@ def load(
     # A folder whose own name ends like a size goes before one with a size.
     if not Path(path).is_dir():
         path, size = split_size(path)
-    root, part = _root(Path(path), split, held_out)
-    listing = _listing(root)
+    folder = Path(path)
+    root, part = _root(folder, split, held_out)
+    whole = _listing(folder)
+    listing = _of_root(whole, folder, root, split)
     if not listing:
         raise DatasetError(
             f"Expected image files ({', '.join(SUFFIXES)}) below {root}. Received: none"
@@ -95,15 +102,26 @@ def load(
             f"{MIN_HELD_OUT} out. Received: {len(listing):,} images"
         )
     paths = [path for path, *_ in listing]
+    names = _class_names(paths)
+    if names is None:
+        _warn_of_stray_files(paths, root)
+    if bits is not None:
+        bits = checks.count("bits", bits, minimum=8, maximum=16)
     reading = Reading(root, paths, size, background, skip_broken)
     # The root too: archives unpack files of other content with equal names and times.
+    # And all splits: the bits of files in one are those of all.
     key = cache.key(
-        "folder", str(root.resolve()), listing, size, background, skip_broken,
-        None if len(chosen) == len(listing) else [part, held_out],
+        "folder", str(root.resolve()), whole, size, background, skip_broken, bits,
+        split in ("train", "test") and [part, held_out],
     )  # fmt: skip
     found = cache.read(key, data_dir)
     if found is None:
-        found = _decode(reading, paths, [path for path, *_ in chosen], key, data_dir)
+        form = reading.form(paths)
+        if form.largest:
+            bits = bits or bits_of(f"{PREFIX}{folder}")
+            _log.info("Files of 16 bits below %s are read as of %d.", folder, bits)
+        chosen_paths = [path for path, *_ in chosen if path in form.paths]
+        found = _decode(reading, form, bits or 8, chosen_paths, names, key, data_dir)
     images, labels = found
     if len(images) < len(chosen):
         _log.warning(
@@ -115,8 +133,27 @@ def load(
         labels,
         name=name,
         split=HELD_OUT if part == "test" else split,
-        class_names=None if labels is None else _class_names(paths),
+        class_names=names,
     )
+
+
+def bits_of(name: str) -> int | None:
+    """Returns the bits that a folder's files of 16 bits use, see `load`.
+
+    Args:
+        name: "folder:PATH", maybe with a size.
+
+    Returns:
+        8, 10, 12, 14 or 16; None where there are no such files.
+    """
+    path = os.path.expanduser(name.removeprefix(PREFIX))
+    if not Path(path).is_dir():
+        path, _ = split_size(path)
+    paths = [path for path, *_ in _listing(Path(path))]
+    largest = Reading(Path(path), paths, None, None, False).largest(paths)
+    if not largest:
+        return None
+    return next(bits for bits in (8, 10, 12, 14, 16) if largest < 2**bits)
 
 
 def _colour(background):
@@ -141,20 +178,43 @@ def _root(folder, split, held_out):
         raise DatasetError(
             f"Expected a folder of images. Received: {folder}; it {what}"
         )
-    # From the listing: a path such as ".." is no split.
-    splits = [name for name in os.listdir(folder) if (folder / name).is_dir()]
+    # From the listing: a path such as ".." is no split. Test/ is one, too.
+    splits = {
+        name.lower(): name
+        for name in sorted(os.listdir(folder), reverse=True)
+        if (folder / name).is_dir()
+    }
     holds_out = held_out > 0 and "test" not in splits
     part = split if holds_out and split in ("train", "test") else "all"
-    if split in splits:
-        return folder / split, part
+    if split.lower() in splits:
+        return folder / splits[split.lower()], part
     if split in ("train", "all"):
         return folder, part
     if part == "test":
-        return folder / "train" if "train" in splits else folder, part
+        return folder / splits.get("train", ""), part
     raise SplitError(
         f"Expected split 'train' or 'all' (the whole folder), or a subfolder of "
         f"{folder} by that name. Received: {split!r}"
     )
+
+
+def _of_root(whole, folder, root, split):
+    """Returns the lines of a folder's listing that belong to one of its splits."""
+    if root != folder:
+        prefix = f"{root.relative_to(folder).as_posix()}/"
+        return [
+            [path.removeprefix(prefix), *stat]
+            for path, *stat in whole
+            if path.startswith(prefix)
+        ]
+    if split != "train" and split != "test":
+        return whole
+    # The whole folder is trained on, but what it holds for validation and test.
+    return [
+        line
+        for line in whole
+        if line[0].partition("/")[0].lower() not in _HELD_OUT_SPLITS
+    ]
 
 
 def _part(listing, part, held_out):
@@ -174,7 +234,7 @@ def _part(listing, part, held_out):
 
 def _listing(root):
     """Returns sorted [relative path, bytes, mtime in ns] of the images below `root`."""
-    listing, others = [], collections.Counter()
+    listing, others, seen = [], collections.Counter(), {}
 
     def refuse(error):
         raise DatasetError(
@@ -186,7 +246,7 @@ def _listing(root):
     for directory, subdirectories, names in os.walk(
         root, onerror=refuse, followlinks=True
     ):
-        _check_no_loop(root, directory)
+        _check_seen_once(seen, root, directory)
         subdirectories[:] = [name for name in subdirectories if name[0] != "."]
         for name in names:
             suffix = os.path.splitext(name)[1].lower()
@@ -216,32 +276,27 @@ def _listing(root):
     return sorted(listing)
 
 
-def _check_no_loop(root, directory):
-    """Raises DatasetError where a link leads back to a folder above itself."""
-    directory = Path(directory)
-    if directory.parent.resolve().is_relative_to(directory.resolve()):
+def _check_seen_once(seen, root, directory):
+    """Raises DatasetError where links lead to a folder twice, or to one above."""
+    real = os.path.realpath(directory)
+    if real in seen:
         raise DatasetError(
-            f"Expected subfolders below {root}. Received: {directory}, a link to a "
-            "folder that it lies in"
+            f"Expected each subfolder below {root} once. Received: {directory}, a link "
+            f"to {seen[real]}"
         )
+    seen[real] = directory
 
 
-def _decode(reading, paths, chosen, key, data_dir):
-    """Decodes the chosen files, by what all of them are; see `cache.write`.
-
-    Their channels and bits must be the same in both parts of a folder.
-    """
-    form = reading.form(paths)
-    chosen = [path for path in chosen if path in form.paths]
+def _decode(reading, form, bits, paths, class_names, key, data_dir):
+    """Decodes files of a `Form`; see `cache.write`."""
 
     def fill(images):
-        reading.decode(chosen, form, images)
-        names = _class_names(paths)
-        if names is None:
+        reading.decode(paths, form, bits, images)
+        if class_names is None:
             return None
-        return [names.index(path.partition("/")[0]) for path in chosen]
+        return [class_names.index(path.partition("/")[0]) for path in paths]
 
-    shape = (len(chosen), *form.shape)
+    shape = (len(paths), *form.shape)
     return cache.write(key, data_dir, str(reading.root), shape, fill)
 
 
@@ -250,3 +305,14 @@ def _class_names(paths):
     if not all("/" in path for path in paths):
         return None
     return sorted({path.partition("/")[0] for path in paths})
+
+
+def _warn_of_stray_files(paths, root):
+    """Logs a warning where images beside class folders are why there are no classes."""
+    stray = [path for path in paths if "/" not in path]
+    if len(stray) < len(paths) and len(stray) <= len(paths) // 10:
+        _log.warning(
+            "The folders below %s are no classes, because %s of %s images lie in none, "
+            "such as %s.",
+            root, f"{len(stray):,}", f"{len(paths):,}", stray[0],
+        )  # fmt: skip

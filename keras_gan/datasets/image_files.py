@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import logging
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -21,9 +22,9 @@ PHONE_SUFFIXES = {".heic": "HEIF", ".heif": "HEIF", ".avif": "AVIF"}
 # name: without this list a .png that holds PostScript would start Ghostscript. A JPEG
 # called .png is common, and fine.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
-# The formats that cameras write, by Pillow's names. Reading the orientation of a PNG
-# would decode the whole image. Pillow's JPEG reader makes MPO images as well.
-_ORIENTED = ("JPEG", "MPO")
+# The formats that cameras and phones write, by Pillow's names. Reading the orientation
+# of a PNG would decode the whole image. Pillow's JPEG reader makes MPO images as well.
+_ORIENTED = ("JPEG", "MPO", "WEBP")
 
 _log = logging.getLogger("keras_gan")
 
@@ -41,6 +42,7 @@ class Reading:
 
     def __init__(self, root, paths, size, background, skip_broken):
         self.root = root
+        self._loads = skip_broken
         self.size = size
         self.background = background
         self.skip_broken = skip_broken
@@ -53,6 +55,10 @@ class Reading:
             DatasetError: files that cannot be read; different sizes.
         """
         headers, failures = self._for_each(self.header, paths, "Reading headers")
+        if failures and not self._loads:  # name those too that decoding would find
+            self._loads = True
+            _, more = self._for_each(self.header, list(headers), "Looking for others")
+            failures |= more
         self._check(failures, len(paths))
         if self.size is None:
             self._check_sizes(headers)
@@ -61,10 +67,20 @@ class Reading:
             mode = "RGBA"
         largest = max(header.largest for header in headers.values())
         size = self.size or next(iter(headers.values())).size
-        return Form(frozenset(headers), size, mode, max(0, _bits(largest) - 8))
+        return Form(frozenset(headers), size, mode, largest)
 
-    def decode(self, paths, form, images):
+    def largest(self, paths):
+        """Returns the largest value of files of 16 bits; others have none.
+
+        Files that cannot be read are passed over.
+        """
+        headers, _ = self._for_each(self.header, paths, "Reading headers")
+        return max((header.largest for header in headers.values()), default=0)
+
+    def decode(self, paths, form, bits, images):
         """Decodes files of the `Form` into rows of `images`, uint8 (N, *form.shape).
+
+        Of files of 16 bits, 2**bits - 1 becomes 255.
 
         Raises:
             DatasetError: files that cannot be read.
@@ -72,7 +88,7 @@ class Reading:
         rows = {path: row for row, path in enumerate(paths)}
 
         def decode(path):
-            images[rows[path]] = self.pixels(path, form)
+            images[rows[path]] = self.pixels(path, form, bits)
 
         _, failures = self._for_each(decode, paths, "Decoding images")
         self._check(failures, len(paths), may_skip=False)
@@ -103,17 +119,17 @@ class Reading:
             # EXIF orientations 5 to 8 lie on their side.
             if image.format in _ORIENTED and image.getexif().get(0x0112, 1) >= 5:
                 width, height = height, width
-            if self.skip_broken:
+            if self._loads:
                 image.load()
             is_wide = image.mode.startswith("I;")
             return Header(
                 size=(height, width),
                 is_grey=is_wide or image.mode in ("1", "L", "LA", "La"),
                 is_transparent=image.has_transparency_data,
-                largest=int(image.getextrema()[1]) if is_wide else 0,
+                largest=int(np.asarray(image).max()) if is_wide else 0,
             )
 
-    def pixels(self, path, form):
+    def pixels(self, path, form, bits):
         """Returns the pixels of a file: uint8 `form.shape`."""
         from PIL import Image, ImageOps
 
@@ -122,7 +138,7 @@ class Reading:
                 image = ImageOps.exif_transpose(image)
             if image.mode.startswith("I;"):
                 # Pillow's own conversion clips 16 bits at 255.
-                values = np.asarray(image) >> form.shift
+                values = np.minimum(np.asarray(image), 2**bits - 1) >> (bits - 8)
                 image = Image.fromarray(values.astype(np.uint8))
             if image.has_transparency_data and self.background is not None:
                 image = image.convert("RGBA")
@@ -137,7 +153,11 @@ class Reading:
         """Names the files that cannot be read, in a warning or in an error."""
         if not failures:
             return
-        named = [f"{path} ({reason})" for path, reason in failures.items()]
+        # A name may hold a line end, or what a terminal takes for a command.
+        named = [
+            f"{path if path.isprintable() else ascii(path)} ({reason})"
+            for path, reason in failures.items()
+        ]
         more = f" and {len(named) - 5:,} more" if len(named) > 5 else ""
         named = ", ".join(named[:5]) + more
         if may_skip and self.skip_broken and len(failures) < count:
@@ -157,7 +177,7 @@ class Reading:
         Returns:
             two dicts, of path to result, and of path to the reason why there is none.
         """
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
 
         results, failures = {}, {}
 
@@ -170,13 +190,20 @@ class Reading:
             # Pillow's limit.
             except (ValueError, Image.DecompressionBombError) as error:
                 return None, checks.one_line(error)
+            except UnidentifiedImageError:
+                return None, "no image of these formats"
             # A damaged file raises OSError, SyntaxError, EOFError, ...
             except Exception as error:
-                return None, type(error).__name__
+                return None, checks.one_line(error)[:80] or type(error).__name__
 
         Image.init()
         pool = ThreadPoolExecutor(min(32, os.cpu_count() or 1))
+        # Between its limit and twice that, Pillow warns in two lines and goes on.
+        quiet = warnings.catch_warnings(
+            action="ignore", category=Image.DecompressionBombWarning
+        )
         try:
+            quiet.__enter__()
             # In blocks, as starting a task takes as long as reading a small file.
             blocks = [paths[i : i + 64] for i in range(0, len(paths), 64)]
             done = pool.map(lambda block: [attempt(path) for path in block], blocks)
@@ -195,6 +222,7 @@ class Reading:
                     failures[path] = reason
         finally:
             pool.shutdown(cancel_futures=True)
+            quiet.__exit__()
         return results, failures
 
 
@@ -206,13 +234,13 @@ class Form:
         paths: frozenset of str, the files that can be read.
         size: (height, width).
         mode: "L", "RGB" or "RGBA".
-        shift: int, bits that a 16-bit value loses to become one of 8.
+        largest: int, the largest value of files of 16 bits; 0 where there are none.
     """
 
     paths: frozenset
     size: tuple
     mode: str
-    shift: int
+    largest: int
 
     @property
     def shape(self) -> tuple:
@@ -234,11 +262,6 @@ class Header:
     is_grey: bool
     is_transparent: bool
     largest: int
-
-
-def _bits(largest):
-    """The bits that files of 16 bits use, whose largest value this is."""
-    return next(bits for bits in (8, 10, 12, 14, 16) if largest < 2**bits)
 
 
 def _formats(paths):

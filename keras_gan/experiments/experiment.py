@@ -27,7 +27,7 @@ Size = Annotated[int, Field(ge=1, le=_LARGEST_SIZE)]
 # JSON has no tuples: a list is read as one.
 Range = Annotated[tuple[float, float], Field(strict=False)]
 # Fields of `Data` that folders of images alone have a use for.
-FOLDER_OPTIONS = ("background", "skip_broken", "held_out")
+FOLDER_OPTIONS = ("background", "skip_broken", "held_out", "bits")
 # A short name that is not the last name of its path.
 _ALIASES = {"dataset": "data.name"}
 
@@ -58,6 +58,13 @@ class Data(Part):
         le=0.5,
         description="The share of a folder's images that is held out of the training, "
         "to score by, where the folder has no subfolder test.",
+    )
+    bits: int | None = Field(
+        None,
+        ge=8,
+        le=16,
+        description="The bits that a folder's files of 16 bits use; none takes the "
+        "fewest that hold their largest value.",
     )
 
     @property

@@ -34,7 +34,9 @@ def read_card(path) -> dict:
         if missing:
             raise ValueError(f"without {', '.join(missing)}")
         return card
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (
+        OSError, ValueError, TypeError, AttributeError, RecursionError,
+    ) as error:  # fmt: skip
         raise ValueError(
             f"Expected a version that keras_gan exported, with a card {CARD}. "
             f"Received: {path} ({checks.one_line(error)})"

@@ -1,16 +1,17 @@
 """A folder of samples, a PNG file for each seed: written, and read for scores."""
 
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
-import re
 
 import numpy as np
 import tqdm
 
 from keras_gan import checks, export, files
 from keras_gan.datasets import Dataset, folder
+from keras_gan.datasets.image_files import SUFFIXES
 from keras_gan.experiments.building import load_data
 from keras_gan.experiments.experiment import Data
 from keras_gan.pictures import formats
@@ -26,8 +27,8 @@ def write_folder(generator, output, num_samples: int, seed: int) -> int:
     """Writes a PNG file for each of the seeds `seed`, `seed` + 1, ...
 
     The file of seed 7 is `0000007.png`, and its image that of `generate(1, seed=7)`.
-    Files that are there already stay, if the same generator made them: what was cut off
-    is resumed, and a larger `num_samples` adds to it.
+    Files that are there already stay, if the same generator made them and they can be
+    read: what was cut off is resumed, and a larger `num_samples` adds to it.
 
     Args:
         generator: `GAN` or `export.ExportedGenerator`, of images.
@@ -40,7 +41,7 @@ def write_folder(generator, output, num_samples: int, seed: int) -> int:
 
     Raises:
         ValueError: samples that no PNG file holds; a directory of another generator's
-            samples, or with files that are none of a generator's.
+            samples, with pictures that are none of a generator's, or in use.
         OSError: a directory that cannot be written.
     """
     output = pathlib.Path(output)
@@ -54,10 +55,16 @@ def write_folder(generator, output, num_samples: int, seed: int) -> int:
             "file that ends in .npz"
         )
     files.check_output(output, directory=True)
-    _claim(output, generator)
+    output.mkdir(parents=True, exist_ok=True)
+    with files.locked(output / ".lock"):
+        _claim(output, generator)
+        return _write(generator, output, num_samples, seed)
+
+
+def _write(generator, output, num_samples, seed):
     seeds = range(seed, seed + num_samples)
     wanted = {number: output / f"{number:07}.png" for number in seeds}
-    missing = [number for number, path in wanted.items() if not path.exists()]
+    missing = [number for number, path in wanted.items() if not _is_whole(path)]
     with tqdm.tqdm(
         total=num_samples,
         initial=num_samples - len(missing),
@@ -67,11 +74,20 @@ def write_folder(generator, output, num_samples: int, seed: int) -> int:
     ) as bar:
         for start in range(0, len(missing), _BATCH):
             seeds = missing[start : start + _BATCH]
-            images = spec.to_uint8(generator.generate_each(seeds))
+            images = generator.spec.to_uint8(generator.generate_each(seeds))
             for number, image in zip(seeds, images, strict=True):
                 files.write(wanted[number], formats.encode_png(image))
             bar.update(len(seeds))
     return len(missing)
+
+
+def _is_whole(path):
+    """Whether a file is there that is a PNG to its end."""
+    try:
+        formats.decode_png(path.read_bytes())
+        return True
+    except (OSError, ValueError):
+        return False
 
 
 def _claim(output, generator):
@@ -79,10 +95,12 @@ def _claim(output, generator):
     described = {"format": _FORMAT, "generator": _fingerprint(generator)}
     record = output / _RECORD
     try:
-        found = json.loads(record.read_text())
-    except FileNotFoundError:
         found = None
-    except (OSError, ValueError) as error:
+        if os.path.lexists(record):
+            if not record.is_file():  # a pipe would wait for ever
+                raise ValueError("it is no file")
+            found = json.loads(record.read_text())
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{record} cannot be read ({checks.one_line(error)}). Choose another "
             "directory, or remove the samples."
@@ -95,11 +113,11 @@ def _claim(output, generator):
             f"{output} holds the samples of another generator. Choose another "
             "directory, or remove them."
         )
-    pictures = [path.name for path in output.glob("*.png")] if output.exists() else []
-    if any(re.fullmatch(r"\d{7,}\.png", name) for name in pictures):
+    pictures = [path for path in output.iterdir() if path.suffix.lower() in SUFFIXES]
+    if pictures:
         raise ValueError(
             f"{output} holds pictures that no generator of keras_gan is known to have "
-            "made. Choose another directory."
+            f"made, such as {pictures[0].name}. Choose another directory."
         )
     files.write(record, json.dumps(described, indent=2) + "\n")
 
@@ -111,7 +129,11 @@ def _fingerprint(generator):
         digest.update(json.dumps(generator.card, sort_keys=True).encode())
     else:
         network = generator.averaged_generator or generator.generator
-        digest.update(repr(generator.latent_prior.get_config()).encode())
+        # Equal weights of another activation draw other samples.
+        networks = [generator.latent_prior.get_config(), generator.spec.to_dict()]
+        with contextlib.suppress(NotImplementedError):  # a subclass of the user's
+            networks.append(network.get_config())
+        digest.update(repr(networks).encode())
         for weights in network.get_weights():
             digest.update(np.ascontiguousarray(weights))
     return digest.hexdigest()
@@ -156,6 +178,8 @@ def load_folder(name: str, data: Data, train: Dataset, data_dir=None) -> np.ndar
     if os.path.isdir(os.path.expanduser(name.removeprefix(folder.PREFIX))):
         name = f"{name}@{height}x{width}"
     options = {"name": name, "split": "all"}
+    if data.is_folder:  # one scale for both
+        options["bits"] = data.bits or folder.bits_of(data.name)
     loaded = load_data(data.model_copy(update=options), data_dir)
     samples = loaded.examples()
     found = samples.shape[3]
@@ -166,6 +190,6 @@ def load_folder(name: str, data: Data, train: Dataset, data_dir=None) -> np.ndar
     if samples.shape[1:] != spec.shape:
         raise ValueError(
             f"Expected images of {spec.shape}, as the data have, in {name}. "
-            f"Received: {samples.shape[1:]}"
+            f"Received: {samples.shape[1:]}; convert them, or name other data"
         )
     return samples

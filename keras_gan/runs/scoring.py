@@ -144,7 +144,7 @@ def evaluate_all(models, output=None, progress=None, on_report=None, **options):
                 f"{paths.count(path)} times"
             )
     if output is not None:
-        files.check_output(output)
+        _check_output(output)
     reports, shared = [], {}
     for model in models:
         report = _evaluate(model, request, None, progress, shared)
@@ -162,12 +162,22 @@ def _evaluate(model, request, output, progress, shared):
     subject = subject_of(model, request.dataset, request.data_dir)
     output = output or subject.output
     if output is not None:
-        files.check_output(output)
+        _check_output(output)
     report = _Scoring(subject, request, progress, shared).report()
     report = _without_nan(json.loads(json.dumps(report)))
     if output is not None:  # a published version stays as it is
         files.write(output, _as_json(report))
     return report
+
+
+def _check_output(path):
+    """Raises unless scores can be written: any other file would be lost."""
+    if pathlib.Path(path).suffix != ".json":
+        raise ValueError(
+            f"Expected an output that ends in .json. Received: {path}, which the "
+            "scores would replace"
+        )
+    files.check_output(path)
 
 
 # === Scores ===
@@ -218,7 +228,7 @@ class _Scoring:
         rows = self.rows()
         report = {
             "model": str(self.subject.model),
-            "step": None if gan is None else gan.generator_steps,
+            "step": gan.generator_steps if gan is not None and gan.compiled else None,
             "protocol": {},
             "protocol_hash": "",
             "rows": {},

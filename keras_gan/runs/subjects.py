@@ -141,8 +141,9 @@ def _exported(model, dataset, data_dir):
             f"Expected the dataset that {model} stands for: its card names "
             f"{name or 'none'}. Received: none; pass its name as dataset"
         )
-    data = Data(
-        name=name, contrast_normalization=card.get("contrast_normalization", False)
+    # Of `GAN.fit` alone, or of an older version: all of the data.
+    data = fitted.settings_for(name).model_copy(
+        update={"contrast_normalization": card.get("contrast_normalization", False)}
     )
     trained = card.get("experiment", {}).get("data", {})
     if trained.get("name") in (name, datasets.public_name(name)):

@@ -43,7 +43,10 @@ def read(content: bytes) -> dict[str, np.ndarray]:
             tensors = _from_pickles(content)
         if not isinstance(tensors, dict) or not tensors:
             raise NotAStateDict(f"a {_kind(tensors)}")
-        return {_checked_name(name): _array(tensors[name]) for name in tensors}
+        # Many names of one storage would grow a small file without bound.
+        if sum(map(_num_bytes, tensors.values())) > len(content):
+            raise NotAStateDict("tensors of more bytes than the file has")
+        return {name: _array(tensor) for name, tensor in tensors.items()}
     except NotAStateDict:
         raise
     # A damaged file makes zipfile, pickletools and the machine raise many types.
@@ -91,7 +94,7 @@ def _from_pickles(content):
     machine = _Machine()
     result = machine.run(stream)
     for key in _Machine().run(stream):
-        storage = machine.storages[key]
+        storage = machine.storages[_text(key)]
         if stream.read(8) != storage.count.to_bytes(8, "little"):
             raise ValueError(f"storage {key} has another size than its tensors say")
         storage.fill(stream.read(storage.count * storage.dtype.itemsize))
@@ -127,8 +130,6 @@ class _Tensor(typing.NamedTuple):
 
 def _array(tensor):
     """Returns a tensor's values, after a look that it lies within its storage."""
-    if not isinstance(tensor, _Tensor):
-        raise NotAStateDict(f"a dict with a {_kind(tensor)} in it")
     storage, offset, shape, strides = tensor
     numbers = (offset, *shape, *strides)
     if len(shape) != len(strides) or any(type(n) is not int or n < 0 for n in numbers):
@@ -147,10 +148,12 @@ def _array(tensor):
     return np.lib.stride_tricks.as_strided(values, shape, bytes_apart).copy()
 
 
-def _checked_name(name):
-    if not isinstance(name, str):
-        raise NotAStateDict(f"a dict with a {_kind(name)} for a name")
-    return name
+def _num_bytes(tensor):
+    if not isinstance(tensor, _Tensor):
+        raise NotAStateDict(f"a dict with a {_kind(tensor)} in it")
+    if any(type(size) is not int for size in tensor.shape):
+        raise ValueError("a tensor of no valid shape")
+    return math.prod(tensor.shape) * tensor.storage.dtype.itemsize
 
 
 def _kind(value):
@@ -240,7 +243,7 @@ class _Machine:
         if name == "GLOBAL":
             stack.append(_global(argument))
         elif name == "STACK_GLOBAL":
-            attribute, module = stack.pop(), stack.pop()
+            attribute, module = _text(stack.pop()), _text(stack.pop())
             stack.append(_global(f"{module} {attribute}"))
         elif name == "BINPERSID":
             stack.append(self._storage(stack.pop()))
@@ -253,10 +256,11 @@ class _Machine:
                 raise NotAStateDict(f"a pickle that sets up a {_kind(stack[-1])}")
         elif name == "SETITEM":
             value, key = stack.pop(), stack.pop()
-            stack[-1][key] = value
+            stack[-1][_text(key)] = value
         elif name == "SETITEMS":
             items = self._above_the_mark()
-            stack[-1].update(zip(items[::2], items[1::2], strict=True))
+            keys = map(_text, items[::2])
+            stack[-1].update(zip(keys, items[1::2], strict=True))
         elif name == "APPEND":
             value = stack.pop()
             stack[-1].append(value)
@@ -281,9 +285,20 @@ class _Machine:
         kind, dtype, key, _device, count, *part_of = identifier
         if kind != "storage" or part_of not in ([], [None]):
             raise NotAStateDict("a reference to something else than a whole storage")
-        if key not in self.storages:
+        if _text(key) not in self.storages:
             self.storages[key] = _Storage(dtype, key, count)
         return self.storages[key]
+
+
+def _text(value):
+    """Returns a key or a name, if it is text.
+
+    To hash or to print a tuple goes down all its levels: a million of them end the
+    process, and forty that hold the next one twice never end.
+    """
+    if type(value) is not str:
+        raise NotAStateDict(f"a pickle with a {_kind(value)} for a name")
+    return value
 
 
 def _global(name):
