@@ -63,8 +63,8 @@ def clean(directory) -> None:
     Call it only where no other process writes there, see `locked`.
     """
     for path in pathlib.Path(directory).glob(".incoming-*"):
-        # A folder of that name is of `export.staging`, where versions are kept.
-        if not path.is_dir():
+        # By the names that `replacing` makes, and no others.
+        if re.match(r"\.incoming-\d+-", path.name) and not path.is_dir():
             path.unlink(missing_ok=True)
 
 

@@ -576,8 +576,15 @@ def test_progress_without_probabilities_shows_the_losses():
     assert shown(stream)[-1] == (2, 2, "epoch=1/1, discriminator_loss=1.500")
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-@pytest.mark.parametrize("step", [13, 20])
+@pytest.mark.parametrize(
+    ("step", "terminal"),
+    [
+        (13, True),
+        (20, False),
+        pytest.param(13, False, marks=pytest.mark.slow),
+        pytest.param(20, True, marks=pytest.mark.slow),
+    ],
+)
 def test_progress_counts_from_the_step_that_is_resumed_at(monkeypatch, terminal, step):
     """From the middle of an epoch and from its end, of three epochs of ten steps."""
     monkeypatch.setattr(progress, "time", Clock())

@@ -976,6 +976,7 @@ def test_sigterm_saves_and_says_how_to_go_on(sgd_runs):
     assert f"Resuming after step {step}, from" in sgd_runs[2][4]
 
 
+@pytest.mark.slow
 def test_adam_averages_and_scores_go_on_too(forks, tmp_path):
     rng = random.Random(1)
     whole, broken = tmp_path / "whole", tmp_path / "broken"

@@ -842,8 +842,12 @@ def test_wrong_evaluations_are_refused(tmp_path):
     ("preset", "names"),
     [
         ("digits", {"pixel_frechet_distance", "validation_log_likelihood"}),
-        ("gaussian1d", {"jensen_shannon_divergence", "largest_deviation_of_d"}),
         ("ring8", {"modes_covered", "high_quality_share", "reverse_kl_divergence"}),
+        pytest.param(
+            "gaussian1d",
+            {"jensen_shannon_divergence", "largest_deviation_of_d"},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_run_is_scored_as_it_goes(preset, names, tmp_path):

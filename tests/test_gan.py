@@ -249,7 +249,10 @@ def test_monitors_work_with_a_mode():
 
 @pytest.mark.parametrize("run_eagerly", [False, True])
 @pytest.mark.parametrize("batch_normalization", [False, True])
-@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 7])
+@pytest.mark.parametrize(
+    "rows",
+    [1, 5, *(pytest.param(rows, marks=pytest.mark.slow) for rows in (2, 3, 4, 7))],
+)
 def test_no_batch_makes_a_nan(rows, batch_normalization, run_eagerly):
     """k = 3; the dataset's static batch size is unknown, as at an epoch's end."""
     gan = helpers.tiny_gan(

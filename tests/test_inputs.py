@@ -307,9 +307,15 @@ def test_weights_are_looked_at_when_a_training_ends():
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"discriminator_steps": 2}, {"ema_decay": 0.9}]
+    ("options", "jit_compile"),
+    [
+        ({}, True),
+        ({"discriminator_steps": 2, "ema_decay": 0.9}, False),
+        pytest.param({}, False, marks=pytest.mark.slow),
+        pytest.param({"discriminator_steps": 2}, True, marks=pytest.mark.slow),
+        pytest.param({"ema_decay": 0.9}, True, marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("jit_compile", [False, True])
 def test_the_watch_is_no_part_of_the_model(options, jit_compile, tmp_path):
     gan = a_gan(penalties=[penalties.R1(1.0)], jit_compile=jit_compile, **options)
     fitted(gan, stream(pictures()))

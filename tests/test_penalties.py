@@ -138,8 +138,19 @@ def test_gradients_in_the_critics_weights_are_finite_differences(name):
         assert gradient[index] == pytest.approx(difference, rel=1e-3, abs=1e-4)
 
 
-@pytest.mark.parametrize("loss", losses.names())
-@pytest.mark.parametrize("name", sorted(penalties.BY_NAME))
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [
+        pytest.param(
+            loss,
+            name,
+            # Each loss with R1, and each penalty with the first loss.
+            marks=() if name == "r1" or loss == "hinge" else pytest.mark.slow,
+        )
+        for loss in losses.names()
+        for name in sorted(penalties.BY_NAME)
+    ],
+)
 def test_every_loss_trains_with_every_penalty_alike_in_every_mode(loss, name):
     """Eagerly, in a graph and, if nothing is drawn, by XLA, which draws otherwise."""
     weights = []
