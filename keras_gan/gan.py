@@ -110,6 +110,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         penalties=(),
         optimizers=None,
         objectives=None,
+        **others,
     ):
         """Configures the training.
 
@@ -134,11 +135,13 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
                 for each further player, by its name.
 
         Raises:
+            TypeError: another argument, such as Keras's `metrics`.
             ValueError: an unknown loss, k < 1, one optimizer for two networks, what
                 cannot be saved, or a decay outside (0, 1); a call in another strategy's
                 scope than the GAN was made in, or XLA or several steps in one execution
                 on several replicas.
         """
+        model_checks.refuse_others(others)
         model_checks.check_strategy(self.replicas, jit_compile, steps_per_execution)
         arguments = {
             "generator_optimizer": generator_optimizer,

@@ -39,6 +39,15 @@ _ELSEWHERE = {
 
 
 # === Networks ===
+# Arguments of `keras.Model.compile` that a GAN has no use for, and what it has instead.
+_INSTEAD = {
+    "optimizer": "pass generator_optimizer and discriminator_optimizer",
+    "metrics": "score samples by callbacks.Evaluation, or return more terms from an "
+    "objective",
+    "weighted_metrics": "score samples by callbacks.Evaluation",
+    "loss_weights": "give each penalty its factor",
+    "auto_scale_loss": "in float16 both losses are scaled",
+}
 
 
 def sample_shape(generator, discriminator, latent_prior) -> tuple:
@@ -267,6 +276,13 @@ def spread_seed(seed, networks):
 
 
 # === compile ===
+
+
+def refuse_others(arguments):
+    """Raises TypeError for arguments that `GAN.compile` does not take."""
+    for name in arguments:
+        instead = _INSTEAD.get(name, "see its docstring")
+        raise TypeError(f"GAN.compile() takes no argument {name!r}: {instead}.")
 
 
 def check_strategy(all_replicas, jit_compile, steps_per_execution):

@@ -612,7 +612,7 @@ def test_pictures_that_are_not_read_are_named(images, caplog):
     (base / "c.psd").write_bytes(b"layers")
     (base / "d.txt").write_text("no picture")
     load(base)
-    assert f"2 pictures below {base} are not read: .cr2, .psd." in caplog.text
+    assert f"Pictures below {base} that are not read: 2, of .cr2, .psd." in caplog.text
 
 
 def test_phone_pictures_need_an_extra(images, monkeypatch):

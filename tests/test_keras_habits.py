@@ -224,3 +224,18 @@ def test_a_gan_is_saved_as_keras_alone(name, tmp_path):
     with pytest.raises(ValueError, match="Expected a file that ends in .keras"):
         compiled(gan_of()).save(tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("argument", "instead"),
+    [
+        ("metrics", "score samples by callbacks.Evaluation"),
+        ("optimizer", "pass generator_optimizer and discriminator_optimizer"),
+        ("loss_weights", "give each penalty its factor"),
+        ("los", "see its docstring"),
+    ],
+)
+def test_what_compile_takes_elsewhere_is_said(argument, instead):
+    gan = helpers.tiny_gan()
+    with pytest.raises(TypeError, match=f"takes no argument '{argument}': {instead}"):
+        gan.compile("sgd", "sgd", **{argument: ["x"]})

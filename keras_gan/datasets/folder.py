@@ -270,8 +270,8 @@ def _listing(root):
                 listing.append([relative, stat.st_size, stat.st_mtime_ns])
     if others:
         _log.warning(
-            "%s below %s are not read: %s.",
-            f"{others.total():,} pictures", root, ", ".join(sorted(others)),
+            "Pictures below %s that are not read: %s, of %s.",
+            root, f"{others.total():,}", ", ".join(sorted(others)),
         )  # fmt: skip
     return sorted(listing)
 

@@ -51,8 +51,8 @@ def write_folder(generator, output, num_samples: int, seed: int) -> int:
     if not spec.is_image or spec.shape[2] not in formats.PNG_CHANNELS:
         raise ValueError(
             "Expected a generator of images with 1, 3 or 4 channels for PNG files. "
-            f"Received: a {spec.kind} of shape {spec.shape}; write its samples to a "
-            "file that ends in .npz"
+            f"Received: samples of shape {spec.shape}, of kind {spec.kind}; write them "
+            "to a file that ends in .npz"
         )
     files.check_output(output, directory=True)
     output.mkdir(parents=True, exist_ok=True)

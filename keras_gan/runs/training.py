@@ -249,6 +249,8 @@ def _check_same(part, start, described, run):
             + ", ".join(f"{name} {theirs[name]!r}" for name in changed)
             + ". Received: "
             + ", ".join(f"{name} {ours[name]!r}" for name in changed)
+            + ". Choose another directory, or pass overwrite=True with resume='never' "
+            "to replace the run."
         )
 
 
