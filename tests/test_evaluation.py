@@ -507,6 +507,22 @@ def report_of(rows, **entries):
     }
 
 
+@pytest.mark.parametrize(
+    ("names", "shares"),
+    [
+        (None, "75.0 25.0"),
+        (["0", "1"], "75.0 25.0"),
+        (["10", "9"], "10 75.0 9 25.0"),
+        (["cat", "dog"], "cat 75.0 dog 25.0"),
+    ],
+)
+def test_class_shares_stand_beside_the_names_of_the_classes(names, shares):
+    entries = {} if names is None else {"class_names": names}
+    report = report_of({"samples": {"class_shares": [0.75, 0.25]}}, **entries)
+    text = evaluation.format_report(report)
+    assert f"class shares of samples in %: {shares}\n" in text + "\n"
+
+
 def test_scores_stand_below_their_headings():
     rows = {
         "samples": {"kernel_distance": 0.5, "precision": 0.25, "recall": None},

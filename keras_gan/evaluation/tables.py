@@ -148,8 +148,12 @@ def _remarks(report):
         )
     for row, scores in report["rows"].items():
         if "class_shares" in scores:
-            shares = " ".join(f"{100 * share:.1f}" for share in scores["class_shares"])
-            yield f"class shares of {row} in %: {shares}"
+            shares = [f"{100 * share:.1f}" for share in scores["class_shares"]]
+            names = report.get("class_names")
+            if names and names != [str(number) for number in range(len(names))]:
+                pairs = zip(names, shares, strict=True)
+                shares = [f"{name} {share}" for name, share in pairs]
+            yield f"class shares of {row} in %: {' '.join(shares)}"
         if scores.get("sigma_at_edge"):
             yield (
                 f"Parzen windows of {row}: the best width, {scores['sigma']:.3g}, lies "

@@ -245,6 +245,8 @@ class _Scoring:
             )
             if isinstance(extractor, metrics.Classifier):
                 report["classifier_accuracy"] = extractor.test_accuracy
+                if self.train.class_names is not None:
+                    report["class_names"] = list(self.train.class_names)
         elif self.request.features != "auto":
             raise ValueError(
                 "Expected features='auto' for samples that are no images. Received: "
