@@ -147,6 +147,7 @@ def run_alone(root, tmp_path, name, *arguments):
     return json.loads(output.read_text()), done.stdout
 
 
+@pytest.mark.slow
 def test_train_step_times_each_way_beside_the_floor(root, tmp_path):
     ways = ["graph", "guide", "products"]
     if importlib.util.find_spec("torch"):

@@ -115,8 +115,8 @@ def test_compile_refuses_one_optimizer_for_both_and_unknown_losses():
         helpers.tiny_gan(
             generator_optimizer=optimizer, discriminator_optimizer=optimizer
         )
-    with pytest.raises(ValueError, match="Expected `loss` to be one of .*hinge"):
-        helpers.tiny_gan(loss="hinge")
+    with pytest.raises(ValueError, match="Expected `loss` to be one of .*hing'"):
+        helpers.tiny_gan(loss="hing")
     with pytest.raises(
         ValueError, match="generator's optimizer to be a Keras optimizer.*None"
     ):
@@ -220,7 +220,7 @@ def test_labels_are_ignored_and_sample_weights_refused():
     second.fit(data, labels, batch_size=4, shuffle=False, verbose=0)
     for a, b in zip(helpers.weights_of(first), helpers.weights_of(second), strict=True):
         np.testing.assert_array_equal(a, b)
-    with pytest.raises(ValueError, match="sample weights"):
+    with pytest.raises(ValueError, match="sample.weight"):
         first.fit(data, labels, sample_weight=labels, verbose=0)
 
 

@@ -51,7 +51,7 @@ def test_help_and_misspelt_flags_end_without_tensorflow(root, script, flag):
     ("arguments", "message"),
     [
         (["--preset=digit"], "Expected --preset to be one of 'digits'"),
-        (["--loss=hinge"], "non_saturating"),
+        (["--loss=hing"], "non_saturating"),
         (
             ["--discriminator_steps=0"],
             "Expected train.discriminator_steps to be an int in [1",

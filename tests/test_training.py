@@ -146,7 +146,9 @@ def test_several_steps_at_once_are_the_same_training(tmp_path):
     assert all(end == ends[0] for end in ends[1:])
 
 
-@pytest.mark.parametrize("name", ["gaussian1d", "ring8", "grid25"])
+@pytest.mark.parametrize(
+    "name", ["ring8", pytest.param("gaussian1d", marks=pytest.mark.slow)]
+)
 def test_toy_presets_run(name, tmp_path):
     workdir = trained(small(name, epochs=1), tmp_path / name)
     assert (workdir / "samples" / "epoch_00001.png").exists()

@@ -172,12 +172,12 @@ def _evaluate(model, request, output, progress, shared):
 
 def _check_output(path):
     """Raises unless scores can be written: any other file would be lost."""
+    files.check_output(path)
     if pathlib.Path(path).suffix != ".json":
         raise ValueError(
             f"Expected an output that ends in .json. Received: {path}, which the "
             "scores would replace"
         )
-    files.check_output(path)
 
 
 # === Scores ===
