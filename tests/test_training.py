@@ -147,7 +147,12 @@ def test_several_steps_at_once_are_the_same_training(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["ring8", pytest.param("gaussian1d", marks=pytest.mark.slow)]
+    "name",
+    [
+        "ring8",
+        pytest.param("gaussian1d", marks=pytest.mark.slow),
+        pytest.param("grid25", marks=pytest.mark.slow),
+    ],
 )
 def test_toy_presets_run(name, tmp_path):
     workdir = trained(small(name, epochs=1), tmp_path / name)
