@@ -259,7 +259,13 @@ def many_steps(monkeypatch, most_unrolled, jit_compile=False, rows=26, **options
 
 # Uneven minibatches, empty ones, equal ones; XLA knows its sizes.
 @pytest.mark.parametrize(
-    ("rows", "jit_compile"), [(26, False), (7, False), (24, False), (24, True)]
+    ("rows", "jit_compile"),
+    [
+        (26, False),
+        (24, True),
+        pytest.param(7, False, marks=pytest.mark.slow),
+        pytest.param(24, False, marks=pytest.mark.slow),
+    ],
 )
 def test_a_loop_of_the_graph_is_the_steps_one_by_one(monkeypatch, rows, jit_compile):
     """Weights, optimizers' slots, seeds and logs, to the last bit."""

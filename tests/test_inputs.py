@@ -114,8 +114,17 @@ def test_every_form_trains_alike(form):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
-@pytest.mark.parametrize("form", ["array", "stream", "dict", "PyDataset"])
-@pytest.mark.parametrize("value_range", [(0.0, 1.0), (-1.0, 1.0)])
+@pytest.mark.parametrize(
+    ("form", "value_range"),
+    [
+        ("array", (0.0, 1.0)),
+        ("stream", (-1.0, 1.0)),
+        *(
+            pytest.param(form, (-1.0, 1.0), marks=pytest.mark.slow)
+            for form in ("array", "dict", "PyDataset")
+        ),
+    ],
+)
 def test_uint8_stands_for_the_range(form, value_range):
     bytes_ = np.random.default_rng(1).integers(0, 256, (64, *SHAPE), np.uint8)
     options = {"shuffle": False}

@@ -128,6 +128,7 @@ def test_figure_1_is_recorded_at_its_steps():
     assert building.steps_per_execution(preset, gan, data) == 2
 
 
+@pytest.mark.slow
 def test_several_steps_at_once_are_the_same_training(tmp_path):
     """To the last bit, losses too, with Adam, dropout, k = 2 and a short batch."""
     ends = []
@@ -543,6 +544,7 @@ def test_the_papers_networks_compile_and_step(name, shape, jit_compile):
     assert gan.generate(2, seed=0).shape == (2, *shape)
 
 
+@pytest.mark.slow
 def test_the_second_stage_continues_the_whole_first(tmp_path, monkeypatch):
     """tfd_stage2 on small networks: stage 1's generator is inside, and goes on."""
     networks = keras_gan.networks
