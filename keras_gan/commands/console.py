@@ -75,7 +75,7 @@ def run(arguments: Sequence[str], command: str | None = None) -> int:
         return _fail(f"{reason} See keras-gan {command} --help")
     if stray:
         return _fail(f"Expected only flags. Received: {' '.join(stray)}")
-    # The reader of the output may leave. The training goes on without it.
+    # Whoever reads the output may close it. A training continues without a reader.
     stdout, stderr = _lasting(sys.stdout), _lasting(sys.stderr)
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         status = _guarded(module, values)

@@ -41,8 +41,8 @@ def load(
 
     Files: png, jpg, jpeg, bmp, gif (its first frame), webp, tif, tiff; heic and heif
     with the extra `heic`, avif with Pillow 11.3 or later. Names that begin with a dot
-    are skipped. JPEGs are turned as their EXIF orientation says. One channel if all
-    files are grey, else three.
+    are skipped. JPEGs and WebPs are turned as their EXIF orientation says. One channel
+    if all files are grey, else three.
 
     The decoded images are cached (`cache.directory`) under a key of every file's path,
     size and modification time: a folder that changes is decoded anew.
@@ -51,8 +51,9 @@ def load(
         name: "folder:PATH", or "folder:PATH@64" (64x64), "folder:PATH@48x64" (48 high,
             64 wide): crop the centre to that aspect ratio, then resize. Without a size
             all images must be of one size.
-        split: PATH/<split>/ if there is such a subfolder; else "train" or "all", and
-            the whole folder is meant.
+        split: PATH/<split>/ if there is such a subfolder. Else "train" is the whole
+            folder but its subfolders "test", "valid", "validation" and "val", and "all"
+            is the whole folder.
         data_dir: where to cache, unless $KERAS_GAN_CACHE says.
         background: a colour, "white" or "#ffffff" say, that transparent pixels are laid
             on: their own colours are often noise, because they never show. None keeps
@@ -82,12 +83,7 @@ def load(
             different sizes without a size to bring them to; an unknown colour.
     """
     background = _colour(background)
-    # Not by `Path.expanduser`, which fails where there is no such user.
-    path, size = os.path.expanduser(name.removeprefix(PREFIX)), None
-    # A folder whose own name ends like a size goes before one with a size.
-    if not Path(path).is_dir():
-        path, size = split_size(path)
-    folder = Path(path)
+    folder, size = _place(name)
     root, part = _root(folder, split, held_out)
     whole = _listing(folder)
     listing = _of_root(whole, folder, root, split)
@@ -118,7 +114,7 @@ def load(
     if found is None:
         form = reading.form(paths)
         if form.largest:
-            bits = bits or bits_of(f"{PREFIX}{folder}")
+            bits = bits or _bits_of(folder, whole)
             _log.info("Files of 16 bits below %s are read as of %d.", folder, bits)
         chosen_paths = [path for path, *_ in chosen if path in form.paths]
         found = _decode(reading, form, bits or 8, chosen_paths, names, key, data_dir)
@@ -146,14 +142,26 @@ def bits_of(name: str) -> int | None:
     Returns:
         8, 10, 12, 14 or 16; None where there are no such files.
     """
-    path = os.path.expanduser(name.removeprefix(PREFIX))
-    if not Path(path).is_dir():
-        path, _ = split_size(path)
-    paths = [path for path, *_ in _listing(Path(path))]
-    largest = Reading(Path(path), paths, None, None, False).largest(paths)
+    folder, _ = _place(name)
+    return _bits_of(folder, _listing(folder))
+
+
+def _bits_of(folder, listing):
+    paths = [path for path, *_ in listing]
+    largest = Reading(folder, paths, None, None, False).largest(paths)
     if not largest:
         return None
     return next(bits for bits in (8, 10, 12, 14, 16) if largest < 2**bits)
+
+
+def _place(name):
+    """Returns the folder of "folder:PATH", and the size in it or None."""
+    # Not by `Path.expanduser`, which fails where there is no such user.
+    path, size = os.path.expanduser(name.removeprefix(PREFIX)), None
+    # A folder whose own name ends like a size goes before one with a size.
+    if not Path(path).is_dir():
+        path, size = split_size(path)
+    return Path(path), size
 
 
 def _colour(background):

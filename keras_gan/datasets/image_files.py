@@ -80,7 +80,7 @@ class Reading:
     def decode(self, paths, form, bits, images):
         """Decodes files of the `Form` into rows of `images`, uint8 (N, *form.shape).
 
-        Of files of 16 bits, 2**bits - 1 becomes 255.
+        In files of 16 bits, the value 2**bits - 1 becomes 255.
 
         Raises:
             DatasetError: files that cannot be read.
@@ -199,30 +199,30 @@ class Reading:
         Image.init()
         pool = ThreadPoolExecutor(min(32, os.cpu_count() or 1))
         # Between its limit and twice that, Pillow warns in two lines and goes on.
-        quiet = warnings.catch_warnings(
+        ignored = warnings.catch_warnings(
             action="ignore", category=Image.DecompressionBombWarning
         )
-        try:
-            quiet.__enter__()
-            # In blocks, as starting a task takes as long as reading a small file.
-            blocks = [paths[i : i + 64] for i in range(0, len(paths), 64)]
-            done = pool.map(lambda block: [attempt(path) for path in block], blocks)
-            outcomes = tqdm.tqdm(
-                itertools.chain.from_iterable(done),
-                message,
-                len(paths),
-                file=ProgressStream(),
-                unit=" images",
-                delay=2,
-            )
-            for path, (result, reason) in zip(paths, outcomes, strict=True):
-                if reason is None:
-                    results[path] = result
-                else:
-                    failures[path] = reason
-        finally:
-            pool.shutdown(cancel_futures=True)
-            quiet.__exit__()
+        with ignored, pool:
+            try:
+                # In blocks, as starting a task takes as long as reading a small file.
+                blocks = [paths[i : i + 64] for i in range(0, len(paths), 64)]
+                done = pool.map(lambda block: [attempt(path) for path in block], blocks)
+                outcomes = tqdm.tqdm(
+                    itertools.chain.from_iterable(done),
+                    message,
+                    len(paths),
+                    file=ProgressStream(),
+                    unit=" images",
+                    delay=2,
+                )
+                for path, (result, reason) in zip(paths, outcomes, strict=True):
+                    if reason is None:
+                        results[path] = result
+                    else:
+                        failures[path] = reason
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
         return results, failures
 
 
@@ -250,7 +250,7 @@ class Form:
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What a file says of its image before it is decoded.
+    """Describes a file's image before it is decoded.
 
     Attributes:
         size: (height, width) as it is to be seen.

@@ -157,7 +157,7 @@ def _unsafe_operations(saved_model, is_operation=None):
         _run_tensors(meta_graph), meta_graph.object_graph_def.concrete_functions
     )
     saver = meta_graph.saver_def
-    # What the nodes that only restore or save the weights may do besides.
+    # Further operations that nodes may have which only restore or save the weights.
     also_allowed = {
         **dict.fromkeys(reached([saver.save_tensor_name]) - run, operations.SAVING),
         **dict.fromkeys(reached([saver.restore_op_name]) - run, operations.RESTORING),

@@ -21,7 +21,7 @@ from keras_gan.samples import to_unit
 
 NAME, SUFFIX = "LiteRT", ".tflite"
 _CARD = "gan_card.json"
-# What the converter says of operations that LiteRT's own runtime lacks.
+# The converter's words for operations that LiteRT's own runtime lacks.
 _MISSING = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
 
 

@@ -65,3 +65,15 @@ def in_pieces(function, data, limit: int | None = None) -> np.ndarray:
             result = np.empty((count, *piece.shape[1:]), piece.dtype)
         result[rows] = piece
     return result
+
+
+def grey_or_colour(images) -> np.ndarray:
+    """Returns images as an array, if a network of colours can see them.
+
+    Raises:
+        ValueError: images of another shape than `(N, H, W, 1 or 3)`.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise ValueError(f"Expected images (N, H, W, 1 or 3). Received: {images.shape}")
+    return images

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_gan import checks
-from keras_gan.metrics.features.extractor import FORMAT
+from keras_gan.metrics.features.extractor import FORMAT, grey_or_colour
 from keras_gan.samples import check_value_range, to_unit
 
 
@@ -53,11 +53,7 @@ class Inception:
         Raises:
             ValueError: images of another shape.
         """
-        images = np.asarray(images, np.float32)
-        if images.ndim != 4 or images.shape[3] not in (1, 3):
-            raise ValueError(
-                f"Expected images (N, H, W, 1 or 3). Received: {images.shape}"
-            )
+        images = grey_or_colour(images)
         result = np.empty((len(images), 2048), np.float32)
         for start in range(0, len(images), batch_size):
             batch = to_unit(images[start : start + batch_size], self.value_range)

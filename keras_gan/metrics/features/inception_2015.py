@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_gan import checks
 from keras_gan.metrics.features import inception_weights
-from keras_gan.metrics.features.extractor import FORMAT
+from keras_gan.metrics.features.extractor import FORMAT, grey_or_colour
 from keras_gan.metrics.features.inception_input import RESIZES, SIZE
 from keras_gan.samples import check_value_range, to_uint8
 
@@ -72,11 +72,7 @@ class Inception2015:
         Raises:
             ValueError: images of another shape.
         """
-        images = np.asarray(images)
-        if images.ndim != 4 or images.shape[3] not in (1, 3):
-            raise ValueError(
-                f"Expected images (N, H, W, 1 or 3). Received: {images.shape}"
-            )
+        images = grey_or_colour(images)
         result = np.empty((len(images), _NUM_FEATURES), np.float32)
         for start in range(0, len(images), batch_size):
             rows = slice(start, start + batch_size)
