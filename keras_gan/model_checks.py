@@ -189,7 +189,8 @@ def check_layers(networks):
             raise ValueError(
                 "Expected layers that leave their trainable weights to the optimizer. "
                 f"Received: {layer.name!r}, a SpectralNormalization, which divides its "
-                "kernel in place at each call: G's steps would change D"
+                "kernel in place at each call: G's steps would change D; "
+                "keras_gan.layers.SpectralNormalization does not"
             )
     names = [layer.name for layer in layers if isinstance(layer, keras.layers.Lambda)]
     if names:

@@ -210,10 +210,12 @@ def squared_gradient_norms(critic, inputs):
     Args:
         critic: function of `inputs` to logits `(m, 1)`, each of its own row. (Under
             batch normalisation a logit depends on all rows, and so does the result.)
+            Of packs, `(p, 1)`: logit j of the rows j, j + p, ..., as `layers.Pack`
+            makes them.
         inputs: float tensor `(m, ...)`, or a dict whose "samples" are one.
 
     Returns:
-        float32 `(m,)`.
+        float32, one for each logit: `(m,)`, or `(p,)`.
     """
     samples = _samples(inputs)
     with tf.GradientTape() as tape:
@@ -223,7 +225,12 @@ def squared_gradient_norms(critic, inputs):
     if gradients is None:  # a critic that does not look at them
         gradients = tf.zeros_like(samples)
     squares = tf.square(tf.cast(gradients, tf.float32))
-    return tf.reduce_sum(tf.reshape(squares, (tf.shape(squares)[0], -1)), axis=1)
+    count = tf.shape(squares)[0]
+    squares = tf.reduce_sum(tf.reshape(squares, (count, -1)), axis=1)
+    if logits.shape[0] is not None and logits.shape[0] == samples.shape[0]:
+        return squares
+    packs = tf.shape(logits)[0]
+    return tf.math.unsorted_segment_sum(squares, tf.range(count) % packs, packs)
 
 
 def terms(penalties, critic, real, fake, seed, step) -> dict:
