@@ -2,12 +2,13 @@
 
 References: Goodfellow et al., Maxout Networks, arXiv 1302.4389; T. Miyato et al.,
 Spectral Normalization for GANs, arXiv 1802.05957; Z. Lin et al., PacGAN, arXiv
-1712.04086.
+1712.04086; T. Karras et al., Progressive Growing of GANs, arXiv 1710.10196.
 """
 
 import math
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
@@ -401,6 +402,60 @@ class Pack(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "size": self.size}
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class MinibatchStandardDeviation(keras.layers.Layer):
+    """Appends one channel: how much the examples of a group differ (arXiv 1710.10196).
+
+    The m examples are in M = ceil(m / group_size) groups: example i is in group i mod
+    M, so that groups differ in size by one at most. Each value has a variance within
+    its group; the channel is the mean of sqrt(variance + 1e-8) over all values, the
+    same number at each place and for each example of a group. An example that is alone,
+    or a group of equal ones, gives 1e-4, and gradients that are 0.
+
+    Only a batch shows a discriminator that G collapses to a few samples.
+
+    Args:
+        group_size: int >= 1, examples in a group at most.
+        name, dtype: as for every layer.
+
+    Input: float `(m, ..., C)`. Output: `(m, ..., C + 1)`, computed in float32.
+
+    Raises:
+        ValueError: `group_size` below 1.
+    """
+
+    def __init__(self, group_size=4, **kwargs):
+        super().__init__(**kwargs)
+        _check_positive(group_size=group_size)
+        self.group_size = group_size
+
+    def call(self, inputs):
+        count = tf.shape(inputs)[0]
+        groups = (count + self.group_size - 1) // self.group_size
+        x = tf.reshape(tf.cast(inputs, tf.float32), (count, -1))
+        # Row r * groups + j of the padded batch is member r of group j. Sums with
+        # weights, unlike segment sums, are the same in every run on a GPU.
+        missing = groups * self.group_size - count
+        grid = (self.group_size, groups, -1)
+        x = tf.reshape(tf.pad(x, ((0, missing), (0, 0))), grid)
+        present = tf.reshape(tf.pad(tf.ones((count, 1)), ((0, missing), (0, 0))), grid)
+        size = tf.reduce_sum(present, axis=0)
+        mean = tf.reduce_sum(x, axis=0) / size
+        variance = tf.reduce_sum(present * (x - mean) ** 2, axis=0) / size
+        deviation = tf.reduce_mean(tf.sqrt(variance + 1e-8), axis=1)
+        each = tf.tile(deviation, (self.group_size,))[:count]
+        shape = tf.shape(inputs[..., :1])
+        each = tf.reshape(each, (-1, *[1] * (len(inputs.shape) - 1)))
+        channel = tf.broadcast_to(tf.cast(each, inputs.dtype), shape)
+        return tf.concat([inputs, channel], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], input_shape[-1] + 1)
+
+    def get_config(self):
+        return {**super().get_config(), "group_size": self.group_size}
 
 
 def _unit(vector):

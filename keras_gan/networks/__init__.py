@@ -24,17 +24,23 @@ The layers that output samples and logits compute in float32 under every dtype p
 from collections.abc import Callable
 
 from keras_gan.networks.conv_2014 import paper_cifar_conv
+from keras_gan.networks.dcgan import dcgan
 from keras_gan.networks.digits import digits_mlp
 from keras_gan.networks.mlp_2014 import paper_cifar_mlp, paper_mlp, paper_tfd_stage2
+from keras_gan.networks.r3gan import r3gan
+from keras_gan.networks.resnet import resnet
 from keras_gan.networks.toy import toy_mlp
 
 __all__ = [
     "BUILDERS",
+    "dcgan",
     "digits_mlp",
     "paper_cifar_conv",
     "paper_cifar_mlp",
     "paper_mlp",
     "paper_tfd_stage2",
+    "r3gan",
+    "resnet",
     "toy_mlp",
 ]
 
@@ -49,5 +55,8 @@ BUILDERS: dict[str, Callable] = {
         paper_cifar_mlp,
         paper_cifar_conv,
         toy_mlp,
+        dcgan,
+        resnet,
+        r3gan,
     )
 }

@@ -5,7 +5,7 @@ import numpy as np
 from keras import layers
 
 from keras_gan import checks
-from keras_gan.layers import Maxout
+from keras_gan.layers import Maxout, SpectralNormalization
 from keras_gan.samples import SampleSpec
 
 
@@ -57,6 +57,16 @@ class LayerSeeds:
 
     def glorot_initializer(self):
         return keras.initializers.GlorotUniform(seed=self.next())
+
+    def normal_initializer(self, stddev: float):
+        """Returns an initialiser that draws from N(0, stddev^2)."""
+        return keras.initializers.RandomNormal(stddev=stddev, seed=self.next())
+
+    def he_initializer(self, scale: float = 2.0):
+        """Returns an initialiser that draws from N(0, scale / fan in); He's is 2."""
+        return keras.initializers.VarianceScaling(
+            scale, "fan_in", "untruncated_normal", seed=self.next()
+        )
 
     def dropout_layer(self, keep: float):
         """Returns a layer that keeps with probability `keep` and scales by 1 / keep."""
@@ -165,6 +175,18 @@ def maxout_discriminator(
         x = seeds.dropout_layer(keep=keep[1])(x)
     logits = logit_layer(initializer(), constraint)(x)
     return keras.Model(samples, logits, name="discriminator")
+
+
+def maybe_spectral(layer, normalization: str):
+    """Returns the layer, spectrally normalised where that is asked for.
+
+    Args:
+        layer: Keras layer with a kernel.
+        normalization: str; "spectral" normalises, all else leaves the layer alone.
+    """
+    if normalization != "spectral":
+        return layer
+    return SpectralNormalization(layer, name=f"spectral_{layer.name}")
 
 
 def logit_layer(initializer, constraint=None):

@@ -1,0 +1,137 @@
+"""DCGAN: A. Radford et al., arXiv 1511.06434 (2015)."""
+
+import keras
+from keras import layers
+
+from keras_gan import checks
+from keras_gan.layers import MinibatchStandardDeviation
+from keras_gan.networks import images
+from keras_gan.networks.common import LayerSeeds, logit_layer, maybe_spectral
+
+# Even, as the strides of 2 are: then each pixel of a transposed convolution gets as many
+# weights as its neighbours, and no chequerboard appears.
+_KERNEL_SIZE = 4
+# The bottom has 8 times the width of the level below the image at most.
+_MOST_DOUBLINGS = 3
+
+
+def dcgan(
+    spec,
+    latent_dim: int = 100,
+    width: int = 32,
+    generator_normalization: str = "batch",
+    discriminator_normalization: str = "batch",
+    minibatch_stddev: bool = False,
+    seed: int | None = None,
+) -> tuple[keras.Model, keras.Model]:
+    """Builds DCGAN's strided convolutions for images of any size from 8 to 256.
+
+    G: latents -> dense to the bottom (4 to 7 pixels a side) -> transposed convolutions
+    4x4 of stride 2 up to the image, with batch normalisation and ReLU between them. D:
+    convolutions 4x4 of stride 2 down to the bottom, with batch normalisation (not
+    after the first) and leaky ReLU of slope .2 -> 1. Initial weights are N(0, .02^2),
+    and N(0, 2 / fan in) in a network without batch normalisation. 32x32 comes from
+    4x4x128, 8x8x64 and 16x16x32; `images` says what happens to odd sizes.
+
+    Args:
+        width: int, channels of the level next to the image. Each halving of the image
+            doubles them, up to 8 times as many. The paper's 64x64 has 128 in G.
+        generator_normalization: "batch" or "none".
+        discriminator_normalization: "batch", "spectral" or "none".
+        minibatch_stddev: bool, whether `layers.MinibatchStandardDeviation` stands
+            before D's last layer.
+        spec, latent_dim, seed: see `networks`.
+
+    Returns:
+        (generator, discriminator); samples in the range of `spec`, (0, 1) for a shape.
+
+    Raises:
+        ValueError: no images of 8 to 256 pixels a side in (-1, 1), (0, 1) or without
+            bounds; an unknown normalisation; a width below 1.
+    """
+    shape = images.image_shape(spec)
+    activation = images.output_activation(spec)
+    checks.count("width", width)
+    checks.one_of("generator_normalization", generator_normalization, ("batch", "none"))
+    checks.one_of(
+        "discriminator_normalization",
+        discriminator_normalization,
+        ("batch", "spectral", "none"),
+    )
+    seeds = LayerSeeds(seed)
+    sizes = images.halvings(shape)
+    widths = [width << min(level, _MOST_DOUBLINGS) for level in range(len(sizes) - 1)]
+    latents = keras.Input((latent_dim,), name="latents")
+    x = _generator(seeds, latents, shape, sizes, widths, generator_normalization)
+    generator = keras.Model(latents, images.samples_from(x, activation), name="dcgan_g")
+    discriminator = _discriminator(
+        seeds, shape, sizes, widths, discriminator_normalization, minibatch_stddev
+    )
+    return generator, discriminator
+
+
+def _initializer(seeds, normalization):
+    # Where nothing normalises, .02 would shrink the signal from layer to layer.
+    return (
+        seeds.normal_initializer(0.02)
+        if normalization == "batch"
+        else seeds.he_initializer()
+    )
+
+
+def _generator(seeds, latents, shape, sizes, widths, normalization):
+    """Returns the image before its activation, in float32."""
+    batch = normalization == "batch"
+
+    def activated(x):
+        # The shift of batch normalisation is the bias.
+        if batch:
+            x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+        return layers.ReLU()(x)
+
+    height, breadth = sizes[-1]
+    x = layers.Dense(
+        height * breadth * widths[-1],
+        use_bias=not batch,
+        kernel_initializer=_initializer(seeds, normalization),
+    )(latents)
+    x = activated(layers.Reshape((height, breadth, widths[-1]))(x))
+    for level in reversed(range(len(sizes) - 1)):
+        is_image = level == 0
+        x = layers.Conv2DTranspose(
+            shape[2] if is_image else widths[level - 1],
+            _KERNEL_SIZE,
+            strides=images.strides(sizes[level], sizes[level + 1]),
+            padding="same",
+            use_bias=is_image or not batch,
+            kernel_initializer=_initializer(seeds, normalization),
+            dtype="float32" if is_image else None,
+        )(x)
+        x = images.crop(x, sizes[level])
+        if not is_image:
+            x = activated(x)
+    return x
+
+
+def _discriminator(seeds, shape, sizes, widths, normalization, minibatch_stddev):
+    batch = normalization == "batch"
+    samples = x = keras.Input(shape, name="samples")
+    for level, width in enumerate(widths):
+        normalize = batch and level > 0
+        convolution = layers.Conv2D(
+            width,
+            _KERNEL_SIZE,
+            strides=images.strides(sizes[level], sizes[level + 1]),
+            padding="same",
+            use_bias=not normalize,
+            kernel_initializer=_initializer(seeds, normalization),
+        )
+        x = maybe_spectral(convolution, normalization)(x)
+        if normalize:
+            x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+        x = layers.LeakyReLU(negative_slope=0.2)(x)
+    if minibatch_stddev:
+        x = MinibatchStandardDeviation()(x)
+    x = layers.Flatten()(x)
+    last = logit_layer(_initializer(seeds, normalization))
+    return keras.Model(samples, maybe_spectral(last, normalization)(x), name="dcgan_d")
