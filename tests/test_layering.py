@@ -12,6 +12,7 @@ FLOORS = (
         "samples",
         "losses",
         "layers",
+        "resampling",
         "optimizers",
         "priors",
         "penalties",

@@ -368,6 +368,9 @@ def test_builders_take_the_spec_first_and_all_else_by_keyword():
         "paper_cifar_mlp",
         "paper_cifar_conv",
         "toy_mlp",
+        "dcgan",
+        "resnet",
+        "r3gan",
     ]
     for name, builder in networks.BUILDERS.items():
         assert builder is getattr(networks, name)

@@ -329,7 +329,8 @@ def steps_per_execution(experiment, gan, data, checkpoint_steps=0) -> int:
         return 1
     batch_size = experiment.train.discriminator_steps * experiment.train.batch_size
     work = batch_size * (
-        multiply_adds(gan.generator) + multiply_adds(gan.discriminator)
+        networks.multiply_adds(gan.generator)
+        + networks.multiply_adds(gan.discriminator)
     )
     budget = 10**11 if tf.config.list_physical_devices("GPU") else 10**9
     most = min(_MOST_STEPS_PER_EXECUTION, max(1, budget // work))
@@ -339,30 +340,6 @@ def steps_per_execution(experiment, gan, data, checkpoint_steps=0) -> int:
         FIGURE_1_STEPS if is_one_dimensional(gan, data) else 0,
     )
     return max(n for n in range(1, most + 1) if steps % n == 0)
-
-
-def multiply_adds(network) -> int:
-    """Returns about how many multiply-adds the network makes for one example.
-
-    One for each weight of a dense layer; one for each weight and place of a layer whose
-    inputs or outputs are images or series, whose weights are used in every place.
-    """
-    total = 0
-    for layer in network.layers:
-        if isinstance(layer, keras.Model):
-            total += multiply_adds(layer)
-        elif layer.count_params():
-            total += layer.count_params() * _places(layer)
-    return total
-
-
-def _places(layer):
-    """The places (H * W, or T) of a layer's inputs or outputs, whichever are more."""
-    try:
-        tensors = tf.nest.flatten([layer.input, layer.output])
-    except (AttributeError, ValueError):  # not part of a functional model
-        return 1
-    return max(math.prod(tensor.shape[1:-1]) for tensor in tensors)
 
 
 def is_one_dimensional(gan, data) -> bool:

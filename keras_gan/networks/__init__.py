@@ -24,6 +24,7 @@ The layers that output samples and logits compute in float32 under every dtype p
 from collections.abc import Callable
 
 from keras_gan.networks.conv_2014 import paper_cifar_conv
+from keras_gan.networks.counting import multiply_adds, summary
 from keras_gan.networks.dcgan import dcgan
 from keras_gan.networks.digits import digits_mlp
 from keras_gan.networks.mlp_2014 import paper_cifar_mlp, paper_mlp, paper_tfd_stage2
@@ -35,12 +36,14 @@ __all__ = [
     "BUILDERS",
     "dcgan",
     "digits_mlp",
+    "multiply_adds",
     "paper_cifar_conv",
     "paper_cifar_mlp",
     "paper_mlp",
     "paper_tfd_stage2",
     "r3gan",
     "resnet",
+    "summary",
     "toy_mlp",
 ]
 

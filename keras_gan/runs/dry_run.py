@@ -4,6 +4,7 @@ import statistics
 import sys
 import time
 
+from keras_gan import networks
 from keras_gan.experiments.building import build, load_data
 
 
@@ -16,10 +17,12 @@ def dry_run(experiment, data_dir=None, steps=10) -> dict:
         steps: int, training steps after the first, which compiles.
 
     Returns:
-        dict: `generator_parameters`, `discriminator_parameters`, `steps_per_epoch`,
-        `first_step_seconds` (with compilation), `step_seconds` (median),
-        `epoch_seconds` (their product, without saving and pictures), and
-        `peak_memory_gib`, of the process in main memory (None on Windows).
+        dict: `generator_parameters`, `discriminator_parameters`,
+        `generator_multiply_adds`, `discriminator_multiply_adds` (of one example, see
+        `networks.multiply_adds`), `steps_per_epoch`, `first_step_seconds` (with
+        compilation), `step_seconds` (median), `epoch_seconds` (their product, without
+        saving and pictures), and `peak_memory_gib`, of the process in main memory (None
+        on Windows).
 
     Raises:
         ValueError: an experiment that is to be distributed.
@@ -43,6 +46,8 @@ def dry_run(experiment, data_dir=None, steps=10) -> dict:
     return {
         "generator_parameters": gan.generator.count_params(),
         "discriminator_parameters": gan.discriminator.count_params(),
+        "generator_multiply_adds": networks.multiply_adds(gan.generator),
+        "discriminator_multiply_adds": networks.multiply_adds(gan.discriminator),
         "steps_per_epoch": steps_per_epoch,
         "first_step_seconds": seconds[0],
         "step_seconds": step_seconds,
@@ -66,6 +71,8 @@ def format_dry_run(report) -> str:
     forms = {
         "generator_parameters": "{:,}",
         "discriminator_parameters": "{:,}",
+        "generator_multiply_adds": "{:,}",
+        "discriminator_multiply_adds": "{:,}",
         "steps_per_epoch": "{:,}",
         "first_step_seconds": "{:.2f}",
         "step_seconds": "{:.4f}",
@@ -73,7 +80,7 @@ def format_dry_run(report) -> str:
         "peak_memory_gib": "{:.2f}",
     }
     return "\n".join(
-        f"{name.replace('_', ' '):26}{form.format(report[name]):>14}"
+        f"{name.replace('_', ' '):29}{form.format(report[name]):>16}"
         for name, form in forms.items()
         if report[name] is not None
     )
