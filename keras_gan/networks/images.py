@@ -84,9 +84,7 @@ def strides(large: tuple[int, int], small: tuple[int, int]) -> tuple[int, int]:
 
 def crop(x, size: tuple[int, int]):
     """Drops the rows and columns of a doubled image beyond `size`."""
-    surplus = [
-        have - want for have, want in zip(x.shape[1:3], size, strict=True)
-    ]
+    surplus = [have - want for have, want in zip(x.shape[1:3], size, strict=True)]
     if not any(surplus):
         return x
     return layers.Cropping2D([(0, each) for each in surplus])(x)
