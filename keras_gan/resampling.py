@@ -1,8 +1,9 @@
 """Layers that double and halve images, with gradients of every order.
 
-TensorFlow's own bilinear resizing has no second gradient: a gradient penalty that passes
-through it is silently constant. These layers are made of slices, sums and pooling, which
-XLA compiles and differentiates as often as it is asked to.
+`tf.image.resize` loses what a gradient penalty differentiates: the gradient of its
+bilinear gradient leaves terms out and says nothing, and its nearest one has none. These
+layers are made of slices, sums and pooling, which XLA compiles and differentiates as
+often as it is asked to.
 """
 
 import keras

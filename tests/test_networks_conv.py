@@ -1,4 +1,4 @@
-"""Convolutional networks: sizes, ranges, precision, seeds, and gradients of gradients."""
+"""Convolutional networks: sizes, ranges, seeds, precision, gradients of gradients."""
 
 import math
 

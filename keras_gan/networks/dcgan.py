@@ -8,7 +8,7 @@ from keras_gan.layers import MinibatchStandardDeviation
 from keras_gan.networks import images
 from keras_gan.networks.common import LayerSeeds, logit_layer, maybe_spectral
 
-# Even, as the strides of 2 are: then each pixel of a transposed convolution gets as many
+# Even, as the strides of 2 are: then a transposed convolution gives each pixel as many
 # weights as its neighbours, and no chequerboard appears.
 _KERNEL_SIZE = 4
 # The bottom has 8 times the width of the level below the image at most.

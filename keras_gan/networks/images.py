@@ -1,10 +1,10 @@
 """What the convolutional builders share: sizes, widths, and how both networks end.
 
 Images have any height and width from 8 to 256, also odd and unequal ones. A
-discriminator halves an axis of n to ceil(n / 2) until it is short enough, and then keeps
-it while the other axis is halved further. A generator goes the same sizes backwards: it
-doubles, and crops one row or column where the size is odd. So 30x45 comes from 15x23 and
-8x12, at the bottom from 4x6.
+discriminator halves an axis of n to ceil(n / 2) until it is short enough, and then
+keeps it while the other axis is halved further. A generator goes the same sizes
+backwards: it doubles, and crops one row or column where the size is odd. So 30x45 comes
+from 15x23, 8x12 and, at the bottom, 4x6.
 """
 
 import math

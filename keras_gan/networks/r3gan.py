@@ -48,8 +48,9 @@ def r3gan(
 
     Two departures: the paper's G has no activation at its end, and its filters for
     resampling are [1, 2, 1], which shift images by half a pixel. The paper's CIFAR-10
-    has `width=768`, and takes a GPU. On a CPU leave `jit_compile` at "auto", which is no XLA
-    there: its gradient of a grouped convolution takes some 50 times as long.
+    has `width=768`, and takes a GPU. On a CPU leave `jit_compile` at "auto": XLA, which
+    it turns off there, takes some 50 times as long for the gradient of a grouped
+    convolution.
 
     Args:
         width: int, channels up to 32 pixels a side; each doubling above has half of

@@ -1,4 +1,4 @@
-"""The residual networks of SNGAN: T. Miyato et al., arXiv 1802.05957 (2018), table 4."""
+"""SNGAN's residual networks: T. Miyato et al., arXiv 1802.05957 (2018), table 4."""
 
 import keras
 from keras import layers
