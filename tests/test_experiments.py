@@ -205,7 +205,7 @@ def test_what_forbids_to_resume():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"networks": "resnet"}, "`networks.name` to be one of .*'paper_cifar_conv'"),
+        ({"networks": "unet"}, "`networks.name` to be one of .*'paper_cifar_conv'"),
         ({"networks": "digit_mlp"}, "Did you mean 'digits_mlp'"),
         ({"loss": "hing"}, "`loss.name` to be one of 'hinge', 'least_squares'"),
         (

@@ -79,13 +79,20 @@ class Servable:
     def _outputs(self, latents):
         # The runtime does not check the shape of a placeholder.
         latents = tf.ensure_shape(latents, (None, self.latent_prior.latent_dim))
-        samples = tf.cast(self.generator(latents, training=False), tf.float32)
+        samples = self._generated(latents)
         if self.spec.is_image:
             samples = self._to_unit(samples)
         # A ReLU would make a number of NaN, and the answer would look like any other.
         is_finite = tf.reduce_all(tf.math.is_finite(latents), axis=1)
         is_finite = tf.reshape(is_finite, (-1, *(1 for _ in self.spec.shape)))
         return tf.where(is_finite, samples, np.float32(np.nan))
+
+    def _generated(self, latents):
+        # A network is not to see an empty batch: TensorFlow's convolution on CPUs would
+        # answer it in the shape of its input.
+        count = tf.shape(latents)[0]
+        filled = tf.pad(latents, ((0, tf.cast(count < 1, tf.int32)), (0, 0)))
+        return tf.cast(self.generator(filled, training=False), tf.float32)[:count]
 
     def _to_unit(self, samples):
         return self.spec.to_unit(samples)

@@ -19,6 +19,9 @@ _SMALLEST, _LARGEST = 8, 256
 BOTTOM = 7
 # Up to this size all levels have the same width.
 _FULL_WIDTH_SIZE = 32
+# No level has fewer channels because of its size: with a few of them, all ReLUs of a
+# place may be 0 from the start.
+_NARROWEST = 16
 _ACTIVATIONS = {(-1.0, 1.0): "tanh", (0.0, 1.0): "sigmoid"}
 
 
@@ -72,9 +75,12 @@ def halvings(shape, longest: int = BOTTOM) -> list[tuple[int, int]]:
 
 
 def level_width(width: int, size: tuple[int, int]) -> int:
-    """Returns the channels of a level: `width`, and half for each doubling above 32."""
+    """Returns the channels of a level: `width`, and half for each doubling above 32.
+
+    Not below 16, or below `width`, where that is less.
+    """
     doublings = math.ceil(math.log2(max(max(size) / _FULL_WIDTH_SIZE, 1.0)))
-    return max(1, width >> doublings)
+    return max(min(width, _NARROWEST), width >> doublings)
 
 
 def strides(large: tuple[int, int], small: tuple[int, int]) -> tuple[int, int]:

@@ -54,7 +54,7 @@ def r3gan(
 
     Args:
         width: int, channels up to 32 pixels a side; each doubling above has half of
-            them.
+            them, down to 16.
         depth: int, blocks of each size.
         discriminator_normalization: "none", or "spectral", where the last convolutions
             of D's blocks start like the others: scaled to norm 1, a kernel of 0 would

@@ -37,7 +37,7 @@ def resnet(
 
     Args:
         width: int >= 2, channels of G up to 32 pixels a side; each doubling above has
-            half of them. D has half as many everywhere.
+            half of them, down to 16. D starts from half as many.
         depth: int, blocks for each doubling of G and each halving of D. Those after the
             first keep the size.
         generator_normalization: "batch" or "none".
