@@ -650,6 +650,21 @@ def test_a_saved_gan_comes_back(name, tmp_path):
         assert type(theirs) is type(ours) and theirs.dtype_policy == ours.dtype_policy
 
 
+def test_signatures_answer_an_empty_batch():
+    """TensorFlow's convolution on CPUs gives an empty batch its input's shape."""
+    generator, _ = small("resnet")
+    prior = keras_gan.priors.Normal(3)
+    servable = keras_gan.export.publishing.servable_of(generator, prior, (0, 1))
+    latents = tf.TensorSpec((None, 3), tf.float32)
+    answer = tf.function(servable.serving_default, input_signature=[latents])
+    for count in (0, 1, 3):
+        rows = normal(count, 3)
+        images = answer(rows)["images"]
+        assert images.shape == (count, 8, 8, 1)
+        if count:
+            np.testing.assert_allclose(images, generator(rows), atol=1e-6)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_an_exported_generator_verifies(name, tmp_path):
