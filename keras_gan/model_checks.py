@@ -337,6 +337,7 @@ def compile_arguments(arguments, networks) -> dict:
             "discriminator_steps", arguments["discriminator_steps"]
         ),
         "ema_decay": averaging.check_decay(arguments["ema_decay"]),
+        "ema_ramp": averaging.check_ramp(arguments["ema_ramp"], arguments["ema_decay"]),
         "penalties": penalties.check(arguments["penalties"]),
         "optimizers": {name: chosen[name] for name in further},
         "objectives": objectives(further, arguments["objectives"]),
