@@ -282,6 +282,72 @@ def test_without_a_range_any_finite_values_are_fine(form):
         gan.fit(FORMS[form](x), verbose=0)
 
 
+# === One batch ===
+
+ON_BATCH = ("train_on_batch", "test_on_batch")
+
+
+@pytest.mark.parametrize("method", ON_BATCH)
+@pytest.mark.parametrize("form", WHOLE)
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (spoilt(row=5), "finite data. Received: 1 NaN or infinite values.*in row 5"),
+        (spoilt(row=0, value=-np.inf), "finite data. Received: 1 NaN or infinite"),
+        (255 * pictures(), r"Expected data in value_range=\(0.0, 1.0\).* to 25\d"),
+        (2 * pictures() - 1, r"Expected data in value_range=\(0.0, 1.0\).* -0.9\d"),
+        (np.ones((4, *SHAPE), np.int64), "or uint8. Received: int64; scale and cast"),
+        (pictures()[..., 0], "add the channel axis"),
+        (pictures()[:0], "Expected at least one example"),
+    ],
+)
+def test_a_batch_by_itself_is_checked_as_by_fit(method, form, x, words):
+    gan = a_gan()
+    before = [variable.numpy() for variable in gan.variables]
+    with pytest.raises(ValueError, match=words):
+        getattr(gan, method)(FORMS[form](x))
+    for variable, value in zip(gan.variables, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+
+
+@pytest.mark.parametrize("method", ON_BATCH)
+@pytest.mark.parametrize(
+    "x",
+    [
+        pictures() * 0.3,  # dark ones: fit would warn, of all data
+        pictures() * 1.01 - 0.005,  # what resizing overshoots
+        np.full((4, *SHAPE), 255, np.uint8),
+        pictures().astype(np.float16),
+    ],
+)
+def test_a_batch_that_may_be_right_is_taken_in_silence(method, x):
+    gan = a_gan()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        logs = getattr(gan, method)(x, return_dict=True)
+    assert np.isfinite(list(logs.values())).all()
+    assert gan.generator_steps == (method == "train_on_batch")
+
+
+@pytest.mark.parametrize("method", ON_BATCH)
+def test_a_batch_without_a_range_needs_finite_values_alone(method):
+    gan = helpers.tiny_gan()
+    x = 1e3 * helpers.examples(8)
+    assert np.isfinite(getattr(gan, method)(x, return_dict=True)["value"])
+    x[3] = np.inf
+    with pytest.raises(ValueError, match="4 NaN or infinite values, the first in row"):
+        getattr(gan, method)(x)
+
+
+def test_weights_of_a_batch_are_refused():
+    gan, x = helpers.tiny_gan(), helpers.examples(8)
+    for method in ON_BATCH:
+        with pytest.raises(ValueError, match="Expected no sample_weight"):
+            getattr(gan, method)(x, None, np.ones(8))
+    with pytest.raises(ValueError, match="Expected no class_weight"):
+        gan.train_on_batch(x, class_weight={0: 1.0})
+
+
 # === Weights ===
 
 
