@@ -1,4 +1,4 @@
-"""What a GAN's `fit` and its like are given, checked before the first step if it can be.
+"""What `fit` and its like are given, checked before the first step where it can be.
 
 Arrays are there as a whole. What comes batch by batch, `watching.Watch` looks at after
 the first batch and the first epoch.

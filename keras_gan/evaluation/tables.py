@@ -136,6 +136,14 @@ def _remarks(report):
     """What a reader of the table must know."""
     protocol = report["protocol"]
     reference = protocol["test"] or protocol["train"]
+    settings = report.get("folder_settings", {})
+    if settings.get("background", "white") != "white":
+        yield (
+            "transparent pixels of folders: "
+            f"{_background_words(settings['background'])}"
+        )
+    if settings.get("skip_broken"):
+        yield "files of folders that cannot be read are left out"
     num_training_examples = report.get("num_training_examples", protocol["num_samples"])
     if num_training_examples < protocol["num_samples"]:
         yield (
@@ -169,6 +177,10 @@ def _remarks(report):
             f"Frechet distance of {', '.join(deficient)}: no more examples than "
             "features, so mostly bias; compare it with equal numbers of examples only"
         )
+
+
+def _background_words(background):
+    return "kept as a channel" if background is None else f"laid on {background}"
 
 
 def _pixel_lines(report):

@@ -32,6 +32,7 @@ class _Request:
     features: str = "auto"
     dataset: str | None = None
     reference: str = "test"
+    folder_settings: dict | None = None
 
     def __post_init__(self):
         """Refuses unknown names before anything is loaded."""
@@ -60,6 +61,7 @@ def evaluate(
     output=None,
     progress=None,
     reference="test",
+    folder_settings=None,
 ):
     """Scores a generator by a stated protocol, and writes the scores as JSON.
 
@@ -88,9 +90,13 @@ def evaluate(
             the stage that is done, such as `Bars()`.
         reference: "test", what images are compared with, if there is such a split, or
             "train", as published FIDs are: as if there were no other split.
+        folder_settings: dict of "background" and "skip_broken" for the folders that
+            `model` and `dataset` name, see `datasets.folder.load`; None reads them as a
+            training does that sets nothing.
 
     Returns:
-        dict: `model`, `step` (None for an `.npz`), `protocol` (see
+        dict: `model`, `step` (None for an `.npz`), `folder_settings` (of folders of
+        images, where there are any), `protocol` (see
         `evaluation.Protocol`), `protocol_hash`, and `rows`: a dict of scores for
         "samples", for "samples, raw weights" where the run averages its generator's
         weights, and for "training examples", as many or all there are
@@ -109,7 +115,9 @@ def evaluate(
         ValueError: no model, too few samples, or samples that do not fit the data.
         OSError: an output that cannot be written.
     """
-    request = _Request(num_samples, data_dir, seed, features, dataset, reference)
+    request = _Request(
+        num_samples, data_dir, seed, features, dataset, reference, folder_settings
+    )
     return _evaluate(model, request, output, progress, shared={})
 
 
@@ -159,7 +167,9 @@ def evaluate_all(models, output=None, progress=None, on_report=None, **options):
 
 def _evaluate(model, request, output, progress, shared):
     """`evaluate`. What models have in common is found in `shared`, or left there."""
-    subject = subject_of(model, request.dataset, request.data_dir)
+    subject = subject_of(
+        model, request.dataset, request.data_dir, request.folder_settings
+    )
     output = output or subject.output
     if output is not None:
         _check_output(output)
@@ -233,6 +243,8 @@ class _Scoring:
             "protocol_hash": "",
             "rows": {},
         }
+        if self.subject.folder_settings:
+            report["folder_settings"] = self.subject.folder_settings
         # Before the features, which take minutes: a mistake ends the work here. Few
         # samples show it, and all would be held while a classifier trains.
         count = self.protocol.num_samples
