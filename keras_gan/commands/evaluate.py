@@ -43,6 +43,18 @@ def define_flags(values: flags.FlagValues):
         "FIDs compare with train.",
         flag_values=values,
     )
+    _define_data_flags(values)
+    flags.DEFINE_string(
+        "output",
+        None,
+        "A JSON file for the scores. By default scores.json in the run.",
+        flag_values=values,
+    )
+    quiet.define_import(values)
+
+
+def _define_data_flags(values):
+    """Defines the flags that say what the samples stand for."""
     flags.DEFINE_string(
         "dataset",
         None,
@@ -71,13 +83,6 @@ def define_flags(values: flags.FlagValues):
         "Where the data are or are cached. By default as in the training.",
         flag_values=values,
     )
-    flags.DEFINE_string(
-        "output",
-        None,
-        "A JSON file for the scores. By default scores.json in the run.",
-        flag_values=values,
-    )
-    quiet.define_import(values)
 
 
 def main(values: flags.FlagValues):
