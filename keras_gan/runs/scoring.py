@@ -291,7 +291,8 @@ class _Scoring:
         """Returns the name of each row, and a function that draws n of its samples."""
         subject, request, train = self.subject, self.request, self.train
         if subject.generator is None:
-            samples = subject.load_samples(train)[: request.num_samples]
+            samples = subject.load_samples(train, request.num_samples)
+            samples = samples[: request.num_samples]
             self.protocol = dataclasses.replace(self.protocol, num_samples=len(samples))
             rows = {"samples": lambda count: samples[:count]}
         else:

@@ -28,8 +28,8 @@ class Subject:
         data_dir: where `datasets.load` looks.
         output: path of the JSON by default; None writes none.
         generator: what draws samples; None where they are there already.
-        load_samples: a function of the training data that loads samples; None where
-            there is a generator.
+        load_samples: a function of the training data, and of how many are needed or
+            None, that loads samples, maybe more; None where there is a generator.
         trained_on: dict of an export's card, see `provenance.describe_data`, or None.
         gan: `GAN`; None for an export or a file.
         run: `Run` that the GAN is from, or None.
@@ -128,7 +128,7 @@ def _subject_of(model, dataset, data_dir, settings):
             path,
             data,
             data_dir,
-            load_samples=lambda train: sample_folder.load_folder(
+            load_samples=lambda train, num_samples=None: sample_folder.load_folder(
                 model, data, train, data_dir, settings
             ),
         )
