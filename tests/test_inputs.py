@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import keras_gan
 from keras_gan import callbacks, datasets, penalties
-from tests import helpers
+from tests import extensions, helpers
 
 SHAPE = (8, 8, 1)
 
@@ -346,6 +346,54 @@ def test_weights_of_a_batch_are_refused():
             getattr(gan, method)(x, None, np.ones(8))
     with pytest.raises(ValueError, match="Expected no class_weight"):
         gan.train_on_batch(x, class_weight={0: 1.0})
+
+
+# === Latents ===
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_on_batch", "samples_of"])
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (pictures(5), r"shape \(n, 8\).* shape \(5, 8, 8, 1\), as samples have; `dis"),
+        (
+            np.zeros((5, 9), "f"),
+            r"shape \(n, 8\).* Received: shape \(5, 9\)$",
+        ),
+        (np.zeros(8, "f"), r"Received: shape \(8,\)$"),
+        ({"latents": np.zeros((5, 8), "f")}, r"shapes {'latents': \(5, 8\)}$"),
+    ],
+)
+@pytest.mark.parametrize("form", ["array", "tensor"])
+def test_what_are_no_latents_is_one_line(method, x, words, form):
+    gan = a_gan()
+    if form == "tensor":
+        x = keras.tree.map_structure(tf.constant, x)
+    with pytest.raises(ValueError, match=f"Expected latents of .*{words}") as error:
+        getattr(gan, method)(x)
+    assert "\n" not in str(error.value)
+
+
+def test_streams_of_latents_are_looked_at_too():
+    gan = a_gan()
+    latents = gan.latent_prior.sample(20, 0).numpy()
+    expected = gan.predict(latents, verbose=0)
+    for data in (stream(latents), stream((latents,)), list(generator_of(latents))[0]):
+        found = gan.predict(data, verbose=0)
+        np.testing.assert_allclose(found, expected[: len(found)], atol=1e-6)
+    for data in (stream(pictures()), stream((pictures(),))):
+        with pytest.raises(ValueError, match=r"\(n, 8, 8, 1\), as samples have"):
+            gan.predict(data, verbose=0)
+
+
+def test_labelled_latents_are_named():
+    gan = extensions.gan_with("labelled", discriminator_steps=1)
+    latents = gan.latent_prior.sample(5, 0)
+    assert gan.predict(latents, verbose=0).shape == (5, 4)
+    words = re.escape("shapes {'latents': (n, 3), 'labels': (n,)}, as `latent_prior")
+    for wrong in (latents["latents"], {"latents": latents["latents"]}):
+        with pytest.raises(ValueError, match=words):
+            gan.predict(wrong, verbose=0)
 
 
 # === Weights ===

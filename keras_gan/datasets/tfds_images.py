@@ -39,8 +39,8 @@ def load(name, split, data_dir=None):
         data_dir: TFDS's data_dir; None is TFDS's default.
 
     Returns:
-        Dataset of uint8 (H, W, C) in (0, 1), C from 1 to 4, in TFDS's order. Labels if TFDS has
-        integer classes for supervised learning.
+        Dataset of uint8 (H, W, C) in (0, 1), C from 1 to 4, in TFDS's order. Labels if
+        TFDS has integer classes for supervised learning.
 
     Raises:
         SplitError: no such split.
