@@ -236,6 +236,46 @@ def test_a_folder_needs_a_dataset(tmp_path):
         scoring.evaluate(name, dataset="ring8")
 
 
+# === Names of folders ===
+
+
+@pytest.mark.parametrize(
+    ("name", "others", "expected"),
+    [
+        ("folder:/data/cats/train", [], "folder:cats/train"),
+        ("folder:/data/cats/train@64", [], "folder:cats/train@64"),
+        ("folder:/a/x/train", ["folder:/b/x/train"], "folder:a/x/train"),
+        ("folder:/a/x/train@64", ["folder:/b/x/train"], "folder:a/x/train@64"),
+        ("folder:/a/x/train", ["folder:/b/y/train", "digits"], "folder:x/train"),
+        ("folder:/a/x/train", ["folder:/a/x/train"], "folder:x/train"),
+        ("folder:x/train", ["folder:/b/x/train"], "folder:x/train"),
+        ("folder:train", ["folder:/b/train"], "folder:train"),
+        ("celeb_a@64", ["folder:/b/celeb_a"], "celeb_a@64"),
+    ],
+)
+def test_names_tell_folders_apart(name, others, expected):
+    assert datasets.distinct_name(name, others) == expected
+
+
+def test_a_report_tells_folders_of_one_last_name_apart(tmp_path):
+    """Its protocol, whose hash is that of equal data anywhere, names no path."""
+    names = [
+        write_pictures(
+            tmp_path / place / "set" / "imgs", random_images(20, 8, 8, seed=i)
+        )
+        for i, place in enumerate("abc")
+    ]
+    texts = []
+    for dataset in names[1:]:
+        report = scoring.evaluate(names[0], dataset=dataset)
+        assert report["dataset"] == f"folder:{dataset[-10:]}"
+        assert report["protocol"]["dataset"] == "folder:imgs"
+        texts.append(evaluation.format_report(report).splitlines()[:2])
+    assert texts[0][0].startswith(f"{names[0]}: ")
+    assert texts[0][1].startswith("against folder:b/set/imgs, split train")
+    assert texts[1][1].startswith("against folder:c/set/imgs, split train")
+
+
 # === Settings of folders ===
 
 

@@ -119,6 +119,8 @@ def _heading(report):
     if report["step"] is not None:
         source = f" of seed {protocol['sample_seed']} after step {report['step']:,}"
     reference = protocol["test"] or protocol["train"]
+    # Reports of before had no name of their own.
+    dataset = report.get("dataset", protocol["dataset"])
     accuracy = ""
     if "classifier_accuracy" in report:
         accuracy = (
@@ -127,7 +129,7 @@ def _heading(report):
     return [
         f"{report['model']}: {protocol['num_samples']:,} samples{source}; protocol "
         f"{report['protocol_hash']}",
-        f"against {protocol['dataset']}, split {reference[0]}, {reference[1]:,} "
+        f"against {dataset}, split {reference[0]}, {reference[1]:,} "
         f"examples; features: {protocol['features']}{accuracy}",
     ]
 

@@ -95,7 +95,8 @@ def evaluate(
             training does that sets nothing.
 
     Returns:
-        dict: `model`, `step` (None for an `.npz`), `folder_settings` (of folders of
+        dict: `model`, `step` (None for an `.npz`), `dataset` (of a folder the end of
+        its path, see `datasets.distinct_name`), `folder_settings` (of folders of
         images, where there are any), `protocol` (see
         `evaluation.Protocol`), `protocol_hash`, and `rows`: a dict of scores for
         "samples", for "samples, raw weights" where the run averages its generator's
@@ -243,6 +244,8 @@ class _Scoring:
             "protocol_hash": "",
             "rows": {},
         }
+        name, model = self.subject.data.name, str(self.subject.model)
+        report["dataset"] = datasets.distinct_name(name, [model])
         if self.subject.folder_settings:
             report["folder_settings"] = self.subject.folder_settings
         # Before the features, which take minutes: a mistake ends the work here. Few
