@@ -590,8 +590,8 @@ def test_the_second_stage_continues_the_whole_first(tmp_path, monkeypatch):
 # === What a training is worth ===
 
 
-def digits_scores(workdir, **options):
-    report = runs.evaluate(workdir, **options)
+def digits_scores(workdir):
+    report = runs.evaluate(workdir)
     rows = report["digits"]["rows"]
     return report, rows["samples"], rows["held-out digits"], rows["Gaussian draws"]
 
@@ -599,10 +599,7 @@ def digits_scores(workdir, **options):
 def test_a_fifth_of_the_digits_training_beats_the_blob(tmp_path):
     """Already after 100 epochs the samples explain held-out digits better."""
     workdir = trained(small(epochs=100, sample_epochs=100), tmp_path / "run")
-    # The digits' table has samples of its own, and asks for no features.
-    report, samples, _, blob = digits_scores(
-        workdir, num_samples=2000, features="pixels"
-    )
+    report, samples, _, blob = digits_scores(workdir)
     assert (
         report["pixel_frechet_distance"] < report["pixel_frechet_distance_at_start"] / 2
     )
