@@ -26,7 +26,8 @@ def refusal(*arguments, **options):
 
 def test_names():
     assert datasets.names() == [
-        *("digits", "mnist", "cifar10", "tfd", "gaussian1d", "ring8", "grid25")
+        *("digits", "mnist", "cifar10", "tfd", "stacked_mnist"),
+        *("gaussian1d", "ring8", "grid25"),
     ]
 
 
@@ -261,6 +262,30 @@ class TinyMixedShapes(TinyShapes):
     HEIGHT = None
 
 
+class TinyTwoChannels(TinyShapes):
+    """The same with a second channel, of 255 - 10 i."""
+
+    CHANNELS = 2
+
+    def _info(self):
+        image = tfds.features.Image(shape=(6, 4, self.CHANNELS))
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict({"image": image})
+        )
+
+    def _generate_examples(self, count):
+        for i in range(count):
+            image = np.full((6, 4, self.CHANNELS), 10 * i, np.uint8)
+            image[..., 1:] = 255 - 10 * i
+            yield i, {"image": image}
+
+
+class TinyFourChannels(TinyTwoChannels):
+    """The same with four."""
+
+    CHANNELS = 4
+
+
 @pytest.fixture(scope="module")
 def tfds_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("tfds")
@@ -296,6 +321,22 @@ def test_tfds_resized(tfds_dir):
     assert data.image_shape == (8, 3, 1)
     message = refusal("tiny_mixed_shapes", data_dir=tfds_dir)
     assert "example tiny_mixed_shapes@64" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"), [("tiny_two_channels", 2), ("tiny_four_channels", 4)]
+)
+def test_tfds_of_other_channels(tfds_dir, name, channels):
+    data = datasets.load(name, data_dir=tfds_dir)
+    assert data.images.shape == (20, 6, 4, channels)
+    first = data.images[..., 0].astype(int)
+    assert sorted(set(first.ravel())) == list(range(0, 200, 10))
+    np.testing.assert_array_equal(
+        data.images[..., 1:], np.stack([255 - first] * (channels - 1), axis=-1)
+    )
+    resized = datasets.load(f"{name}@3x2", data_dir=tfds_dir)
+    assert resized.images.shape == (20, 3, 2, channels)
+    np.testing.assert_array_equal(resized.images[..., -1], data.images[:, :3, :2, -1])
 
 
 def test_tfds_too_large_for_memory(tfds_dir, tmp_path, monkeypatch):
@@ -399,3 +440,25 @@ def test_mnist_from_its_original_files(tmp_path, test_data):
     zeros = sum(np.bincount(data.labels)[0] for data in (train, valid))
     assert zeros == 5923
     assert np.bincount(test.labels)[0] == 980
+
+
+def test_stacked_mnist_has_every_mode_equally_often(tmp_path, test_data):
+    manual = tmp_path / "downloads" / "manual"
+    manual.mkdir(parents=True)
+    for file in (test_data / "mnist").glob("*.gz"):
+        shutil.copy(file, manual)
+    data = datasets.load("stacked_mnist", "test", data_dir=tmp_path)
+    assert data.image_shape == (28, 28, 3) and len(data) == 26_000
+    assert (np.bincount(data.labels, minlength=1000) == 26).all()
+    assert data.class_names[7] == "007" and data.class_names[941] == "941"
+    again = datasets.load("stacked_mnist", "test", data_dir=tmp_path)
+    np.testing.assert_array_equal(again.images[:100], data.images[:100])
+    # Each channel is a test digit of the class that the label has in its place.
+    digits = datasets.load("mnist", "test", data_dir=tmp_path)
+    known = {image.tobytes(): label for image, label in
+             zip(digits.images, digits.labels, strict=True)}  # fmt: skip
+    for image, label in zip(data.images[:200], data.labels[:200], strict=True):
+        found = [known[image[..., c : c + 1].tobytes()] for c in range(3)]
+        assert found == [int(digit) for digit in f"{label:03d}"]
+    with pytest.raises(datasets.SplitError, match="'train', 'valid', 'test'"):
+        datasets.load("stacked_mnist", "all", data_dir=tmp_path)

@@ -11,16 +11,26 @@
 import pathlib
 
 from keras_gan import checks
-from keras_gan.datasets import digits, folder, tfd, tfds_images, toy
+from keras_gan.datasets import digits, folder, stacked_mnist, tfd, tfds_images, toy
 from keras_gan.datasets.base import Dataset, DatasetError, SplitError
+from keras_gan.datasets.resizing import split_size
 
-__all__ = ["Dataset", "DatasetError", "SplitError", "load", "names", "public_name"]
+__all__ = [
+    "Dataset",
+    "DatasetError",
+    "SplitError",
+    "distinct_name",
+    "load",
+    "names",
+    "public_name",
+]
 
 _LOADERS = {
     "digits": digits.load,
     "mnist": tfds_images.load,
     "cifar10": tfds_images.load,
     "tfd": tfd.load,
+    stacked_mnist.NAME: stacked_mnist.load,
     **dict.fromkeys(toy.DISTRIBUTIONS, toy.load),
 }
 
@@ -38,6 +48,7 @@ def load(name: str, split: str = "train", data_dir=None, **options) -> Dataset:
     | "digits" | float32 (8, 8, 1), no file needed | "all", "train", "test" |
     | "mnist" | uint8 (28, 28, 1) | "train" (50,000), "valid", "test", any of TFDS |
     | "cifar10" | uint8 (32, 32, 3) | "train" (40,000), "valid", "test", any of TFDS |
+    | "stacked_mnist" | uint8 (28, 28, 3) | "train" (100,000), "valid", "test" |
     | "tfd" | uint8 (48, 48, 1) | "unlabeled", "train", "valid", "test"; "train/fold2" |
     | "gaussian1d", "ring8", "grid25" | float32 (D,) | "train", "valid", "test" |
     | "folder:PATH" | uint8 (H, W, C) | a subfolder; "train", "all": the whole |
@@ -46,8 +57,8 @@ def load(name: str, split: str = "train", data_dir=None, **options) -> Dataset:
     Folders and TFDS names take a size at the end, "celeb_a@64" or "folder:PATH@48x64"
     (height x width): the centre is cropped to that aspect ratio, then resized.
 
-    Images are in `value_range` (0, 1). The modules digits, tfds_images, tfd, folder and
-    toy in this package document each kind.
+    Images are in `value_range` (0, 1). The modules digits, tfds_images, stacked_mnist,
+    tfd, folder and toy in this package document each kind.
 
     Args:
         name: str, as above.
@@ -64,8 +75,8 @@ def load(name: str, split: str = "train", data_dir=None, **options) -> Dataset:
         DatasetError (a ValueError): no such dataset or split, or its files are not
             there or not as expected; the message is one line that says what to do. It
             is a SplitError where the dataset is there without that split.
-        ModuleNotFoundError: "mnist" or "cifar10" without the package's extra
-            `datasets`.
+        ModuleNotFoundError: "mnist", "stacked_mnist" or "cifar10" without the package's
+            extra `datasets`.
     """
     if not isinstance(name, str) or not isinstance(split, str):
         raise DatasetError(
@@ -107,3 +118,32 @@ def public_name(name: str) -> str:
     if not name.startswith(folder.PREFIX):
         return name
     return folder.PREFIX + pathlib.PurePath(name.removeprefix(folder.PREFIX)).name
+
+
+def distinct_name(name: str, others=()) -> str:
+    """Returns a folder's name by the last parts of its path, "folder:cats/train" say.
+
+    Two parts, or as many as tell it from the others. Other datasets keep their name.
+
+    Args:
+        name: str, a dataset's.
+        others: names that stand beside it; those of other kinds do not matter.
+    """
+    if not name.startswith(folder.PREFIX):
+        return name
+    parts = _parts(name)
+    others = [_parts(other) for other in others if other.startswith(folder.PREFIX)]
+    count = 2
+    while count < len(parts) and any(
+        other != parts and other[-count:] == parts[-count:] for other in others
+    ):
+        count += 1
+    # With the size, if there is one.
+    path = pathlib.PurePath(name.removeprefix(folder.PREFIX))
+    return folder.PREFIX + str(pathlib.PurePath(*path.parts[-count:]))
+
+
+def _parts(name):
+    """The parts of a folder's path, without a size."""
+    path, _ = split_size(name.removeprefix(folder.PREFIX))
+    return pathlib.PurePath(path).parts
