@@ -6,7 +6,8 @@ Reference: Goodfellow et al., Generative Adversarial Nets, arXiv 1406.2661.
 import keras
 import tensorflow as tf
 
-from keras_gan import checks, minibatches, model_checks, priors, replicas
+from keras_gan import augmentation as augmentations
+from keras_gan import checks, minibatches, model_checks, priors
 from keras_gan import penalties as penalties_module
 from keras_gan.generation import GenerativeModel, at_least_float32
 from keras_gan.inputs import CheckedInputs
@@ -90,8 +91,8 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         self.further_networks = further_networks
         self._training_seeds = keras.random.SeedGenerator(training_seed)
         # === Training, see `compile` ===
-        self.replicas = replicas.of(tf.distribute.get_strategy())
         self.players = ()
+        self.augmentation = None
         self.running_means = RunningMeans((), self.replicas)
         self.data_watch = DataWatch(self.spec)
         # Every network is built. Without this, `fit` may build by `call` on the DATA.
@@ -110,6 +111,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         penalties=(),
         optimizers=None,
         objectives=None,
+        augmentation=None,
         **others,
     ):
         """Configures the training.
@@ -133,6 +135,8 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             penalties: list of `penalties.Penalty`, terms that D descends as well.
             optimizers, objectives: dicts with an optimizer and a `players.Objective`
                 for each further player, by its name.
+            augmentation: None, an `augmentation.Augmentation` or its name, of what D
+                sees in training. An object that is compiled again keeps its state.
 
         Raises:
             TypeError: another argument, such as Keras's `metrics`.
@@ -155,9 +159,10 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             "penalties": penalties,
             "optimizers": optimizers,
             "objectives": objectives,
+            "augmentation": augmentation,
         }
         networks = self._networks()
-        arguments = model_checks.compile_arguments(arguments, networks)
+        arguments = model_checks.compile_arguments(arguments, networks, self.spec)
         self._keep_average(ema_decay)
         super().compile(
             optimizer=None,
@@ -170,6 +175,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         self.discriminator_steps = arguments["discriminator_steps"]
         self.penalties = arguments["penalties"]
         self.objectives = arguments["objectives"]
+        self.augmentation = arguments["augmentation"]
         # Attributes of the model itself, so that Keras saves their state.
         self.generator_optimizer = arguments["generator_optimizer"]
         self.discriminator_optimizer = arguments["discriminator_optimizer"]
@@ -223,7 +229,10 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             latents = self._latents(self._training_seeds, size)
             with tf.GradientTape() as tape:
                 loss, terms = self.discriminator_objective(real, latents, training=True)
-            self.running_means.update(terms, discriminator.descend(tape, loss, size))
+            made = discriminator.descend(tape, loss, size)
+            self.running_means.update(terms, made)
+            if self.augmentation is not None:
+                self.augmentation.update(terms, made, self.replicas)
 
         # An objective of the user's may keep tensors, which a loop would not let out.
         is_ours = type(self).discriminator_objective is GAN.discriminator_objective
@@ -266,6 +275,8 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         loss = self.adversarial_loss.discriminator_loss(real_logits, fake_logits)
         loss += weight_penalty(self.discriminator)
         terms = self.adversarial_loss.diagnostics(real_logits, fake_logits)
+        if training and self.augmentation is not None:
+            terms = {**terms, **self.augmentation.terms(real_logits)}
         if training and self.penalties:  # without any, no seed is drawn
             seed = self.replicas.seed(self._training_seeds.next())
             step = self.discriminator_optimizer.iterations
@@ -303,17 +314,17 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         return loss, {f"{player.name}_loss": loss}
 
     def critic(self, training):
-        """Returns the discriminator as a function of what it takes to float logits."""
-        return lambda inputs: at_least_float32(
-            self.discriminator(inputs, training=training)
-        )
+        """Returns the discriminator as a function of what it takes to float logits.
 
-    def judged(self, latents, training):
-        """Returns what D takes of samples: G(z), with the labels of z if it has any."""
-        samples = self.call(latents, training=training)
-        if isinstance(latents, dict):
-            return {"samples": samples, "labels": latents["labels"]}
-        return samples
+        In training it augments first: whatever one critic is called on, row i of it
+        gets the same draws, examples, samples and what penalties ask for alike.
+        """
+        augment = augmentations.of_one_draw(
+            self.augmentation if training else None, self._training_seeds, self.replicas
+        )
+        return lambda inputs: at_least_float32(
+            self.discriminator(augment(inputs), training=training)
+        )
 
     @minibatches.once_there
     def test_step(self, data):
@@ -327,11 +338,6 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         return self._logs()
 
     # === What Keras asks for ===
-
-    @property
-    def generator_steps(self):
-        """Steps of the generator so far, an int, without those that were skipped."""
-        return int(self.generator_optimizer.iterations.numpy())
 
     @property
     def metrics(self):
@@ -357,6 +363,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         return [
             *(f"{player.name}_loss" for player in self.players),
             *self.adversarial_loss.diagnostics(logits, logits),
+            *(self.augmentation.terms(logits) if self.augmentation else ()),
             *(penalty.name for penalty in self.penalties),
         ]
 
@@ -366,10 +373,6 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         deal = minibatches.Deal(examples, parts, self.replicas)
         self.data_watch.update(minibatches.samples_in(deal.examples))
         return deal
-
-    def _latents(self, seed_generator, size):
-        seed = self.replicas.seed(seed_generator.next())
-        return self.latent_prior.sample(tf.maximum(size, 1), seed)
 
     def _logs(self):
         return self.replicas.reducible(self.get_metrics_result())

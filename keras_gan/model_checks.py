@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gan import (
+    augmentation,
     averaging,
     checks,
     keras_private,
@@ -307,12 +308,13 @@ def check_strategy(all_replicas, jit_compile, steps_per_execution):
     replicas.check_steps_per_execution(all_replicas.strategy, steps_per_execution)
 
 
-def compile_arguments(arguments, networks) -> dict:
+def compile_arguments(arguments, networks, spec) -> dict:
     """Returns the arguments of `GAN.compile`, names replaced by what they stand for.
 
     Args:
         arguments: dict of what `compile` was given.
         networks: dict of the names of all players to their networks.
+        spec: `samples.SampleSpec` of one sample.
 
     Raises:
         ValueError: see `GAN.compile`.
@@ -339,8 +341,11 @@ def compile_arguments(arguments, networks) -> dict:
         "penalties": penalties.check(arguments["penalties"]),
         "optimizers": {name: chosen[name] for name in further},
         "objectives": objectives(further, arguments["objectives"]),
+        "augmentation": augmentation.get(arguments["augmentation"]),
     }
     check_serializable(arguments)
+    if arguments["augmentation"] is not None:  # last, as it makes variables
+        arguments["augmentation"].prepare(spec, arguments["loss"])
     return arguments
 
 

@@ -15,6 +15,7 @@ FLOORS = (
         "optimizers",
         "priors",
         "penalties",
+        "augmentation",
         "players",
         "averaging",
         "logs",

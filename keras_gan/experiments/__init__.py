@@ -14,6 +14,7 @@ from keras_gan.experiments.experiment import settings as settings
 from keras_gan.experiments.fields import Component as Component
 from keras_gan.experiments.fields import SettingError as SettingError
 from keras_gan.experiments.fields import expectation as expectation
+from keras_gan.experiments.fields import part_of as part_of
 from keras_gan.experiments.presets import PRESETS as PRESETS
 from keras_gan.experiments.presets import get_preset as get_preset
 

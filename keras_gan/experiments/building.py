@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_gan import (
+    augmentation,
     checks,
     datasets,
     evaluation,
@@ -59,6 +60,7 @@ def check(experiment: Experiment):
     checks.one_of("loss.name", experiment.loss.name, losses.names())
     for path, component, kind in _classes(experiment):
         _check_arguments(path, component, _defaults(kind))
+        kind(**component.arguments)  # which has checks of its own
     if experiment.train.keep_best is not None:
         checks.one_of(
             "train.keep_best", experiment.train.keep_best, evaluation.VALIDATION_SCORES
@@ -66,13 +68,16 @@ def check(experiment: Experiment):
 
 
 def _classes(experiment):
-    """(path, component, class) of the loss and of each penalty."""
+    """(path, component, class) of the loss, the penalties and the augmentation."""
     loss = experiment.loss
     yield "loss", loss, type(losses.get(loss.name))
     for number, penalty in enumerate(experiment.penalties):
         path = f"penalties.{number}"
         checks.one_of(f"{path}.name", penalty.name, penalties.BY_NAME)
         yield path, penalty, penalties.BY_NAME[penalty.name]
+    if (chosen := experiment.augmentation) is not None:
+        checks.one_of("augmentation.name", chosen.name, augmentation.BY_NAME)
+        yield "augmentation", chosen, augmentation.BY_NAME[chosen.name]
 
 
 def _check_arguments(path, component, defaults):
@@ -204,17 +209,18 @@ def build(experiment: Experiment, data: datasets.Dataset) -> GAN:
     )
     k = train.discriminator_steps
     steps_per_epoch = data.steps_per_epoch(k * train.batch_size)
-    loss, *terms = (kind(**c.arguments) for _, c, kind in _classes(experiment))
+    made = {path: kind(**c.arguments) for path, c, kind in _classes(experiment)}
     gan.compile(
         generator_optimizer=_optimizer(experiment.generator, steps_per_epoch, 1),
         discriminator_optimizer=_optimizer(
             experiment.discriminator, steps_per_epoch, k
         ),
-        loss=loss,
+        loss=made.pop("loss"),
         discriminator_steps=k,
         ema_decay=train.ema_decay,
         jit_compile=experiment.runtime.jit_compile,
-        penalties=terms,
+        augmentation=made.pop("augmentation", None),
+        penalties=list(made.values()),
     )
     return gan
 
