@@ -32,7 +32,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
     each penalty by its name, and what the loss has to say. For the paper's losses that
     is `value` (V(D, G); -log 4 = -1.386 at the equilibrium), `d_real` and `d_fake`
     (mean D(x) and D(G(z)); 1/2 each). `evaluate` logs the same with `training=False`
-    and without penalties. In float16 `discriminator_skipped_steps` and
+    and without penalties or augmentation. In float16 `discriminator_skipped_steps` and
     `generator_skipped_steps` count steps whose gradient was not finite; the means leave
     these out. Callbacks that monitor a log need `mode=` ("min" or "max").
 
@@ -141,9 +141,9 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         Raises:
             TypeError: another argument, such as Keras's `metrics`.
             ValueError: an unknown loss, k < 1, one optimizer for two networks, what
-                cannot be saved, or a decay outside (0, 1); a call in another strategy's
-                scope than the GAN was made in, or XLA or several steps in one execution
-                on several replicas.
+                cannot be saved, a decay outside (0, 1), or an augmentation that is not
+                for such samples; a call in another strategy's scope than the GAN was
+                made in, or XLA or several steps in one execution on several replicas.
         """
         model_checks.refuse_others(others)
         model_checks.check_strategy(self.replicas, jit_compile, steps_per_execution)
@@ -173,8 +173,10 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         self._compile_arguments = arguments
         self.adversarial_loss = arguments["loss"]
         self.discriminator_steps = arguments["discriminator_steps"]
-        self.penalties = arguments["penalties"]
-        self.objectives = arguments["objectives"]
+        self.penalties, self.objectives = (
+            arguments["penalties"],
+            arguments["objectives"],
+        )
         self.augmentation = arguments["augmentation"]
         # Attributes of the model itself, so that Keras saves their state.
         self.generator_optimizer = arguments["generator_optimizer"]

@@ -149,7 +149,7 @@ class ADA(ImageAugmentation):
             transformed = _recolored(transformed, draws)
         if "cutout" in self._chosen:
             transformed *= _cutout(images.shape, draws)
-        # To the last bit what they were, where nothing acts.
+        # Where nothing acts, images are what they were, to the last bit.
         untouched = tf.reduce_all(gates >= p, axis=1)[:, None, None, None]
         return tf.where(untouched, images, transformed)
 
