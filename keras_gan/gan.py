@@ -147,7 +147,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         """
         model_checks.refuse_others(others)
         model_checks.check_strategy(self.replicas, jit_compile, steps_per_execution)
-        arguments = {
+        given = {
             "generator_optimizer": generator_optimizer,
             "discriminator_optimizer": discriminator_optimizer,
             "loss": loss,
@@ -161,8 +161,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             "objectives": objectives,
             "augmentation": augmentation,
         }
-        networks = self._networks()
-        arguments = model_checks.compile_arguments(arguments, networks, self.spec)
+        arguments = model_checks.compile_arguments(given, self._networks(), self.spec)
         self._keep_average(ema_decay)
         super().compile(
             optimizer=None,
@@ -173,10 +172,8 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         self._compile_arguments = arguments
         self.adversarial_loss = arguments["loss"]
         self.discriminator_steps = arguments["discriminator_steps"]
-        self.penalties, self.objectives = (
-            arguments["penalties"],
-            arguments["objectives"],
-        )
+        self.penalties = arguments["penalties"]
+        self.objectives = arguments["objectives"]
         self.augmentation = arguments["augmentation"]
         # Attributes of the model itself, so that Keras saves their state.
         self.generator_optimizer = arguments["generator_optimizer"]
@@ -192,7 +189,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         may_be_empty = self.replicas.count > 1 or self.discriminator_steps > 1
         self.players = tuple(
             Player(name, network, optimizers[name], self.replicas, may_be_empty)
-            for name, network in networks.items()
+            for name, network in self._networks().items()
         )
         self.running_means = RunningMeans(self._terms(), self.replicas)
 
