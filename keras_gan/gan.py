@@ -62,6 +62,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         players: tuple of `players.Player`, those that a step updates, in the order in
             which it does; empty before `compile`.
         averaged_generator: Keras model or None, see `compile`.
+        augmentation: `augmentation.Augmentation` or None, see `compile`.
 
     Raises:
         ValueError: networks or a prior that do not fit each other or the range.

@@ -35,7 +35,7 @@ class ADA(ImageAugmentation):
 
     Args:
         policy: str, of blit, geometry, color and cutout, separated by commas.
-        target: float in (-1, 1). None leaves p where it starts.
+        target: float in [-1, 1]. None leaves p where it starts.
         images: float > 0, examples in which p moves by 1.
         every: int >= 1, steps of D between two moves.
         initial_p: float in [0, 1], p at the start.
