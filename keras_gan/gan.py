@@ -112,6 +112,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         penalties=(),
         optimizers=None,
         objectives=None,
+        ema_ramp=None,
         augmentation=None,
         **others,
     ):
@@ -136,6 +137,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             penalties: list of `penalties.Penalty`, terms that D descends as well.
             optimizers, objectives: dicts with an optimizer and a `players.Objective`
                 for each further player, by its name.
+            ema_ramp: float in (0, 1] or None, see `averaging.WeightAverage`.
             augmentation: None, an `augmentation.Augmentation` or its name, of what D
                 sees in training. An object that is compiled again keeps its state.
 
@@ -160,10 +162,11 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             "penalties": penalties,
             "optimizers": optimizers,
             "objectives": objectives,
+            "ema_ramp": ema_ramp,
             "augmentation": augmentation,
         }
         arguments = model_checks.compile_arguments(given, self._networks(), self.spec)
-        self._keep_average(ema_decay)
+        self._keep_average(ema_decay, ema_ramp)
         super().compile(
             optimizer=None,
             jit_compile=jit_compile,
@@ -180,11 +183,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         self.generator_optimizer = arguments["generator_optimizer"]
         self.discriminator_optimizer = arguments["discriminator_optimizer"]
         self.further_optimizers = arguments["optimizers"]
-        optimizers = {
-            "discriminator": self.discriminator_optimizer,
-            "generator": self.generator_optimizer,
-            **self.further_optimizers,
-        }
+        optimizers = model_checks.optimizers_by_player(arguments)
         # With k = 1 on one device no minibatch is empty: the choice, for which all
         # gradients have to wait, is left out.
         may_be_empty = self.replicas.count > 1 or self.discriminator_steps > 1

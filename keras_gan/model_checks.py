@@ -190,7 +190,8 @@ def check_layers(networks):
             raise ValueError(
                 "Expected layers that leave their trainable weights to the optimizer. "
                 f"Received: {layer.name!r}, a SpectralNormalization, which divides its "
-                "kernel in place at each call: G's steps would change D"
+                "kernel in place at each call: G's steps would change D; "
+                "keras_gan.layers.SpectralNormalization does not"
             )
     names = [layer.name for layer in layers if isinstance(layer, keras.layers.Lambda)]
     if names:
@@ -321,14 +322,7 @@ def compile_arguments(arguments, networks, spec) -> dict:
     """
     check_trainable(networks)
     further = [name for name in networks if name not in _TWO_PLAYERS]
-    chosen = optimizers(
-        networks,
-        {
-            "discriminator": arguments["discriminator_optimizer"],
-            "generator": arguments["generator_optimizer"],
-            **(arguments["optimizers"] or {}),
-        },
-    )
+    chosen = optimizers(networks, optimizers_by_player(arguments))
     arguments = {
         **arguments,
         "generator_optimizer": chosen["generator"],
@@ -338,6 +332,7 @@ def compile_arguments(arguments, networks, spec) -> dict:
             "discriminator_steps", arguments["discriminator_steps"]
         ),
         "ema_decay": averaging.check_decay(arguments["ema_decay"]),
+        "ema_ramp": averaging.check_ramp(arguments["ema_ramp"], arguments["ema_decay"]),
         "penalties": penalties.check(arguments["penalties"]),
         "optimizers": {name: chosen[name] for name in further},
         "objectives": objectives(further, arguments["objectives"]),
@@ -347,6 +342,15 @@ def compile_arguments(arguments, networks, spec) -> dict:
     if arguments["augmentation"] is not None:  # last, as it makes variables
         arguments["augmentation"].prepare(spec, arguments["loss"])
     return arguments
+
+
+def optimizers_by_player(arguments) -> dict:
+    """Returns the optimizers among the arguments of `compile`, by players' names."""
+    return {
+        "discriminator": arguments["discriminator_optimizer"],
+        "generator": arguments["generator_optimizer"],
+        **(arguments["optimizers"] or {}),
+    }
 
 
 def optimizers(networks, identifiers) -> dict:

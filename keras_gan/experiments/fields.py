@@ -101,7 +101,7 @@ def expectation(field) -> str:
 
 
 def part_of(field):
-    """Returns the `Part` that a field holds, if it is none of None, or None."""
+    """Returns the `Part` that a field holds, where it is not None; else None."""
     kinds = set(alternatives(field.annotation, [])) - {type(None)}
     kind = kinds.pop()
     is_part = not kinds and isinstance(kind, type) and issubclass(kind, Part)
