@@ -4,6 +4,7 @@ Eagerly, because `keras.saving.load_model` finds a class only if it was imported
 """
 
 from keras_gan import (
+    augmentation,
     datasets,
     evaluation,
     experiments,
@@ -27,6 +28,7 @@ from keras_gan.runs import callbacks, checkpoint
 
 __all__ = [
     "GAN",
+    "augmentation",
     "callbacks",
     "checkpoint",
     "datasets",

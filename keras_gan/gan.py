@@ -6,7 +6,8 @@ Reference: Goodfellow et al., Generative Adversarial Nets, arXiv 1406.2661.
 import keras
 import tensorflow as tf
 
-from keras_gan import checks, minibatches, model_checks, priors, replicas
+from keras_gan import augmentation as augmentations
+from keras_gan import checks, minibatches, model_checks, priors
 from keras_gan import penalties as penalties_module
 from keras_gan.generation import GenerativeModel, at_least_float32
 from keras_gan.inputs import CheckedInputs
@@ -31,7 +32,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
     each penalty by its name, and what the loss has to say. For the paper's losses that
     is `value` (V(D, G); -log 4 = -1.386 at the equilibrium), `d_real` and `d_fake`
     (mean D(x) and D(G(z)); 1/2 each). `evaluate` logs the same with `training=False`
-    and without penalties. In float16 `discriminator_skipped_steps` and
+    and without penalties or augmentation. In float16 `discriminator_skipped_steps` and
     `generator_skipped_steps` count steps whose gradient was not finite; the means leave
     these out. Callbacks that monitor a log need `mode=` ("min" or "max").
 
@@ -61,6 +62,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         players: tuple of `players.Player`, those that a step updates, in the order in
             which it does; empty before `compile`.
         averaged_generator: Keras model or None, see `compile`.
+        augmentation: `augmentation.Augmentation` or None, see `compile`.
 
     Raises:
         ValueError: networks or a prior that do not fit each other or the range.
@@ -90,8 +92,8 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         self.further_networks = further_networks
         self._training_seeds = keras.random.SeedGenerator(training_seed)
         # === Training, see `compile` ===
-        self.replicas = replicas.of(tf.distribute.get_strategy())
         self.players = ()
+        self.augmentation = None
         self.running_means = RunningMeans((), self.replicas)
         self.data_watch = DataWatch(self.spec)
         # Every network is built. Without this, `fit` may build by `call` on the DATA.
@@ -111,6 +113,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         optimizers=None,
         objectives=None,
         ema_ramp=None,
+        augmentation=None,
         **others,
     ):
         """Configures the training.
@@ -135,17 +138,19 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             optimizers, objectives: dicts with an optimizer and a `players.Objective`
                 for each further player, by its name.
             ema_ramp: float in (0, 1] or None, see `averaging.WeightAverage`.
+            augmentation: None, an `augmentation.Augmentation` or its name, of what D
+                sees in training. An object that is compiled again keeps its state.
 
         Raises:
             TypeError: another argument, such as Keras's `metrics`.
             ValueError: an unknown loss, k < 1, one optimizer for two networks, what
-                cannot be saved, or a decay outside (0, 1); a call in another strategy's
-                scope than the GAN was made in, or XLA or several steps in one execution
-                on several replicas.
+                cannot be saved, a decay outside (0, 1), or an augmentation that is not
+                for such samples; a call in another strategy's scope than the GAN was
+                made in, or XLA or several steps in one execution on several replicas.
         """
         model_checks.refuse_others(others)
         model_checks.check_strategy(self.replicas, jit_compile, steps_per_execution)
-        arguments = {
+        given = {
             "generator_optimizer": generator_optimizer,
             "discriminator_optimizer": discriminator_optimizer,
             "loss": loss,
@@ -158,9 +163,9 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             "optimizers": optimizers,
             "objectives": objectives,
             "ema_ramp": ema_ramp,
+            "augmentation": augmentation,
         }
-        networks = self._networks()
-        arguments = model_checks.compile_arguments(arguments, networks)
+        arguments = model_checks.compile_arguments(given, self._networks(), self.spec)
         self._keep_average(ema_decay, ema_ramp)
         super().compile(
             optimizer=None,
@@ -173,21 +178,18 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         self.discriminator_steps = arguments["discriminator_steps"]
         self.penalties = arguments["penalties"]
         self.objectives = arguments["objectives"]
+        self.augmentation = arguments["augmentation"]
         # Attributes of the model itself, so that Keras saves their state.
         self.generator_optimizer = arguments["generator_optimizer"]
         self.discriminator_optimizer = arguments["discriminator_optimizer"]
         self.further_optimizers = arguments["optimizers"]
-        optimizers = {
-            "discriminator": self.discriminator_optimizer,
-            "generator": self.generator_optimizer,
-            **self.further_optimizers,
-        }
+        optimizers = model_checks.optimizers_by_player(arguments)
         # With k = 1 on one device no minibatch is empty: the choice, for which all
         # gradients have to wait, is left out.
         may_be_empty = self.replicas.count > 1 or self.discriminator_steps > 1
         self.players = tuple(
             Player(name, network, optimizers[name], self.replicas, may_be_empty)
-            for name, network in networks.items()
+            for name, network in self._networks().items()
         )
         self.running_means = RunningMeans(self._terms(), self.replicas)
 
@@ -226,7 +228,10 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             latents = self._latents(self._training_seeds, size)
             with tf.GradientTape() as tape:
                 loss, terms = self.discriminator_objective(real, latents, training=True)
-            self.running_means.update(terms, discriminator.descend(tape, loss, size))
+            made = discriminator.descend(tape, loss, size)
+            self.running_means.update(terms, made)
+            if self.augmentation is not None:
+                self.augmentation.update(terms, made, self.replicas)
 
         # An objective of the user's may keep tensors, which a loop would not let out.
         is_ours = type(self).discriminator_objective is GAN.discriminator_objective
@@ -269,6 +274,8 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         loss = self.adversarial_loss.discriminator_loss(real_logits, fake_logits)
         loss += weight_penalty(self.discriminator)
         terms = self.adversarial_loss.diagnostics(real_logits, fake_logits)
+        if training and self.augmentation is not None:
+            terms = {**terms, **self.augmentation.terms(real_logits)}
         if training and self.penalties:  # without any, no seed is drawn
             seed = self.replicas.seed(self._training_seeds.next())
             step = self.discriminator_optimizer.iterations
@@ -306,17 +313,17 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         return loss, {f"{player.name}_loss": loss}
 
     def critic(self, training):
-        """Returns the discriminator as a function of what it takes to float logits."""
-        return lambda inputs: at_least_float32(
-            self.discriminator(inputs, training=training)
-        )
+        """Returns the discriminator as a function of what it takes to float logits.
 
-    def judged(self, latents, training):
-        """Returns what D takes of samples: G(z), with the labels of z if it has any."""
-        samples = self.call(latents, training=training)
-        if isinstance(latents, dict):
-            return {"samples": samples, "labels": latents["labels"]}
-        return samples
+        In training it augments first: whatever one critic is called on, row i of it
+        gets the same draws, examples, samples and what penalties ask for alike.
+        """
+        augment = augmentations.of_one_draw(
+            self.augmentation if training else None, self._training_seeds, self.replicas
+        )
+        return lambda inputs: at_least_float32(
+            self.discriminator(augment(inputs), training=training)
+        )
 
     @minibatches.once_there
     def test_step(self, data):
@@ -330,11 +337,6 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         return self._logs()
 
     # === What Keras asks for ===
-
-    @property
-    def generator_steps(self):
-        """Steps of the generator so far, an int, without those that were skipped."""
-        return int(self.generator_optimizer.iterations.numpy())
 
     @property
     def metrics(self):
@@ -360,6 +362,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         return [
             *(f"{player.name}_loss" for player in self.players),
             *self.adversarial_loss.diagnostics(logits, logits),
+            *(self.augmentation.terms(logits) if self.augmentation else ()),
             *(penalty.name for penalty in self.penalties),
         ]
 
@@ -369,10 +372,6 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         deal = minibatches.Deal(examples, parts, self.replicas)
         self.data_watch.update(minibatches.samples_in(deal.examples))
         return deal
-
-    def _latents(self, seed_generator, size):
-        seed = self.replicas.seed(seed_generator.next())
-        return self.latent_prior.sample(tf.maximum(size, 1), seed)
 
     def _logs(self):
         return self.replicas.reducible(self.get_metrics_result())

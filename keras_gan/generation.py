@@ -20,6 +20,7 @@ class GenerativeModel(BuiltModel, keras.Model):
         spec: `samples.SampleSpec` of one sample.
         average: `averaging.WeightAverage`, or None.
         averaged_generator: Keras model, its weights; or None.
+        replicas: `replicas.Replicas` of the strategy that it is made in.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class GenerativeModel(BuiltModel, keras.Model):
         # Of its own, so that evaluating or drawing samples never changes a training.
         self._sampling_seeds = keras.random.SeedGenerator(seed)
         self.average = self.averaged_generator = self._average_steps = None
+        self.replicas = replicas.of(tf.distribute.get_strategy())
 
     @property
     def value_range(self):
@@ -44,6 +46,11 @@ class GenerativeModel(BuiltModel, keras.Model):
     def sample_shape(self):
         """The shape of one sample, a tuple of int."""
         return self.spec.shape
+
+    @property
+    def generator_steps(self):
+        """Steps of the generator so far, an int, without those that were skipped."""
+        return int(self.generator_optimizer.iterations.numpy())
 
     @property
     def is_labelled(self):
@@ -59,6 +66,13 @@ class GenerativeModel(BuiltModel, keras.Model):
         average = None if training else self.averaged_generator
         generator = self.generator if average is None else average
         return at_least_float32(generator(latents, training=training))
+
+    def judged(self, latents, training):
+        """Returns what D takes of samples: G(z), with the labels of z if it has any."""
+        samples = self.call(latents, training=training)
+        if isinstance(latents, dict):
+            return {"samples": samples, "labels": latents["labels"]}
+        return samples
 
     def generate(self, num_samples, seed=None, batch_size=256, averaged=True):
         """Returns samples G(z), z ~ p_z.
@@ -187,6 +201,11 @@ class GenerativeModel(BuiltModel, keras.Model):
         return export.export_generator(
             generator, self.latent_prior, base, version, self.value_range, card, check
         )
+
+    def _latents(self, seed_generator, size):
+        """Returns the latents of a step, of this replica's own."""
+        seed = self.replicas.seed(seed_generator.next())
+        return self.latent_prior.sample(tf.maximum(size, 1), seed)
 
     def _keep_average(self, decay, ramp=None):
         """Starts to average G, goes on with the average that is there, or ends it."""

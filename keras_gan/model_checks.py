@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gan import (
+    augmentation,
     averaging,
     checks,
     keras_private,
@@ -308,26 +309,20 @@ def check_strategy(all_replicas, jit_compile, steps_per_execution):
     replicas.check_steps_per_execution(all_replicas.strategy, steps_per_execution)
 
 
-def compile_arguments(arguments, networks) -> dict:
+def compile_arguments(arguments, networks, spec) -> dict:
     """Returns the arguments of `GAN.compile`, names replaced by what they stand for.
 
     Args:
         arguments: dict of what `compile` was given.
         networks: dict of the names of all players to their networks.
+        spec: `samples.SampleSpec` of one sample.
 
     Raises:
         ValueError: see `GAN.compile`.
     """
     check_trainable(networks)
     further = [name for name in networks if name not in _TWO_PLAYERS]
-    chosen = optimizers(
-        networks,
-        {
-            "discriminator": arguments["discriminator_optimizer"],
-            "generator": arguments["generator_optimizer"],
-            **(arguments["optimizers"] or {}),
-        },
-    )
+    chosen = optimizers(networks, optimizers_by_player(arguments))
     arguments = {
         **arguments,
         "generator_optimizer": chosen["generator"],
@@ -341,9 +336,21 @@ def compile_arguments(arguments, networks) -> dict:
         "penalties": penalties.check(arguments["penalties"]),
         "optimizers": {name: chosen[name] for name in further},
         "objectives": objectives(further, arguments["objectives"]),
+        "augmentation": augmentation.get(arguments["augmentation"]),
     }
     check_serializable(arguments)
+    if arguments["augmentation"] is not None:  # last, as it makes variables
+        arguments["augmentation"].prepare(spec, arguments["loss"])
     return arguments
+
+
+def optimizers_by_player(arguments) -> dict:
+    """Returns the optimizers among the arguments of `compile`, by players' names."""
+    return {
+        "discriminator": arguments["discriminator_optimizer"],
+        "generator": arguments["generator_optimizer"],
+        **(arguments["optimizers"] or {}),
+    }
 
 
 def optimizers(networks, identifiers) -> dict:

@@ -40,6 +40,7 @@ def batches(steps, rows, last=0):
 SCENARIOS = {
     "k=1": {"k": 1, "rows": 5, "last": 1},
     "k=3": {"k": 3, "rows": 12, "last": 1, "ema_decay": 0.9},
+    "ADA": {"k": 3, "rows": 12, "last": 1, "augmented": True},
 }
 
 
@@ -50,6 +51,8 @@ def scenario(name):
     from tests import helpers
 
     options = dict(SCENARIOS[name])
+    if options.pop("augmented", False):
+        options["augmentation"] = controller()
     data = batches(20, options.pop("rows"), options.pop("last"))
     gan = helpers.tiny_gan(
         prior=helpers.deterministic_prior(LATENTS),
@@ -61,11 +64,36 @@ def scenario(name):
     return gan, data
 
 
+def controller():
+    """ADA's controller alone: what it counts shall not depend on draws."""
+    from keras_gan import augmentation
+
+    class Still(augmentation.ADA):
+        groups = ("still",)
+
+        def prepare(self, spec, loss):
+            # Of vectors, which the images' own `prepare` refuses.
+            spec = type(spec)((2, 2, 1), "image", (-1, 1))
+            super().prepare(spec, loss)
+
+        def call(self, samples, seed):
+            return samples
+
+    # p goes up and down, and does not end on a bound.
+    return Still("still", target=0.1, images=300, every=4, initial_p=0.4)
+
+
 def result(gan, data):
     history = gan.fit(data, verbose=0, shuffle=False).history
     logs = {name: values[-1] for name, values in history.items()}
     evaluated = gan.evaluate(data, verbose=0, return_dict=True)
-    return {"weights": weights(gan), "logs": logs, "evaluated": evaluated}
+    found = {"weights": weights(gan), "logs": logs, "evaluated": evaluated}
+    if gan.augmentation is not None:
+        copies = gan.distribute_strategy.experimental_local_results(
+            gan.augmentation.p.value
+        )
+        found["p"] = [float(p) for p in copies]
+    return found
 
 
 def mirrored(folder):

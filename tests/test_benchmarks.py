@@ -541,3 +541,19 @@ def test_fid_draws_weights_of_the_networks_shapes(root, monkeypatch):
     assert {n: w.shape for n, w in weights.items()} == inception_2015.shapes()
     assert module.images(3, 60, 0).shape == (3, 32, 32, 3)
     assert not np.array_equal(module.images(3, 60, 0), module.images(3, 60, 1))
+
+
+@pytest.mark.slow
+def test_augmentation_is_timed_beside_none(root, monkeypatch, capsys, tmp_path):
+    output = tmp_path / "augmentation.json"
+    run(
+        root, monkeypatch, "augmentation", "--sizes=8", "--batch_size=4", "--rounds=2",
+        f"--output={output}",
+    )  # fmt: skip
+    rows = json.loads(output.read_text())
+    assert [row["augmentation"] for row in rows] == ["none", "diffaugment", "ada"] * 2
+    assert [row["r1"] for row in rows] == [False] * 3 + [True] * 3
+    for row in rows:
+        assert row["milliseconds"] > 0
+        assert (row["ratio"] == 1) == (row["augmentation"] == "none")
+    assert "diffaugment" in capsys.readouterr().out

@@ -121,13 +121,14 @@ def test_help_lists_the_presets_and_every_setting_with_its_value(capsys):
         "prior.name=normal", "prior.latent_dim=2",
         "generator.learning_rate=0.005", "train.ema_decay=none",
         "train.batch_size=500", "runtime.distribute=none", "penalties=[]",
+        "augmentation=none",
     ):  # fmt: skip
         assert f"\n  {line}" in text
     words = " ".join(text.split())
     assert "The learning rate at the start (a number above 0)." in words
     # All of them, the experiment's own name and source aside.
     shown = {line.split("=")[0].strip() for line in text.splitlines() if "=" in line}
-    parts = {"networks.name": "networks", "loss.name": "loss"}
+    parts = {f"{part}.name": part for part in ("networks", "loss", "augmentation")}
     expected = {parts.get(path, path) for path in all_settings()} - {"name", "source"}
     assert expected <= shown
 

@@ -88,6 +88,16 @@ def test_two_replicas_are_one_device(mirrored, name):
     assert two["evaluated"] == pytest.approx(one["evaluated"], abs=1e-5)
 
 
+def test_two_replicas_move_p_as_one_device(mirrored):
+    """By the signs of the examples of both, an odd number of them."""
+    one, two = mirrored[0]["scenarios"]["ADA"].values()
+    p = one["logs"]["augmentation_p"]
+    assert 0.1 < p < 0.9 and p != pytest.approx(0.4, abs=1e-3)
+    assert two["logs"]["augmentation_p"] == pytest.approx(p, abs=1e-6)
+    assert two["p"] == [pytest.approx(one["p"][0], abs=1e-6)] * 2
+    assert one["p"][0] != pytest.approx(0.4, abs=1e-3)
+
+
 def test_every_replica_draws_latents_of_its_own(mirrored):
     first, again = mirrored[0]["latents"]
     assert first == again

@@ -103,6 +103,8 @@ def test_an_experiment_survives_json():
             {"penalties": '[{"name": "r1", "weight": 1}]'},
             {"penalties": [{"name": "r1", "weight": 1}]},
         ),
+        ({"augmentation": "ada"}, {"augmentation": {"name": "ada"}}),
+        ({"augmentation": "None"}, {}),
         ({"generator.beta_1": 0.5, "ema_decay": "none"}, {}),
     ],
 )
@@ -245,6 +247,13 @@ def test_epochs_may_not_grow_where_a_schedule_lasts_all_of_them(settings, grows)
         ({"loss.weight": 2}, "arguments of non_saturating among none"),
         ({"penalties": [{"name": "r9"}]}, "`penalties.0.name` to be one of"),
         ({"networks": "paper_tfd_stage2"}, "networks.pretrained to be the run"),
+        ({"augmentation": "ad"}, "`augmentation.name` to be one of 'ada', 'diffaug"),
+        (
+            {"augmentation": "ada", "augmentation.imags": 1},
+            "arguments of ada among policy, target.*mean 'images'",
+        ),
+        ({"augmentation": "ada", "augmentation.policy": "colr"}, "mean 'color'"),
+        ({"augmentation": "ada", "augmentation.every": "x"}, "every to be an int"),
         (
             {"evaluation_epochs": 1, "keep_best": "reverse_kl"},
             "`train.keep_best` to be one of .*mean 'reverse_kl_divergence'",
@@ -475,6 +484,7 @@ def test_a_run_of_before_a_setting_existed_resumes(tmp_path):
     config = run.config
     for experiment in (config["experiment"], start.metadata["experiment"]):
         del experiment["prior"]["scale"], experiment["penalties"]
+        del experiment["augmentation"]
     run.config_path.write_text(json.dumps(config))
     checkpoint.write(start.path, start)
     runs.train(runs.Run(run.path, small(epochs=2)), resume="auto")

@@ -16,6 +16,7 @@ FLOORS = (
         "optimizers",
         "priors",
         "penalties",
+        "augmentation",
         "players",
         "averaging",
         "logs",

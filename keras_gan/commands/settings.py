@@ -10,6 +10,7 @@ from keras_gan.experiments import (
     Experiment,
     expectation,
     get_preset,
+    part_of,
     settings,
 )
 
@@ -107,12 +108,14 @@ def setting_rows(experiment: Experiment) -> list[tuple[str, str]]:
 def _is_component(part):
     """Whether a part of an experiment has a name, and arguments of its own."""
     field = Experiment.model_fields.get(part)
-    return field is not None and field.annotation is Component
+    return field is not None and part_of(field) is Component
 
 
 def _component_rows(experiment, part):
     """("path=value", meaning) of a component and of its arguments."""
     component = getattr(experiment, part)
+    if component is None:
+        return [(f"{part}=none", "")]
     return [
         (f"{part}={component.name}", ""),
         *(

@@ -9,6 +9,7 @@ from keras_gan.experiments.experiment import settings as settings
 from keras_gan.experiments.fields import Component as Component
 from keras_gan.experiments.fields import SettingError as SettingError
 from keras_gan.experiments.fields import expectation as expectation
+from keras_gan.experiments.fields import part_of as part_of
 from keras_gan.experiments.parts import Data as Data
 from keras_gan.experiments.parts import Optimizer as Optimizer
 from keras_gan.experiments.parts import Prior as Prior

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_gan import (
+    augmentation,
     checks,
     datasets,
     evaluation,
@@ -60,6 +61,7 @@ def check(experiment: Experiment):
     checks.one_of("loss.name", experiment.loss.name, losses.names())
     for path, component, kind in _classes(experiment):
         _check_arguments(path, component, _takes_from_experiments(kind))
+    _augmentation(experiment)  # which has checks of its own
     if experiment.train.keep_best is not None:
         checks.one_of(
             "train.keep_best", experiment.train.keep_best, evaluation.VALIDATION_SCORES
@@ -67,13 +69,24 @@ def check(experiment: Experiment):
 
 
 def _classes(experiment):
-    """(path, component, class) of the loss and of each penalty."""
+    """(path, component, class) of the loss, the penalties and the augmentation."""
     loss = experiment.loss
     yield "loss", loss, type(losses.get(loss.name))
     for number, penalty in enumerate(experiment.penalties):
         path = f"penalties.{number}"
         checks.one_of(f"{path}.name", penalty.name, penalties.BY_NAME)
         yield path, penalty, penalties.BY_NAME[penalty.name]
+    if (chosen := experiment.augmentation) is not None:
+        checks.one_of("augmentation.name", chosen.name, augmentation.BY_NAME)
+        yield "augmentation", chosen, augmentation.BY_NAME[chosen.name]
+
+
+def _augmentation(experiment):
+    """What the discriminator's images go through in training, or None."""
+    component = experiment.augmentation
+    if component is None:
+        return None
+    return augmentation.BY_NAME[component.name](**component.arguments)
 
 
 def _takes_from_experiments(kind):
@@ -224,6 +237,7 @@ def build(experiment: Experiment, data: datasets.Dataset) -> GAN:
         ema_decay=_ema_decay(train),
         ema_ramp=train.ema_ramp,
         jit_compile=experiment.runtime.jit_compile,
+        augmentation=_augmentation(experiment),
         penalties=_penalties(experiment, steps_per_epoch),
     )
     return gan

@@ -59,6 +59,11 @@ class Experiment(Part):
     penalties: Annotated[tuple[Component, ...], Field(strict=False)] = Field(
         (), description="Penalties that are added to the discriminator's loss."
     )
+    augmentation: Component | None = Field(
+        None,
+        description="What the discriminator's images go through in training: "
+        "diffaugment, ada, or none.",
+    )
     generator: Optimizer = Field(description="The generator's optimizer.")
     discriminator: Optimizer = Field(description="The discriminator's optimizer.")
     train: Train = Field(description="Algorithm 1's sizes, and what a run keeps.")
@@ -136,7 +141,7 @@ class Experiment(Part):
         """Returns the value of a dotted path; None where it is an absent argument."""
         value = self.to_dict()
         for name in path.split("."):
-            value = value.get(name)
+            value = (value or {}).get(name)
         return value
 
 
@@ -203,14 +208,17 @@ def _assign(values, path, value):
         field = None if part is None else part.model_fields.get(name)
         part = None if field is None else part_of(field)
     *parents, last = path
-    for name in parents:
+    for depth, name in enumerate(parents, start=1):
         values = values[name]
+        if values is None:
+            what = f"to have a name before {last} is set"
+            raise SettingError(path[:depth], what, None)
     if part is not None and isinstance(value, pydantic.BaseModel):
         value = value.model_dump(mode="json")
     if part is None:
         values[last] = _read(field, value) if isinstance(value, str) else value
     elif part is Component and isinstance(value, str):
-        values[last] = {"name": value}
+        values[last] = None if _is_none(field, value) else {"name": value}
     elif isinstance(value, str) and "name" in part.model_fields:
         values[last] = {**values[last], "name": value}
     else:
@@ -219,10 +227,10 @@ def _assign(values, path, value):
 
 def _read(field, text):
     """The value that `text` stands for in `field`; None is a component's argument."""
+    if _is_none(field, text):
+        return None
     kinds = [Any] if field is None else list(alternatives(field.annotation, []))
     lower = text.strip().lower()
-    if lower == "none" and (field is None or type(None) in kinds):
-        return None
     if str in kinds:
         return text
     if lower in ("true", "false"):
@@ -237,6 +245,12 @@ def _read(field, text):
         return json.loads(text.replace("(", "[").replace(")", "]"))
     except ValueError:
         return text
+
+
+def _is_none(field, text):
+    """Whether `text` is None in `field`; None is a component's argument."""
+    may_be = field is None or type(None) in alternatives(field.annotation, [])
+    return may_be and text.strip().lower() == "none"
 
 
 def _differing(ours, theirs, path=()):

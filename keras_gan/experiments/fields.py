@@ -58,7 +58,7 @@ class Part(pydantic.BaseModel):
 
 
 class Component(Part):
-    """A network pair, loss or penalty: its name, and arguments of its own.
+    """A network pair, a loss, a penalty, an augmentation: a name and its arguments.
 
     The arguments stand beside the name, as in `Component(name="r1", weight=1.0)`. They
     are checked against the component's signature when the experiment is built.
@@ -101,9 +101,11 @@ def expectation(field) -> str:
 
 
 def part_of(field):
-    """Returns the `Part` that a field holds, or None."""
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, Part) else None
+    """Returns the `Part` that a field holds, where it is not None; else None."""
+    kinds = set(alternatives(field.annotation, [])) - {type(None)}
+    kind = kinds.pop()
+    is_part = not kinds and isinstance(kind, type) and issubclass(kind, Part)
+    return kind if is_part else None
 
 
 # === Mistakes ===
