@@ -22,7 +22,7 @@ from keras_gan.experiments.fields import (
 )
 
 # No larger size fits a machine, and some do not fit an int64.
-_LARGEST_SIZE = 10**7
+_LARGEST_SIZE = MOST_EPOCHS = 10**7
 Size = Annotated[int, Field(ge=1, le=_LARGEST_SIZE)]
 # JSON has no tuples: a list is read as one.
 Range = Annotated[tuple[float, float], Field(strict=False)]
