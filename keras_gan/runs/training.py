@@ -58,7 +58,7 @@ class _Session:
         start: `checkpoint.Checkpoint` to resume from, or None.
         plan: `CheckpointPlan`.
         steps_per_execution: int, steps compiled into one call.
-        scores: `evaluation.ValidationScores`, or None where nothing is evaluated.
+        scores: function from the GAN to a dict of scores; None evaluates nothing.
         reals: bytes, the PNG of some of the data.
         callbacks: the caller's.
         announce: see `train`.
@@ -292,7 +292,10 @@ def _warn_of_a_short_average(experiment, data):
 
 
 def _validation_scores(run, data):
-    """What scores the run as it goes, or None.
+    """The function that scores the run as it goes, or None.
+
+    D's answers to held-out examples stand beside the scores. They choose no model, so
+    that test examples may be asked where there are no others.
 
     Raises:
         ValueError: the best model is to be kept by a score that these data have not.
@@ -300,11 +303,15 @@ def _validation_scores(run, data):
     train = run.experiment.train
     if train.evaluation_epochs is None:
         return None
-    valid, _ = building.load_held_out(run.experiment.data, data, run.data_dir)
+    valid, test = building.load_held_out(run.experiment.data, data, run.data_dir)
     scores = evaluation.ValidationScores(data, valid, seed=train.seed)
     if train.keep_best is not None:
         checks.one_of("train.keep_best", train.keep_best, scores.names)
-    return scores
+    held_out = test if valid is None else valid
+    if held_out is None:
+        return scores
+    answers = evaluation.HeldOutAnswers(data, held_out, seed=train.seed)
+    return lambda gan: {**scores(gan), **answers(gan)}
 
 
 def _picture_of(data):
