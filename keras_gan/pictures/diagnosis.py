@@ -24,8 +24,7 @@ _BY_HEART, _NOISE = 0.5, 0.1
 _BOUNDLESS, _GROWN = 1000.0, 100.0
 
 _ADVICE = {
-    "diverged": "restore the last saved model, and lower the learning rates or check "
-    "the data.",
+    "diverged": "lower the learning rates or check the data.",
     "discriminator overfits": "D knows the training examples by heart, and so its "
     "gradient leads G no further to the data. Train for fewer steps and keep the best "
     "model (keep_best), take more examples, an augmentation (diffaugment or ada), or a "
@@ -104,7 +103,8 @@ def diagnose(
 
     - The training has diverged where a loss or an answer of D is not finite. It has
       too where the loss of D, or the distance of its mean logits, is above 1,000, or
-      above 100 and ten times what it was in the first three epochs.
+      above 100 and ten times what it was in one of the first three epochs; this is
+      looked for where a loss logs logits.
     - D overfits where its answers (d_real and d_fake, else real_logits and fake_logits)
       tell held-out examples from samples by less than half of what they tell training
       examples by, and by more than .1 less.
@@ -200,15 +200,12 @@ def _answers(line, real, fake):
 def _growth(all_lines, lines):
     """(first, last): what the loss of D, or the distance of its logits, was and is.
 
-    None where it is no larger than it may be. Where logits are probabilities', `value`
-    tells how far off D is.
+    None where it is no larger than it may be, or no logits are logged.
     """
-    if "value" in lines[-1]:
+    if not _logs_logits(lines[-1]):
         return None
-    first, last = (
-        float(np.mean([_size(line) for line in part]))
-        for part in (all_lines[:3], lines)
-    )
+    first = min(_size(line) for line in all_lines[:3])
+    last = float(np.mean([_size(line) for line in lines]))
     has_grown = last > _GROWN and last > 10 * first
     return (first, last) if last > _BOUNDLESS or has_grown else None
 
@@ -321,7 +318,7 @@ def _enumerate(words, conjunction):
 def _advice(state, means, growth):
     advice = _ADVICE[state]
     if state == "diverged":
-        advice = f"{_why_diverged(means, growth)}: {advice}"
+        advice = f"{_why_diverged(means, growth)} {advice}"
     if state == "training" and not means.keys() >= set(_LABELS):
         advice = _ADVICE_WITHOUT_ANSWERS
     more = _ADVICE_ON_LOGITS.get(state) if _logs_logits(means) else None
@@ -332,11 +329,14 @@ def _why_diverged(means, growth):
     names = _not_finite(means)
     if names:
         verb = "is" if len(names) == 1 else "are"
-        return f"{_enumerate(names, 'and')} {verb} NaN or infinite"
+        return (
+            f"{_enumerate(names, 'and')} {verb} NaN or infinite: restore the last "
+            "saved model, and"
+        )
     first, last = growth
     return (
         f"The loss of D, or the distance of its mean logits, is {last:,.0f}, and was "
-        f"{first:,.4g} in the first epochs"
+        f"{first:,.{2 if first < 100 else 0}f} at the start: train again, and"
     )
 
 
