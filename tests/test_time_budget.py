@@ -128,7 +128,7 @@ def test_the_timer_leaves_the_first_execution_to_the_start():
     costs, done = timed(10.0, 312, 0.1)
     assert costs.start == pytest.approx(30.0) and costs.end == pytest.approx(7.0)
     assert costs.step == pytest.approx(0.1)
-    assert done == pytest.approx(101, abs=1)
+    assert 100 <= done <= 110
     assert (costs.picture, costs.evaluation) == (0.0, 0.0)
 
 
@@ -143,6 +143,9 @@ def test_the_timer_counts_steps_over_epochs_and_executions():
 def test_a_pause_of_the_machine_does_not_move_the_time_of_a_step():
     costs, _ = timed(10.0, 312, 0.1, pause=(50, 4.0))
     assert costs.step == pytest.approx(0.1)
+    # The first epoch ends early, with a model to save: longer than all is measured.
+    costs, done = timed(1.2, 2, 0.05, together=2, pause=(4, 1.5))
+    assert costs.step == pytest.approx(0.05) and done < 40
 
 
 # === A training ===

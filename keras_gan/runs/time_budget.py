@@ -16,8 +16,9 @@ from keras_gan.experiments.experiment import MOST_EPOCHS, Experiment, Train
 _FREE = 0.1
 # Steps are measured for this share of the time, but no longer than so many seconds.
 _MEASURED, _MOST_MEASURED_SECONDS = 0.02, 10.0
-# Their time is the median over windows, which a pause of the machine does not move.
-_WINDOWS = 5
+# Their time is the median over so many windows, which a pause of the machine, or the
+# first epoch's end with a model to save, does not move. Two must do for long steps.
+_WINDOWS, _FEWEST_WINDOWS = 5, 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Timer(keras.callbacks.Callback):
     The first execution counts as the start, since it compiles.
 
     Args:
-        seconds: float, for which steps are measured, two executions at least.
+        seconds: float, for which steps are measured; up to twice as long where it
+            takes so long to fill the windows, and two executions at least.
         clock: function that returns seconds.
     """
 
@@ -65,7 +67,9 @@ class Timer(keras.callbacks.Callback):
         step = self._epoch * self.params["steps"] + batch + 1
         if not self._marks or now - self._marks[-1][0] >= self.seconds / _WINDOWS:
             self._marks.append((now, step))
-        if len(self._marks) > 2 and now - self._marks[0][0] >= self.seconds:
+        windows, passed = len(self._marks) - 1, now - self._marks[0][0]
+        enough = _WINDOWS if passed < 2 * self.seconds else _FEWEST_WINDOWS
+        if passed >= self.seconds and windows >= enough:
             self.model.stop_training = True
             self._stopped = now
 
