@@ -13,21 +13,25 @@ class WeightAverage:
 
     After t steps the weights are the mean of w_1 to w_t, weighted by d^(t - i): an
     exponential average with Adam's correction (D. Kingma and J. Ba, arXiv 1412.6980,
-    section 3), which owes nothing to the initial weights. Running statistics are copied
-    as they are.
+    section 3), which owes nothing to the initial weights. With a ramp the half-life is
+    at most a share of the steps so far (T. Karras et al., arXiv 2006.06676, appendix
+    B): early samples are those of recent weights. Running statistics are copied as they
+    are.
 
     Args:
         network: Keras model whose weights are averaged.
         average: Keras model of the same architecture, which holds the mean.
         steps: int64 scalar variable, t.
         decay: float d in (0, 1).
+        ramp: float in (0, 1] or None, the largest half-life as a share of t.
     """
 
-    def __init__(self, network, average, steps, decay):
+    def __init__(self, network, average, steps, decay, ramp=None):
         self.network = network
         self.average = average
         self.steps = steps
         self.decay = decay
+        self.ramp = ramp
 
     def update(self, made):
         """Takes the weights of a step in.
@@ -39,6 +43,9 @@ class WeightAverage:
         steps = tf.cast(self.steps, tf.float32)
         # (1 - d) / (1 - d^t), from 1 down to 1 - d, without cancellation.
         share = (1.0 - self.decay) / -tf.math.expm1(steps * math.log(self.decay))
+        if self.ramp is not None:
+            recent = -tf.math.expm1(-math.log(2.0) / (self.ramp * steps))
+            share = tf.maximum(share, recent)
         share = tf.where(made, share, 0.0)
         pairs = zip(self.average.weights, self.network.weights, strict=True)
         for average, weight in pairs:
@@ -62,6 +69,24 @@ def check_decay(decay):
             f"Received: {decay!r}"
         )
     return decay
+
+
+def check_ramp(ramp, decay):
+    """Returns `ramp`: None, or a number in (0, 1] where there is a decay.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if ramp is not None and not (checks.is_number(ramp) and 0 < ramp <= 1):
+        raise ValueError(
+            "Expected `ema_ramp` to be None or a number in (0, 1], such as 0.05. "
+            f"Received: {ramp!r}"
+        )
+    if ramp is not None and decay is None:
+        raise ValueError(
+            "Expected `ema_ramp` with an `ema_decay`. Received: ema_decay=None"
+        )
+    return ramp
 
 
 def step_counter(model):

@@ -110,6 +110,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         penalties=(),
         optimizers=None,
         objectives=None,
+        ema_ramp=None,
         **others,
     ):
         """Configures the training.
@@ -133,6 +134,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             penalties: list of `penalties.Penalty`, terms that D descends as well.
             optimizers, objectives: dicts with an optimizer and a `players.Objective`
                 for each further player, by its name.
+            ema_ramp: float in (0, 1] or None, see `averaging.WeightAverage`.
 
         Raises:
             TypeError: another argument, such as Keras's `metrics`.
@@ -155,10 +157,11 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             "penalties": penalties,
             "optimizers": optimizers,
             "objectives": objectives,
+            "ema_ramp": ema_ramp,
         }
         networks = self._networks()
         arguments = model_checks.compile_arguments(arguments, networks)
-        self._keep_average(ema_decay)
+        self._keep_average(ema_decay, ema_ramp)
         super().compile(
             optimizer=None,
             jit_compile=jit_compile,

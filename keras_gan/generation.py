@@ -164,7 +164,7 @@ class GenerativeModel(BuiltModel, keras.Model):
             generator, self.latent_prior, base, version, self.value_range, card, check
         )
 
-    def _keep_average(self, decay):
+    def _keep_average(self, decay, ramp=None):
         """Starts to average G, goes on with the average that is there, or ends it."""
         if decay is None:
             self.average = self.averaged_generator = None
@@ -176,7 +176,7 @@ class GenerativeModel(BuiltModel, keras.Model):
                 self._average_steps = averaging.step_counter(self)
             self._average_steps.assign(0)
         self.average = averaging.WeightAverage(
-            self.generator, self.averaged_generator, self._average_steps, decay
+            self.generator, self.averaged_generator, self._average_steps, decay, ramp
         )
 
 

@@ -1,6 +1,8 @@
-"""Maxout, and whatever else the paper's networks need that Keras lacks.
+"""What the networks of GANs need and Keras lacks.
 
-Reference: Goodfellow et al., Maxout Networks, arXiv 1302.4389.
+References: Goodfellow et al., Maxout Networks, arXiv 1302.4389; T. Miyato et al.,
+Spectral Normalization for GANs, arXiv 1802.05957; Z. Lin et al., PacGAN, arXiv
+1712.04086.
 """
 
 import math
@@ -274,6 +276,136 @@ class SparseNormal(keras.initializers.RandomNormal):
         config = {**super().get_config(), "nonzero": self.nonzero}
         del config["mean"]
         return config
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class SpectralNormalization(keras.layers.Wrapper):
+    """Computes a layer with W / sigma(W) in the place of its kernel W.
+
+    sigma(W) is the largest singular value of W, flattened to a matrix of its last axis.
+    The layer itself keeps W, which the optimizer updates: a reparameterisation, as in
+    arXiv 1802.05957, where the layer of Keras overwrites W. The gradient passes through
+    sigma, with the singular vectors held (section 2.1 there).
+
+    The left vector of sigma is found by power iteration, of which one is made after
+    each step of the player that owns the layer, and none in the steps of others. So a
+    discriminator is the same function throughout a step. In a network that is no player
+    of a GAN, one is made at each call with `training=True`.
+
+    Args:
+        layer: Keras layer with a `kernel` or `embeddings` and no state beside its
+            trainable weights: a Dense, a convolution, an Embedding, a Maxout.
+        name, trainable: as for every layer.
+
+    Input and output: those of the layer.
+
+    Raises:
+        ValueError: a layer without a kernel, or with other state.
+    """
+
+    def __init__(self, layer, name=None, trainable=True):
+        # Without a scope of its own W is read in float32 in every precision. The inner
+        # layer casts what it computes.
+        super().__init__(
+            layer, name=name, trainable=trainable, dtype="float32", autocast=False
+        )
+        self.advances_in_call = True
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self._kernel = next(
+            (v for v in self.layer.variables if v.name in ("kernel", "embeddings")),
+            None,
+        )
+        if self._kernel is None or self.layer.non_trainable_variables:
+            raise ValueError(
+                "Expected a layer to normalise that has a kernel, and no state beside "
+                f"its trainable weights. Received: {self.layer.name!r}, a "
+                f"{type(self.layer).__name__}"
+            )
+        self.left = self.add_weight(
+            shape=(self._kernel.shape[-1],),
+            initializer=keras.initializers.RandomNormal(seed=0),
+            trainable=False,
+            aggregation="only_first_replica",
+            name="left",
+        )
+
+    def advance(self):
+        """Makes one power iteration."""
+        matrix = self._matrix()
+        right = _unit(ops.matmul(matrix, self.left))
+        self.left.assign(_unit(ops.matmul(right, matrix)))
+
+    def sigma(self):
+        """Returns the estimate of W's largest singular value, a float32 scalar."""
+        matrix = self._matrix()
+        image = ops.matmul(matrix, _unit(self.left))
+        return ops.sum(image * ops.stop_gradient(_unit(image)))
+
+    def call(self, inputs, training=False):
+        if training and self.advances_in_call:
+            self.advance()
+        sigma = self.sigma()
+        # A kernel of zeros stays one.
+        kernel = self._kernel.value / ops.where(sigma > 0, sigma, 1.0)
+        scope = keras.StatelessScope(
+            [(self._kernel, kernel)], initialize_variables=False
+        )
+        with scope:
+            return self.layer(inputs)
+
+    def _matrix(self):
+        return ops.reshape(self._kernel.value, (-1, self._kernel.shape[-1]))
+
+    def get_config(self):
+        config = super().get_config()
+        del config["dtype"]
+        return config
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class Pack(keras.layers.Layer):
+    """Joins `size` examples to one, along the last axis: PacGAN (arXiv 1712.04086).
+
+    The first layer of a discriminator that judges several samples at once, and so sees
+    when they are too alike. Of m examples p = max(1, m // size) packs are made: pack j
+    is the rows j, j + p, ... The last m - p * size rows are in none; where m < size,
+    rows come again. The discriminator then returns p logits for m examples.
+
+    Args:
+        size: int >= 1, examples in a pack.
+        name, dtype: as for every layer.
+
+    Input: float `(m, ..., C)`. Output: `(p, ..., size * C)`.
+
+    Raises:
+        ValueError: `size` below 1.
+    """
+
+    def __init__(self, size, **kwargs):
+        super().__init__(**kwargs)
+        _check_positive(size=size)
+        self.size = size
+
+    def call(self, inputs):
+        count = ops.shape(inputs)[0]
+        packs = ops.maximum(count // self.size, 1)
+        rows = [ops.arange(packs) + j * packs for j in range(self.size)]
+        return ops.concatenate(
+            [ops.take(inputs, each % count, axis=0) for each in rows], axis=-1
+        )
+
+    def compute_output_shape(self, input_shape):
+        return (None, *input_shape[1:-1], self.size * input_shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
+
+
+def _unit(vector):
+    """The vector at length 1; zeros stay zeros."""
+    return vector / ops.maximum(ops.norm(vector), 1e-12)
 
 
 def _check_positive(**sizes):

@@ -189,7 +189,8 @@ def check_layers(networks):
             raise ValueError(
                 "Expected layers that leave their trainable weights to the optimizer. "
                 f"Received: {layer.name!r}, a SpectralNormalization, which divides its "
-                "kernel in place at each call: G's steps would change D"
+                "kernel in place at each call: G's steps would change D; "
+                "keras_gan.layers.SpectralNormalization does not"
             )
     names = [layer.name for layer in layers if isinstance(layer, keras.layers.Lambda)]
     if names:
@@ -336,6 +337,7 @@ def compile_arguments(arguments, networks) -> dict:
             "discriminator_steps", arguments["discriminator_steps"]
         ),
         "ema_decay": averaging.check_decay(arguments["ema_decay"]),
+        "ema_ramp": averaging.check_ramp(arguments["ema_ramp"], arguments["ema_decay"]),
         "penalties": penalties.check(arguments["penalties"]),
         "optimizers": {name: chosen[name] for name in further},
         "objectives": objectives(further, arguments["objectives"]),

@@ -10,6 +10,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_gan import checks
+
 Schedule = keras.optimizers.schedules.LearningRateSchedule
 
 
@@ -95,6 +97,95 @@ class LinearRamp(Schedule):
             "start_step": self.start_step,
             "final_step": self.final_step,
         }
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class WarmUp(Schedule):
+    """Another schedule, of which the first steps rise linearly from 0.
+
+        value(step) = schedule(step) * min((step + 1) / steps, 1)
+
+    Args:
+        schedule: Keras schedule, or a float that stays.
+        steps: int >= 1, updates of the optimizer that uses it.
+
+    Raises:
+        ValueError: `steps` below 1.
+    """
+
+    def __init__(self, schedule, steps):
+        super().__init__()
+        if isinstance(schedule, dict):
+            schedule = keras.saving.deserialize_keras_object(schedule)
+        self.schedule = schedule
+        self.steps = checks.count("steps", steps)
+
+    def __call__(self, step):
+        share = ops.minimum((ops.cast(step, "float32") + 1.0) / self.steps, 1.0)
+        return share * (
+            self.schedule(step) if callable(self.schedule) else self.schedule
+        )
+
+    def get_config(self):
+        schedule = self.schedule
+        if callable(schedule):
+            schedule = keras.saving.serialize_keras_object(schedule)
+        return {"schedule": schedule, "steps": self.steps}
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class ExponentialFall(Schedule):
+    """A value that falls by a constant factor a step to `final_value`, then stays.
+
+    Keras's `ExponentialDecay` falls on.
+
+    Args:
+        initial_value, final_value: floats > 0.
+        steps: int >= 1, updates of the optimizer that uses it.
+
+    Raises:
+        ValueError: an argument is outside its range.
+    """
+
+    def __init__(self, initial_value, final_value, steps):
+        super().__init__()
+        if not (initial_value > 0 and final_value > 0):
+            raise ValueError(
+                "Expected initial_value and final_value > 0. Received: "
+                f"{initial_value!r}, {final_value!r}"
+            )
+        self.initial_value = initial_value
+        self.final_value = final_value
+        self.steps = checks.count("steps", steps)
+
+    def __call__(self, step):
+        progress = ops.minimum(ops.cast(step, "float32") / self.steps, 1.0)
+        fall = math.log(self.final_value / self.initial_value)
+        return self.initial_value * ops.exp(fall * progress)
+
+    def get_config(self):
+        return {
+            "initial_value": self.initial_value,
+            "final_value": self.final_value,
+            "steps": self.steps,
+        }
+
+
+def fall(kind, initial_value, final_share, steps):
+    """Returns a schedule from a value to a share of it, which then stays.
+
+    Args:
+        kind: "cosine" (half a cosine wave) or "exponential".
+        initial_value: float > 0.
+        final_share: float in (0, 1].
+        steps: int >= 1, updates of the optimizer that uses it.
+    """
+    checks.one_of("kind", kind, ("cosine", "exponential"))
+    if kind == "exponential":
+        return ExponentialFall(initial_value, final_share * initial_value, steps)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_value, steps, alpha=final_share
+    )
 
 
 @keras.saving.register_keras_serializable("keras_gan")

@@ -28,14 +28,25 @@ class Penalty:
             `every`: the same mean gradient for less work ("lazy", T. Karras et al.,
             arXiv 1912.04958, appendix B).
         name: str, what the term is called in the logs.
+        schedule: None, or a Keras schedule of D's steps, a factor of the penalty: from
+            1 down to a share, say, as arXiv 2501.05441 lets gamma fall.
 
     Raises:
-        ValueError: `every` below 1.
+        ValueError: `every` below 1, or no schedule.
     """
 
-    def __init__(self, every=1, name=None):
+    def __init__(self, every=1, name=None, schedule=None):
         self.every = checks.count("every", every)
         self.name = name or type(self).__name__.lower()
+        if isinstance(schedule, dict):
+            schedule = keras.saving.deserialize_keras_object(schedule)
+        kind = keras.optimizers.schedules.LearningRateSchedule
+        if schedule is not None and not isinstance(schedule, kind):
+            raise ValueError(
+                "Expected schedule to be None or a Keras schedule, such as "
+                f"keras.optimizers.schedules.CosineDecay. Received: {schedule!r}"
+            )
+        self.schedule = schedule
 
     def __call__(self, critic, real, fake, seed):
         """Returns the penalty of one minibatch, a float scalar.
@@ -49,7 +60,11 @@ class Penalty:
         raise NotImplementedError
 
     def get_config(self):
-        return {"every": self.every, "name": self.name}
+        config = {"every": self.every, "name": self.name}
+        if self.schedule is not None:
+            schedule = keras.saving.serialize_keras_object(self.schedule)
+            config["schedule"] = schedule
+        return config
 
     @classmethod
     def from_config(cls, config):
@@ -61,14 +76,14 @@ class _Weighted(Penalty):
 
     Args:
         gamma: float >= 0.
-        every, name: see `Penalty`.
+        every, name, schedule: see `Penalty`.
 
     Raises:
         ValueError: `gamma` below 0 or no number.
     """
 
-    def __init__(self, gamma, every=1, name=None):
-        super().__init__(every, name)
+    def __init__(self, gamma, every=1, name=None, schedule=None):
+        super().__init__(every, name, schedule)
         self.gamma = _check_number("gamma", gamma)
 
     def get_config(self):
@@ -83,14 +98,14 @@ class R1(_Weighted):
 
     Args:
         gamma: float >= 0.
-        every, name: see `Penalty`.
+        every, name, schedule: see `Penalty`.
 
     Raises:
         ValueError: `gamma` below 0 or no number.
     """
 
-    def __init__(self, gamma=1.0, every=1, name="r1"):
-        super().__init__(gamma, every, name)
+    def __init__(self, gamma=1.0, every=1, name="r1", schedule=None):
+        super().__init__(gamma, every, name, schedule)
 
     def __call__(self, critic, real, fake, seed):
         return 0.5 * self.gamma * tf.reduce_mean(squared_gradient_norms(critic, real))
@@ -105,14 +120,14 @@ class R2(_Weighted):
 
     Args:
         gamma: float >= 0.
-        every, name: see `Penalty`.
+        every, name, schedule: see `Penalty`.
 
     Raises:
         ValueError: `gamma` below 0 or no number.
     """
 
-    def __init__(self, gamma=1.0, every=1, name="r2"):
-        super().__init__(gamma, every, name)
+    def __init__(self, gamma=1.0, every=1, name="r2", schedule=None):
+        super().__init__(gamma, every, name, schedule)
 
     def __call__(self, critic, real, fake, seed):
         return 0.5 * self.gamma * tf.reduce_mean(squared_gradient_norms(critic, fake))
@@ -129,14 +144,14 @@ class GradientPenalty(_Weighted):
 
     Args:
         gamma: float >= 0.
-        every, name: see `Penalty`.
+        every, name, schedule: see `Penalty`.
 
     Raises:
         ValueError: `gamma` below 0 or no number.
     """
 
-    def __init__(self, gamma=10.0, every=1, name="gradient_penalty"):
-        super().__init__(gamma, every, name)
+    def __init__(self, gamma=10.0, every=1, name="gradient_penalty", schedule=None):
+        super().__init__(gamma, every, name, schedule)
 
     def __call__(self, critic, real, fake, seed):
         examples, samples = _samples(real), _samples(fake)
@@ -157,14 +172,14 @@ class DRAGAN(_Weighted):
     Args:
         gamma: float >= 0.
         noise: float >= 0.
-        every, name: see `Penalty`.
+        every, name, schedule: see `Penalty`.
 
     Raises:
         ValueError: `gamma` or `noise` below 0 or no number.
     """
 
-    def __init__(self, gamma=10.0, noise=0.5, every=1, name="dragan"):
-        super().__init__(gamma, every, name)
+    def __init__(self, gamma=10.0, noise=0.5, every=1, name="dragan", schedule=None):
+        super().__init__(gamma, every, name, schedule)
         self.noise = _check_number("noise", noise)
 
     def __call__(self, critic, real, fake, seed):
@@ -210,10 +225,12 @@ def squared_gradient_norms(critic, inputs):
     Args:
         critic: function of `inputs` to logits `(m, 1)`, each of its own row. (Under
             batch normalisation a logit depends on all rows, and so does the result.)
+            Of packs, `(p, 1)`: logit j of the rows j, j + p, ..., as `layers.Pack`
+            makes them.
         inputs: float tensor `(m, ...)`, or a dict whose "samples" are one.
 
     Returns:
-        float32 `(m,)`.
+        float32, one for each logit: `(m,)`, or `(p,)`.
     """
     samples = _samples(inputs)
     with tf.GradientTape() as tape:
@@ -223,7 +240,12 @@ def squared_gradient_norms(critic, inputs):
     if gradients is None:  # a critic that does not look at them
         gradients = tf.zeros_like(samples)
     squares = tf.square(tf.cast(gradients, tf.float32))
-    return tf.reduce_sum(tf.reshape(squares, (tf.shape(squares)[0], -1)), axis=1)
+    count = tf.shape(squares)[0]
+    squares = tf.reduce_sum(tf.reshape(squares, (count, -1)), axis=1)
+    if logits.shape[0] is not None and logits.shape[0] == samples.shape[0]:
+        return squares
+    packs = tf.shape(logits)[0]
+    return tf.math.unsorted_segment_sum(squares, tf.range(count) % packs, packs)
 
 
 def terms(penalties, critic, real, fake, seed, step) -> dict:
@@ -238,8 +260,12 @@ def terms(penalties, critic, real, fake, seed, step) -> dict:
     for index, penalty in enumerate(penalties):
         own_seed = tf.random.experimental.stateless_fold_in(seed, index)
 
-        def term(penalty=penalty, own_seed=own_seed):
-            return penalty.every * penalty(critic, real, fake, own_seed)
+        factor = float(penalty.every)
+        if penalty.schedule is not None:
+            factor *= tf.cast(penalty.schedule(step), tf.float32)
+
+        def term(penalty=penalty, own_seed=own_seed, factor=factor):
+            return factor * penalty(critic, real, fake, own_seed)
 
         if penalty.every == 1:
             found[penalty.name] = term()

@@ -12,6 +12,9 @@ LossScaleOptimizer = keras.mixed_precision.LossScaleOptimizer
 class Player:
     """A network that descends a loss of its own, whatever the loss is.
 
+    A layer with an attribute `advances_in_call` has a state that moves on once a step
+    of its player, by the layer's method `advance`, and no longer where it is called.
+
     Args:
         name: str, such as "generator".
         network: built Keras model.
@@ -36,6 +39,14 @@ class Player:
             self.skipped_steps = all_replicas.Sum(name=f"{name}_skipped_steps")
         # Now, so that a saved model finds the slots when it is loaded.
         optimizer.build(network.trainable_variables)
+        # Layers whose state moves on once a step: those of spectral normalisation.
+        self._advancing = [
+            layer
+            for layer in keras_private.layers_of(network)
+            if hasattr(layer, "advances_in_call")
+        ]
+        for layer in self._advancing:
+            layer.advances_in_call = False
 
     @property
     def is_loss_scaled(self) -> bool:
@@ -58,6 +69,12 @@ class Player:
         Returns:
             `size`, or 0 where a loss scale had the step skipped.
         """
+        made = self._descend(tape, loss, size)
+        for layer in self._advancing:
+            layer.advance()
+        return made
+
+    def _descend(self, tape, loss, size):
         weights = self.network.trainable_variables
         # The gradient of the scaled loss, without a second tape for the scale.
         scale = self.optimizer.scale_loss(self.replicas.share(size, loss))

@@ -1,6 +1,6 @@
-"""What users write on top of `GAN`: a penalty, a loss, a player, a labelled prior.
+"""What a GAN is extended by: a user's own classes, and the package's stabilisers.
 
-Each by the public classes alone, as docs/extend.md tells them to.
+The former by the public classes alone, as docs/extend.md tells users to.
 """
 
 import keras
@@ -11,7 +11,19 @@ import keras_gan
 from tests import helpers
 
 NUM_CLASSES = 3
-KINDS = ("penalty", "relativistic", "player", "labelled")
+# A user's own.
+OWN = ("own_penalty", "own_relativistic", "player", "labelled")
+# The package's, by name.
+PENALTIES = tuple(sorted(keras_gan.penalties.BY_NAME))
+LOSSES = tuple(
+    name
+    for name in keras_gan.losses.names()
+    if name not in ("minimax", "non_saturating")
+)
+LAYERS = ("spectral", "packed")
+KINDS = (*OWN, *PENALTIES, *LOSSES, *LAYERS)
+# Whose steps draw numbers, or group rows, on each replica anew.
+DIFFERS_ON_REPLICAS = ("dragan", "gradient_penalty", "packed")
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -116,6 +128,23 @@ def encoder(seed=0):
     return keras.Sequential(layers)
 
 
+def critic(kind, seed=0):
+    """D of `helpers.tiny_networks`' sizes, normalised or judging pairs."""
+    init = [keras.initializers.GlorotUniform(seed=seed + i) for i in range(2)]
+    samples = x = keras.Input((4,))
+    if kind == "packed":
+        x = keras_gan.layers.Pack(2)(x)
+    layers = [
+        keras.layers.Dense(6, activation="tanh", kernel_initializer=init[0]),
+        keras.layers.Dense(1, kernel_initializer=init[1], dtype="float32"),
+    ]
+    for layer in layers:
+        if kind == "spectral":
+            layer = keras_gan.layers.SpectralNormalization(layer)
+        x = layer(x)
+    return keras.Model(samples, x)
+
+
 def gan_with(kind, fixed=False, rate=0.1, **options):
     """A compiled GAN with one of `KINDS`; SGD, k = 2, averaged weights.
 
@@ -126,11 +155,17 @@ def gan_with(kind, fixed=False, rate=0.1, **options):
     prior = helpers.deterministic_prior() if fixed else keras_gan.priors.Normal(3)
     networks, players = helpers.tiny_networks(), None
     options = {"discriminator_steps": 2, "ema_decay": 0.5, **options}
-    if kind == "penalty":
+    if kind == "own_penalty":
         own = keras_gan.penalties.R1(0.5) if fixed else InterpolatedGradient(2.0)
         options["penalties"] = [own, keras_gan.penalties.R1(1.0, every=2, name="lazy")]
-    elif kind == "relativistic":
+    elif kind == "own_relativistic":
         options["loss"] = Relativistic()
+    elif kind in PENALTIES:
+        options["penalties"] = [keras_gan.penalties.BY_NAME[kind](0.5, every=2)]
+    elif kind in LOSSES:
+        options["loss"] = kind
+    elif kind in LAYERS:
+        networks = networks[0], critic(kind)
     elif kind == "player":
         players = {"encoder": encoder()}
         options["optimizers"] = {"encoder": keras.optimizers.SGD(rate)}

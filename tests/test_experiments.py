@@ -156,6 +156,17 @@ def test_another_component_drops_the_arguments_of_the_one_before():
         ({"keep_best": "reverse_kl"}, "train.evaluation_epochs to be an int, so that"),
         ({"penalties": '[{"weight": 1}]'}, "penalties.0.name to be text"),
         ({"penalties": "r1"}, "penalties to be a list of objects with a name"),
+        (
+            {"generator.decay": "cosine", "generator.learning_rate_divisor": 1.1},
+            "generator.decay to be none where learning_rate_divisor=1.1",
+        ),
+        ({"generator.decay": "linear"}, "decay to be one of cosine, exponential or no"),
+        ({"final_share": "0"}, r"final_share to be a number in \(0, 1\]"),
+        (
+            {"ema_decay": 0.9, "ema_half_life": 100},
+            "train.ema_decay to be none where ema_half_life is set",
+        ),
+        ({"ema_ramp": 0.1}, "train.ema_ramp to be none where no average is kept"),
         ({"generator": "adam"}, "generator to be an object with optimizer, learning"),
     ],
 )
@@ -199,6 +210,21 @@ def test_what_forbids_to_resume():
     ]
 
 
+@pytest.mark.parametrize(
+    ("settings", "grows"),
+    [
+        ({"generator.decay": "cosine"}, False),
+        ({"generator.decay": "cosine", "generator.decay_images": 5000}, True),
+        ({"penalties": [{"name": "r1", "final_share": 0.1}]}, False),
+        ({"penalties": [{"name": "r1"}]}, True),
+    ],
+)
+def test_epochs_may_not_grow_where_a_schedule_lasts_all_of_them(settings, grows):
+    settings = {"generator.learning_rate_divisor": 1.0, **settings}
+    begun, longer = (small(epochs=e, settings=settings) for e in (10, 11))
+    assert longer.resume_conflicts(begun) == ([] if grows else ["train.epochs"])
+
+
 # === Components ===
 
 
@@ -235,7 +261,7 @@ def test_components_are_checked_before_any_data_are_loaded(settings, message, tm
 
 def test_options_that_a_builder_lacks_are_refused():
     preset = small("ring8", {"networks.generator_noise": 0.5})
-    with pytest.raises(ValueError, match="arguments of toy_mlp among none.*noise=0.5"):
+    with pytest.raises(ValueError, match="arguments of toy_mlp among units.*noise=0.5"):
         building.build(preset, building.load_data(preset.data))
 
 
@@ -335,6 +361,59 @@ def test_schedules_count_generator_steps_for_both_networks():
     assert momenta[0] == momenta[1] == 0.5 and momenta[2] == pytest.approx(momenta[3])
     # ceil(1078 / 300) = 4 steps an epoch: the ramp goes from step 4 to step 12.
     assert momenta[2] == pytest.approx(0.5 + 0.2 * 5 / 8)
+
+
+def test_learning_rates_fall_and_rise_by_the_images_seen():
+    """k = 3, m = 100: 300 images a generator step, 4 steps an epoch, 5 epochs."""
+    settings = {
+        "generator.decay": "cosine",
+        "generator.final_share": 0.1,
+        "generator.beta_2": 0.99,
+        "discriminator.decay": "exponential",
+        "discriminator.decay_images": 1500,
+        "discriminator.warmup_images": 600,
+    }
+    preset = small(
+        epochs=5,
+        discriminator_steps=3,
+        learning_rate=1e-2,
+        learning_rate_divisor=1.0,
+        batch_size=100,
+        settings=settings,
+    )
+    gan = building.build(preset, keras_gan.datasets.load("digits", "train"))
+    rates = [float(gan.generator_optimizer._learning_rate(s)) for s in (0, 10, 20, 30)]
+    assert rates == pytest.approx([1e-2, 0.55e-2, 1e-3, 1e-3], rel=1e-4)
+    assert gan.generator_optimizer.beta_2 == 0.99
+    # Three updates a generator step: 6 to warm up, 15 to fall.
+    rate = gan.discriminator_optimizer._learning_rate
+    fall = 0.05 ** (1 / 15)
+    assert [float(rate(update)) for update in (0, 5, 9, 15, 99)] == pytest.approx(
+        [1e-2 / 6, 1e-2 * fall**5, 1e-2 * fall**9, 5e-4, 5e-4], rel=1e-4
+    )
+
+
+def test_a_half_life_in_images_is_the_averages_decay():
+    preset = small(
+        discriminator_steps=2, batch_size=50, ema_half_life=500.0, ema_ramp=0.05
+    )
+    gan = building.build(preset, keras_gan.datasets.load("digits", "train"))
+    assert gan.average.decay == pytest.approx(0.5 ** (1 / 5))
+    assert gan.average.ramp == 0.05
+
+
+def test_a_penalty_falls_to_its_share_over_all_epochs():
+    preset = small(
+        epochs=5,
+        discriminator_steps=3,
+        batch_size=100,
+        settings={"penalties": [{"name": "r1", "gamma": 2.0, "final_share": 0.1}]},
+    )
+    gan = building.build(preset, keras_gan.datasets.load("digits", "train"))
+    [penalty] = gan.penalties
+    assert [float(penalty.schedule(step)) for step in (0, 30, 60, 90)] == pytest.approx(
+        [1.0, 0.55, 0.1, 0.1], rel=1e-5
+    )
 
 
 def test_each_network_can_have_its_own_optimizer():

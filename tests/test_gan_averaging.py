@@ -61,6 +61,38 @@ def test_the_average_is_the_weighted_mean_of_the_weights_so_far():
         assert np.abs(weight - history[-1][index]).max() > 1e-4
 
 
+def test_a_ramp_keeps_the_half_life_to_a_share_of_the_steps():
+    gan = averaged_gan(ema_decay=0.999, ema_ramp=0.5)
+    expected = None
+    for step in range(1, 5):
+        helpers.train_steps(gan, [helpers.examples(6, seed=step)])
+        weights = generator_weights(gan)
+        # The half-life is step / 2; the mean of all weights would give each 1 / step.
+        share = max(0.001 / (1 - 0.999**step), 1 - 0.5 ** (2 / step))
+        if step == 1:
+            expected, share = weights, 1.0
+        expected = [
+            old + share * (new - old)
+            for old, new in zip(expected, weights, strict=True)
+        ]
+        for found, wanted in zip(average_weights(gan), expected, strict=True):
+            np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ramp", "decay", "message"),
+    [
+        (0, 0.9, r"ema_ramp.*\(0, 1\].*Received: 0"),
+        (1.5, 0.9, r"ema_ramp.*\(0, 1\]"),
+        ("0.1", 0.9, r"ema_ramp.*\(0, 1\]"),
+        (0.1, None, "ema_ramp` with an `ema_decay"),
+    ],
+)
+def test_the_ramp_is_checked(ramp, decay, message):
+    with pytest.raises(ValueError, match=message):
+        averaged_gan(ema_decay=decay, ema_ramp=ramp)
+
+
 def test_after_one_step_the_average_is_the_weights():
     gan = averaged_gan(ema_decay=0.9999)
     helpers.train_steps(gan, [helpers.examples(6)])

@@ -9,9 +9,12 @@ import tensorflow as tf
 
 from keras_gan.optimizers import (
     Adam,
+    ExponentialFall,
     InverseExponentialDecay,
     LinearRamp,
     ScheduledSGD,
+    WarmUp,
+    fall,
 )
 
 
@@ -189,8 +192,53 @@ def test_serialization_with_nested_schedules(optimizer):
     np.testing.assert_array_equal(descend(optimizer), expected)
 
 
+# === Falls, and what comes before them ===
+
+
+def test_a_fall_is_a_constant_factor_then_nothing():
+    schedule = fall("exponential", 0.2, 0.25, 8)
+    values = [float(schedule(step)) for step in range(11)]
+    expected = [0.2 * 0.25 ** (min(step, 8) / 8) for step in range(11)]
+    assert values == pytest.approx(expected, rel=1e-6)
+
+
+def test_half_a_cosine_wave():
+    schedule = fall("cosine", 0.2, 0.25, 8)
+    values = [float(schedule(step)) for step in range(11)]
+    waves = [0.5 + 0.5 * np.cos(np.pi * min(step, 8) / 8) for step in range(11)]
+    assert values == pytest.approx([0.2 * (0.75 * w + 0.25) for w in waves], rel=1e-6)
+
+
+def test_warming_up_rises_from_0_to_the_schedule():
+    values = [float(WarmUp(0.3, 3)(step)) for step in range(5)]
+    assert values == pytest.approx([0.1, 0.2, 0.3, 0.3, 0.3])
+    falling = ExponentialFall(1.0, 0.1, 4)
+    values = [float(WarmUp(falling, 2)(step)) for step in range(4)]
+    assert values == pytest.approx([0.5, 10**-0.25, 10**-0.5, 10**-0.75], rel=1e-5)
+
+
 @pytest.mark.parametrize(
-    "schedule", [InverseExponentialDecay(0.2, 1.5, 1e-3), LinearRamp(0.5, 0.7, 3, 9)]
+    "make",
+    [
+        lambda: WarmUp(0.1, 0),
+        lambda: ExponentialFall(0.1, 0.0, 5),
+        lambda: ExponentialFall(0.1, 0.01, 2.5),
+        lambda: fall("linear", 0.1, 0.1, 5),
+    ],
+)
+def test_falls_refuse_arguments_outside_their_range(make):
+    with pytest.raises(ValueError, match="Expected"):
+        make()
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        InverseExponentialDecay(0.2, 1.5, 1e-3),
+        LinearRamp(0.5, 0.7, 3, 9),
+        ExponentialFall(0.2, 0.01, 9),
+        WarmUp(ExponentialFall(0.2, 0.01, 9), 4),
+    ],
 )
 def test_schedules_round_trip_through_their_configs(schedule):
     config = keras.optimizers.schedules.serialize(schedule)

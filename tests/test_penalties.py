@@ -221,6 +221,38 @@ def test_a_lazy_penalty_acts_every_nth_step_with_n_times_the_weight():
     assert terms == [6.0, 0.0, 0.0, 6.0, 0.0, 0.0, 6.0]
 
 
+def test_a_schedule_is_a_factor_by_the_steps_of_d():
+    """k = 2: a falls from 1 to .2 over four steps of D, which are two of G."""
+    schedule = keras_gan.optimizers.LinearRamp(1.0, 0.2, 0, 4)
+
+    @keras.saving.register_keras_serializable("tests")
+    class Two(penalties.Penalty):
+        def __call__(self, critic, real, fake, seed):
+            return tf.constant(2.0)
+
+    gan = helpers.tiny_gan(
+        penalties=[Two(every=2, name="two", schedule=schedule)], discriminator_steps=2
+    )
+    terms = []
+    for _ in range(3):
+        gan.reset_metrics()
+        terms.append(helpers.train_steps(gan, [helpers.examples(8)])["two"])
+    # Means over a due step (doubled) and one that is not: at steps 0, 2 and 4.
+    assert terms == pytest.approx([2.0, 1.2, 0.4])
+
+
+def test_a_schedule_is_saved(tmp_path):
+    schedule = keras.optimizers.schedules.CosineDecay(1.0, 10, alpha=0.1)
+    gan = helpers.tiny_gan(penalties=[penalties.R1(0.5, schedule=schedule)])
+    gan.save(tmp_path / "gan.keras")
+    [loaded] = keras.saving.load_model(tmp_path / "gan.keras").penalties
+    assert [float(loaded.schedule(s)) for s in (0, 5, 20)] == pytest.approx(
+        [1.0, 0.55, 0.1]
+    )
+    with pytest.raises(ValueError, match="schedule to be None or a Keras schedule"):
+        penalties.R1(0.5, schedule=0.3)
+
+
 def test_penalties_draw_seeds_only_where_there_are_any():
     """So that a training without them is what it was before they existed."""
     plain, penalised = (

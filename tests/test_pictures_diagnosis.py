@@ -9,6 +9,7 @@ import pytest
 import keras_gan
 from keras_gan import evaluation, losses
 from keras_gan.pictures import diagnose, training_curves
+from tests import extensions
 
 PAPERS = ("minimax", "non_saturating")
 LATER = ("hinge", "least_squares", "relativistic", "wasserstein")
@@ -224,6 +225,10 @@ class Fixed:
             [keras.Input((4,)), keras.layers.Dense(1, kernel_initializer="ones")]
         )
 
+    def critic(self, training):
+        assert not training
+        return self.discriminator
+
     def samples_of(self, latents):
         return np.full((len(latents), 4), self.fake)
 
@@ -248,3 +253,24 @@ def test_held_out_answers_by_hand():
     assert found["val_d_fake"] == pytest.approx(1 / (1 + math.exp(2)))
     line = {"epoch": 1, **logs("minimax", 2.0, -2.0), **found}
     assert "on held-out examples" in diagnose([line]).explanation
+
+
+def test_held_out_answers_of_a_labelled_gan_and_of_packs():
+    rows = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
+    labels = np.arange(300) % extensions.NUM_CLASSES
+    data = keras_gan.datasets.Dataset(rows, labels, value_range=None)
+    gan = extensions.gan_with("labelled")
+    answers = evaluation.HeldOutAnswers(data, data.subset(slice(280), "valid"))
+    found = answers(gan)
+    assert answers.count == 280  # more than a batch
+    logits = gan.discriminator({"samples": rows[:280], "labels": labels[:280]})
+    expected = np.mean(1 / (1 + np.exp(-np.asarray(logits, np.float64))))
+    assert found["val_d_real"] == found["train_d_real"] == pytest.approx(expected)
+    assert 0 < found["val_d_fake"] < 1
+
+    gan = Fixed(keras_gan.priors.Normal(3), fake=-0.5)
+    pack = keras_gan.layers.Pack(3)
+    dense = keras.layers.Dense(1, kernel_initializer="ones")
+    gan.discriminator = keras.Sequential([keras.Input((4,)), pack, dense])
+    found = evaluation.HeldOutAnswers(data, data)(gan)
+    assert found["val_fake_logits"] == pytest.approx(-6.0)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_gan import datasets, experiments, runs
 from keras_gan.experiments.building import load_held_out
-from keras_gan.experiments.experiment import Data
+from keras_gan.experiments.parts import Data
 from keras_gan.runs import provenance
 from tests import helpers
 

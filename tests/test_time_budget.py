@@ -10,7 +10,7 @@ import pytest
 
 from keras_gan import experiments, keras_private, runs
 from keras_gan.commands import console, train
-from keras_gan.experiments.experiment import MOST_EPOCHS, Train
+from keras_gan.experiments.parts import MOST_EPOCHS, Train
 from keras_gan.runs import checkpoint, time_budget
 from keras_gan.runs.time_budget import Costs
 

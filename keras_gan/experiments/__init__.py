@@ -4,16 +4,16 @@ An `Experiment` and the presets load without TensorFlow; `build` makes the compi
 of one, and brings TensorFlow with it.
 """
 
-from keras_gan.experiments.experiment import Data as Data
 from keras_gan.experiments.experiment import Experiment as Experiment
-from keras_gan.experiments.experiment import Optimizer as Optimizer
-from keras_gan.experiments.experiment import Prior as Prior
-from keras_gan.experiments.experiment import Runtime as Runtime
-from keras_gan.experiments.experiment import Train as Train
 from keras_gan.experiments.experiment import settings as settings
 from keras_gan.experiments.fields import Component as Component
 from keras_gan.experiments.fields import SettingError as SettingError
 from keras_gan.experiments.fields import expectation as expectation
+from keras_gan.experiments.parts import Data as Data
+from keras_gan.experiments.parts import Optimizer as Optimizer
+from keras_gan.experiments.parts import Prior as Prior
+from keras_gan.experiments.parts import Runtime as Runtime
+from keras_gan.experiments.parts import Train as Train
 from keras_gan.experiments.presets import PRESETS as PRESETS
 from keras_gan.experiments.presets import get_preset as get_preset
 

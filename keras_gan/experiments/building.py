@@ -18,9 +18,10 @@ from keras_gan import (
     priors,
     replicas,
 )
-from keras_gan.experiments.experiment import FOLDER_OPTIONS, Data, Experiment, Prior
+from keras_gan.experiments.experiment import Experiment
 from keras_gan.experiments.fields import SettingError
 from keras_gan.experiments.model_files import load_gan
+from keras_gan.experiments.parts import FOLDER_OPTIONS, Data, Prior
 from keras_gan.gan import GAN
 
 # What `build` gives to a builder of networks, so that an experiment does not.
@@ -58,7 +59,7 @@ def check(experiment: Experiment):
         )
     checks.one_of("loss.name", experiment.loss.name, losses.names())
     for path, component, kind in _classes(experiment):
-        _check_arguments(path, component, _defaults(kind))
+        _check_arguments(path, component, _takes_from_experiments(kind))
     if experiment.train.keep_best is not None:
         checks.one_of(
             "train.keep_best", experiment.train.keep_best, evaluation.VALIDATION_SCORES
@@ -73,6 +74,15 @@ def _classes(experiment):
         path = f"penalties.{number}"
         checks.one_of(f"{path}.name", penalty.name, penalties.BY_NAME)
         yield path, penalty, penalties.BY_NAME[penalty.name]
+
+
+def _takes_from_experiments(kind):
+    """The defaults of what an experiment may give to a loss or a penalty."""
+    defaults = _defaults(kind)
+    # A schedule is an object, which an experiment has no words for but this.
+    if defaults.pop("schedule", 0) is None:
+        defaults["final_share"] = 1.0
+    return defaults
 
 
 def _check_arguments(path, component, defaults):
@@ -204,19 +214,42 @@ def build(experiment: Experiment, data: datasets.Dataset) -> GAN:
     )
     k = train.discriminator_steps
     steps_per_epoch = data.steps_per_epoch(k * train.batch_size)
-    loss, *terms = (kind(**c.arguments) for _, c, kind in _classes(experiment))
     gan.compile(
-        generator_optimizer=_optimizer(experiment.generator, steps_per_epoch, 1),
+        generator_optimizer=_optimizer(experiment, "generator", steps_per_epoch, 1),
         discriminator_optimizer=_optimizer(
-            experiment.discriminator, steps_per_epoch, k
+            experiment, "discriminator", steps_per_epoch, k
         ),
-        loss=loss,
+        loss=losses.BY_NAME[experiment.loss.name](**experiment.loss.arguments),
         discriminator_steps=k,
-        ema_decay=train.ema_decay,
+        ema_decay=_ema_decay(train),
+        ema_ramp=train.ema_ramp,
         jit_compile=experiment.runtime.jit_compile,
-        penalties=terms,
+        penalties=_penalties(experiment, steps_per_epoch),
     )
     return gan
+
+
+def _ema_decay(train):
+    if train.ema_half_life is None:
+        return train.ema_decay
+    images_per_step = train.discriminator_steps * train.batch_size
+    return 0.5 ** (images_per_step / train.ema_half_life)
+
+
+def _penalties(experiment, steps_per_epoch):
+    """The penalties, of which each may fall to its `final_share` over all epochs."""
+    updates = experiment.train.epochs * steps_per_epoch
+    updates *= experiment.train.discriminator_steps
+    made = []
+    for component in experiment.penalties:
+        arguments = component.arguments
+        share = arguments.pop("final_share", None)
+        if share is not None:
+            arguments["schedule"] = keras.optimizers.schedules.CosineDecay(
+                1.0, updates, alpha=share
+            )
+        made.append(penalties.BY_NAME[component.name](**arguments))
+    return made
 
 
 def _networks(experiment, data):
@@ -270,31 +303,42 @@ def _global_policy(policy):
         keras.mixed_precision.set_dtype_policy(before)
 
 
-def _optimizer(settings, steps_per_epoch, updates):
+def _optimizer(experiment, player, steps_per_epoch, updates):
     """Returns a network's optimizer.
 
     Args:
-        settings: `Optimizer`, whose schedules count generator steps.
+        experiment: `Experiment`, whose schedules count generator steps and images.
+        player: "generator" or "discriminator".
         steps_per_epoch: int, generator steps in an epoch.
         updates: int, how many updates it makes in each generator step.
     """
-    learning_rate = settings.learning_rate
+    settings, train = getattr(experiment, player), experiment.train
+    updates_per_epoch = steps_per_epoch * updates
+    images_per_update = train.discriminator_steps * train.batch_size / updates
+    rate = settings.learning_rate
     if settings.learning_rate_divisor > 1:
-        learning_rate = optimizers.InverseExponentialDecay(
-            learning_rate,
+        rate = optimizers.InverseExponentialDecay(
+            rate,
             divisor=settings.learning_rate_divisor ** (1 / updates),
             minimum=settings.min_learning_rate,
         )
+    if settings.decay:
+        steps = train.epochs * updates_per_epoch
+        if settings.decay_images is not None:
+            steps = max(1, round(settings.decay_images / images_per_update))
+        rate = optimizers.fall(settings.decay, rate, settings.final_share, steps)
+    if settings.warmup_images:
+        steps = max(1, round(settings.warmup_images / images_per_update))
+        rate = optimizers.WarmUp(rate, steps)
     if settings.optimizer == "adam":
-        return optimizers.Adam(learning_rate, beta_1=settings.beta_1)
-    updates_per_epoch = steps_per_epoch * updates
+        return optimizers.Adam(rate, beta_1=settings.beta_1, beta_2=settings.beta_2)
     momentum = optimizers.LinearRamp(
         settings.initial_momentum,
         settings.final_momentum,
         start_step=settings.momentum_start_epoch * updates_per_epoch,
         final_step=settings.momentum_final_epoch * updates_per_epoch,
     )
-    return optimizers.ScheduledSGD(learning_rate, momentum)
+    return optimizers.ScheduledSGD(rate, momentum)
 
 
 # === Execution ===

@@ -7,7 +7,7 @@ is.
 """
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pydantic
 from pydantic import Field
@@ -20,211 +20,10 @@ from keras_gan.experiments.fields import (
     alternatives,
     part_of,
 )
+from keras_gan.experiments.parts import Data, Optimizer, Prior, Runtime, Train
 
-# No larger size fits a machine, and some do not fit an int64.
-_LARGEST_SIZE = MOST_EPOCHS = 10**7
-Size = Annotated[int, Field(ge=1, le=_LARGEST_SIZE)]
-# JSON has no tuples: a list is read as one.
-Range = Annotated[tuple[float, float], Field(strict=False)]
-# Fields of `Data` that folders of images alone have a use for.
-FOLDER_OPTIONS = ("background", "skip_broken", "held_out", "bits")
 # A short name that is not the last name of its path.
 _ALIASES = {"dataset": "data.name"}
-
-
-class Data(Part):
-    """The examples that both networks are trained on."""
-
-    name: str = Field(description="A dataset's name, or folder:PATH[@SIZE].")
-    split: str = Field("train", description="The split of the dataset to train on.")
-    contrast_normalization: bool = Field(
-        False, description="Normalise the contrast of each image globally."
-    )
-    value_range: Range | None = Field(
-        None, description="The range to map images to; none keeps the dataset's own."
-    )
-    background: str | None = Field(
-        "white",
-        description="The colour that transparent pixels of a folder's images are laid "
-        "on; none keeps the transparency as a fourth channel.",
-    )
-    skip_broken: bool = Field(
-        False,
-        description="Leave out a folder's files that cannot be read, with a warning.",
-    )
-    held_out: float = Field(
-        0.1,
-        ge=0,
-        le=0.5,
-        description="The share of a folder's images that is held out of the training, "
-        "to score by, where the folder has no subfolder test.",
-    )
-    bits: int | None = Field(
-        None,
-        ge=8,
-        le=16,
-        description="The bits that a folder's files of 16 bits use; none takes the "
-        "fewest that hold their largest value.",
-    )
-
-    @property
-    def is_folder(self) -> bool:
-        """Whether the data are a folder of images, whose name is its path."""
-        return self.name.startswith("folder:")
-
-    @pydantic.field_validator("value_range")
-    @classmethod
-    def _is_range(cls, value):
-        if value is not None and not value[0] < value[1]:
-            raise SettingError((), "to be (low, high) with low < high", value)
-        return value
-
-    @pydantic.model_validator(mode="after")
-    def _has_options_of_its_kind(self):
-        for name in () if self.is_folder else FOLDER_OPTIONS:
-            value = getattr(self, name)
-            if value != type(self).model_fields[name].default:
-                raise SettingError(
-                    (name,), f"for a folder of images alone, not {self.name}", value
-                )
-        return self
-
-    @pydantic.model_validator(mode="after")
-    def _has_one_range(self):
-        if self.contrast_normalization and self.value_range:
-            raise SettingError(
-                ("value_range",),
-                "to be none where contrast_normalization decides the range",
-                self.value_range,
-            )
-        return self
-
-
-class Prior(Part):
-    """The distribution of the latents, of mean 0."""
-
-    name: Literal["uniform", "normal"] = Field(
-        "uniform", description="The distribution that latents are drawn from."
-    )
-    latent_dim: Size = Field(100, description="L, the dimensions of the latents.")
-    # Far beyond what is of use; further out float32 ends.
-    scale: float = Field(
-        1.0,
-        ge=1e-6,
-        le=1e6,
-        description="The standard deviation of each latent; at 1, the uniform prior "
-        "is that on +-sqrt(3).",
-    )
-
-
-class Optimizer(Part):
-    """One network's optimizer. Schedules count generator steps for both networks."""
-
-    optimizer: Literal["sgd", "adam"] = Field(
-        "sgd", description="SGD with a momentum that rises, or Adam."
-    )
-    learning_rate: float = Field(gt=0, description="The learning rate at the start.")
-    learning_rate_divisor: float = Field(
-        1.0, ge=1, description="Divides the learning rate after each generator step."
-    )
-    min_learning_rate: float = Field(
-        0.0, ge=0, description="The learning rate does not fall below this."
-    )
-    beta_1: float = Field(
-        0.5, ge=0, lt=1, description="Decay of Adam's first moment; SGD ignores it."
-    )
-    initial_momentum: float = Field(
-        0.5, ge=0, lt=1, description="SGD's momentum up to momentum_start_epoch."
-    )
-    final_momentum: float = Field(
-        0.7, ge=0, lt=1, description="SGD's momentum from momentum_final_epoch on."
-    )
-    momentum_start_epoch: int = Field(
-        1, ge=0, description="The epoch from which SGD's momentum changes linearly."
-    )
-    momentum_final_epoch: int = Field(
-        250, ge=1, description="The epoch at which SGD's momentum is final."
-    )
-
-    @pydantic.model_validator(mode="after")
-    def _momentum_has_time_to_change(self):
-        if not self.momentum_start_epoch < self.momentum_final_epoch:
-            raise SettingError(
-                ("momentum_start_epoch",),
-                f"to be below momentum_final_epoch={self.momentum_final_epoch}",
-                self.momentum_start_epoch,
-            )
-        return self
-
-
-class Train(Part):
-    """Algorithm 1's sizes, and what a run keeps of it."""
-
-    epochs: Size = Field(description="Passes over the data.")
-    batch_size: Size = Field(100, description="m, the examples in a minibatch.")
-    discriminator_steps: Size = Field(
-        1, description="k, the discriminator steps for each generator step."
-    )
-    ema_decay: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        description="Decay of the average of the generator's weights; none keeps no "
-        "average.",
-    )
-    seed: int = Field(
-        0,
-        ge=0,
-        lt=2**32,
-        description="Seed of the initial weights, the order of the data, the latents "
-        "and dropout.",
-    )
-    sample_epochs: Size = Field(1, description="Epochs between pictures of samples.")
-    evaluation_epochs: Size | None = Field(
-        None, description="Epochs between evaluations; none evaluates nothing."
-    )
-    keep_best: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="The evaluations' score by which the best model is kept."
-    )
-
-    @pydantic.model_validator(mode="after")
-    def _best_is_evaluated(self):
-        if self.keep_best is not None and self.evaluation_epochs is None:
-            raise SettingError(
-                ("evaluation_epochs",),
-                f"to be an int, so that the best model by {self.keep_best} is found",
-                None,
-            )
-        return self
-
-
-class Runtime(Part):
-    """How the training is executed.
-
-    A resumed run may change these settings where the execution stays the same: another
-    dtype policy, XLA or number of replicas is refused.
-    """
-
-    mixed_precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = (
-        Field(
-            "auto",
-            description="The networks' dtype policy; auto is float32 without a GPU and "
-            "16 bits on a recent one.",
-        )
-    )
-    jit_compile: bool | Literal["auto"] = Field(
-        "auto", description="Compile with XLA; auto does so on one GPU."
-    )
-    distribute: Literal["mirrored", "multi_worker"] | None = Field(
-        None,
-        description="Train on all devices of this machine, or of all workers that "
-        "TF_CONFIG names; none trains on one.",
-    )
-    steps_per_execution: Size | None = Field(
-        None,
-        description="Training steps compiled into one call; none chooses "
-        "automatically.",
-    )
 
 
 class Experiment(Part):
@@ -312,19 +111,26 @@ class Experiment(Part):
         """Returns the paths that forbid to resume the experiment `begun` as this one.
 
         Those are all that differ, but for `runtime` and `source`, which do not decide
-        the training, for a larger number of epochs, and for the place of a folder of
-        images, which is known by its content.
+        the training, for a larger number of epochs, if no schedule lasts all of them,
+        and for the place of a folder of images, which is known by its content.
         """
         free = {"source"}
         if self.data.is_folder and begun.data.is_folder:
             free.add("data.name")
-        if self.train.epochs >= begun.train.epochs:
+        if self.train.epochs >= begun.train.epochs and not self._lasts_all_epochs:
             free.add("train.epochs")
         return [
             path
             for path in self.differences(begun)
             if path not in free and not path.startswith("runtime.")
         ]
+
+    @property
+    def _lasts_all_epochs(self):
+        optimizers = (self.generator, self.discriminator)
+        return any(each.lasts_all_epochs for each in optimizers) or any(
+            "final_share" in penalty.arguments for penalty in self.penalties
+        )
 
     def get(self, path):
         """Returns the value of a dotted path; None where it is an absent argument."""

@@ -8,14 +8,9 @@ here is half the recipe's, except where a preset says otherwise.
 """
 
 from keras_gan import checks
-from keras_gan.experiments.experiment import (
-    Data,
-    Experiment,
-    Optimizer,
-    Prior,
-    Train,
-)
+from keras_gan.experiments.experiment import Experiment
 from keras_gan.experiments.fields import Component
+from keras_gan.experiments.parts import Data, Optimizer, Prior, Train
 
 _PAPER = "Goodfellow et al. 2014 (arXiv 1406.2661) and the released recipe"
 

@@ -5,11 +5,18 @@ import math
 import keras
 from keras import layers
 
+from keras_gan import checks
+from keras_gan.layers import Pack
 from keras_gan.networks.common import LayerSeeds, dense_generator, sample_shape
 
 
 def toy_mlp(
-    spec, latent_dim: int = 2, seed: int | None = None
+    spec,
+    latent_dim: int = 2,
+    units: int = 128,
+    depth: int = 2,
+    pack: int = 1,
+    seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Builds small fully connected networks without dropout.
 
@@ -18,20 +25,24 @@ def toy_mlp(
 
     Args:
         spec: of vectors of shape (D,), or that shape.
+        units: int >= 1, of each hidden layer.
+        depth: int >= 1, hidden layers of each network.
+        pack: int >= 1, samples that D judges at once, see `layers.Pack`.
         latent_dim, seed: see `networks`.
 
     Returns:
         (generator, discriminator); samples are unbounded.
     """
     shape = sample_shape(spec)
+    checks.count("depth", depth)
     seeds = LayerSeeds(seed)
 
     def hidden():
         return [
             layers.Dense(
-                128, activation="relu", kernel_initializer=seeds.glorot_initializer()
+                units, activation="relu", kernel_initializer=seeds.glorot_initializer()
             )
-            for _ in range(2)
+            for _ in range(depth)
         ]
 
     output = layers.Dense(
@@ -40,6 +51,8 @@ def toy_mlp(
     generator = dense_generator(latent_dim, hidden(), output, shape)
     samples = keras.Input(shape, name="samples")
     x = layers.Flatten()(samples)
+    if pack > 1:
+        x = Pack(pack)(x)
     for layer in hidden():
         x = layer(x)
     logits = layers.Dense(

@@ -3,8 +3,8 @@
 import pathlib
 
 from keras_gan.experiments.building import load_data, load_held_out
-from keras_gan.experiments.experiment import Data
 from keras_gan.experiments.model_files import MODEL
+from keras_gan.experiments.parts import Data
 from keras_gan.runs.run import CONFIG, Run
 
 

@@ -13,7 +13,7 @@ from keras_gan import checks, export, files
 from keras_gan.datasets import Dataset, folder
 from keras_gan.datasets.image_files import SUFFIXES
 from keras_gan.experiments.building import load_data
-from keras_gan.experiments.experiment import Data
+from keras_gan.experiments.parts import Data
 from keras_gan.pictures import formats
 from keras_gan.streams import ProgressStream
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from keras_gan import datasets, export
 from keras_gan.experiments.building import load_data, load_held_out
-from keras_gan.experiments.experiment import Data
 from keras_gan.experiments.model_files import MODEL, load_gan
+from keras_gan.experiments.parts import Data
 from keras_gan.runs import fitted, provenance, sample_folder
 from keras_gan.runs.generating import load_samples
 from keras_gan.runs.run import BEST, CONFIG, Run

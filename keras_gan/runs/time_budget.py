@@ -9,7 +9,8 @@ import time
 import keras
 
 from keras_gan import checks
-from keras_gan.experiments.experiment import MOST_EPOCHS, Experiment, Train
+from keras_gan.experiments.experiment import Experiment
+from keras_gan.experiments.parts import MOST_EPOCHS, Train
 
 # This share of the time stays free: for checkpoints, and for a machine that is slower
 # later than it was while it was measured.

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from keras_gan import checks, evaluation, files, keras_private, replicas
 from keras_gan.experiments import building
-from keras_gan.experiments.experiment import MOST_EPOCHS
+from keras_gan.experiments.parts import MOST_EPOCHS
 from keras_gan.pictures import formats, grids
 from keras_gan.runs import callbacks as run_callbacks
 from keras_gan.runs import checkpoint, interrupts, provenance, starting, time_budget
