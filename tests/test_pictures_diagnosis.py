@@ -213,7 +213,7 @@ def test_curves_of_held_out_answers_share_the_panel_of_the_others():
 
 
 class Fixed:
-    """What `HeldOutAnswers` asks of a GAN; D's logit is the mean of a sample."""
+    """What `HeldOutAnswers` asks of a GAN; D's logit is the sum of a sample."""
 
     is_labelled = False
     adversarial_loss = losses.get("hinge")

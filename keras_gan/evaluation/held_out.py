@@ -42,7 +42,7 @@ class HeldOutAnswers:
 
     def __call__(self, gan) -> dict[str, float]:
         latents = gan.latent_prior.sample(self.count, self.seed)
-        labels = latents["labels"] if gan.is_labelled else None
+        labels = np.asarray(latents["labels"]) if gan.is_labelled else None
         fake = _logits(gan, gan.samples_of(latents), labels)
         found = {}
         for name, (examples, labels) in self.examples.items():
