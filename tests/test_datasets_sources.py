@@ -26,7 +26,8 @@ def refusal(*arguments, **options):
 
 def test_names():
     assert datasets.names() == [
-        *("digits", "mnist", "cifar10", "tfd", "gaussian1d", "ring8", "grid25")
+        *("digits", "mnist", "cifar10", "tfd", "stacked_mnist"),
+        *("gaussian1d", "ring8", "grid25"),
     ]
 
 
@@ -399,3 +400,25 @@ def test_mnist_from_its_original_files(tmp_path, test_data):
     zeros = sum(np.bincount(data.labels)[0] for data in (train, valid))
     assert zeros == 5923
     assert np.bincount(test.labels)[0] == 980
+
+
+def test_stacked_mnist_has_every_mode_equally_often(tmp_path, test_data):
+    manual = tmp_path / "downloads" / "manual"
+    manual.mkdir(parents=True)
+    for file in (test_data / "mnist").glob("*.gz"):
+        shutil.copy(file, manual)
+    data = datasets.load("stacked_mnist", "test", data_dir=tmp_path)
+    assert data.image_shape == (28, 28, 3) and len(data) == 26_000
+    assert (np.bincount(data.labels, minlength=1000) == 26).all()
+    assert data.class_names[7] == "007" and data.class_names[941] == "941"
+    again = datasets.load("stacked_mnist", "test", data_dir=tmp_path)
+    np.testing.assert_array_equal(again.images[:100], data.images[:100])
+    # Each channel is a test digit of the class that the label has in its place.
+    digits = datasets.load("mnist", "test", data_dir=tmp_path)
+    known = {image.tobytes(): label for image, label in
+             zip(digits.images, digits.labels, strict=True)}  # fmt: skip
+    for image, label in zip(data.images[:200], data.labels[:200], strict=True):
+        found = [known[image[..., c : c + 1].tobytes()] for c in range(3)]
+        assert found == [int(digit) for digit in f"{label:03d}"]
+    with pytest.raises(datasets.SplitError, match="'train', 'valid', 'test'"):
+        datasets.load("stacked_mnist", "all", data_dir=tmp_path)

@@ -11,7 +11,7 @@
 import pathlib
 
 from keras_gan import checks
-from keras_gan.datasets import digits, folder, tfd, tfds_images, toy
+from keras_gan.datasets import digits, folder, stacked_mnist, tfd, tfds_images, toy
 from keras_gan.datasets.base import Dataset, DatasetError, SplitError
 
 __all__ = ["Dataset", "DatasetError", "SplitError", "load", "names", "public_name"]
@@ -21,6 +21,7 @@ _LOADERS = {
     "mnist": tfds_images.load,
     "cifar10": tfds_images.load,
     "tfd": tfd.load,
+    stacked_mnist.NAME: stacked_mnist.load,
     **dict.fromkeys(toy.DISTRIBUTIONS, toy.load),
 }
 
@@ -38,6 +39,7 @@ def load(name: str, split: str = "train", data_dir=None, **options) -> Dataset:
     | "digits" | float32 (8, 8, 1), no file needed | "all", "train", "test" |
     | "mnist" | uint8 (28, 28, 1) | "train" (50,000), "valid", "test", any of TFDS |
     | "cifar10" | uint8 (32, 32, 3) | "train" (40,000), "valid", "test", any of TFDS |
+    | "stacked_mnist" | uint8 (28, 28, 3) | "train" (100,000), "valid", "test" |
     | "tfd" | uint8 (48, 48, 1) | "unlabeled", "train", "valid", "test"; "train/fold2" |
     | "gaussian1d", "ring8", "grid25" | float32 (D,) | "train", "valid", "test" |
     | "folder:PATH" | uint8 (H, W, C) | a subfolder; "train", "all": the whole |
@@ -46,8 +48,8 @@ def load(name: str, split: str = "train", data_dir=None, **options) -> Dataset:
     Folders and TFDS names take a size at the end, "celeb_a@64" or "folder:PATH@48x64"
     (height x width): the centre is cropped to that aspect ratio, then resized.
 
-    Images are in `value_range` (0, 1). The modules digits, tfds_images, tfd, folder and
-    toy in this package document each kind.
+    Images are in `value_range` (0, 1). The modules digits, tfds_images, stacked_mnist,
+    tfd, folder and toy in this package document each kind.
 
     Args:
         name: str, as above.
@@ -64,8 +66,8 @@ def load(name: str, split: str = "train", data_dir=None, **options) -> Dataset:
         DatasetError (a ValueError): no such dataset or split, or its files are not
             there or not as expected; the message is one line that says what to do. It
             is a SplitError where the dataset is there without that split.
-        ModuleNotFoundError: "mnist" or "cifar10" without the package's extra
-            `datasets`.
+        ModuleNotFoundError: "mnist", "stacked_mnist" or "cifar10" without the package's
+            extra `datasets`.
     """
     if not isinstance(name, str) or not isinstance(split, str):
         raise DatasetError(

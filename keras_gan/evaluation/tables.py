@@ -42,6 +42,10 @@ _COLUMNS = (
 # === Several runs ===
 
 
+# More shares than this are no line to read.
+_MOST_SHARES = 20
+
+
 def check_one_protocol(reports: list[dict]) -> None:
     """Raises ValueError unless all dicts of `scoring.evaluate` are of one protocol."""
     first = reports[0]["protocol"]
@@ -147,7 +151,13 @@ def _remarks(report):
             "examples are training examples too: memorising scores well on them"
         )
     for row, scores in report["rows"].items():
-        if "class_shares" in scores:
+        count = len(scores.get("class_shares", ()))
+        if count > _MOST_SHARES:
+            yield (
+                f"classes of {row}: {scores['classes_covered']:,} of {count:,}, KL "
+                f"divergence {scores['class_kl_divergence']:.3g} nats"
+            )
+        elif count:
             shares = [f"{100 * share:.1f}" for share in scores["class_shares"]]
             names = report.get("class_names")
             if names and names != [str(number) for number in range(len(names))]:

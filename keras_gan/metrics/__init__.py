@@ -5,6 +5,7 @@ from keras_gan.metrics.coverage import ModeCoverage as ModeCoverage
 from keras_gan.metrics.coverage import class_coverage as class_coverage
 from keras_gan.metrics.coverage import mode_coverage as mode_coverage
 from keras_gan.metrics.coverage import modes_of as modes_of
+from keras_gan.metrics.features import ChannelClassifier as ChannelClassifier
 from keras_gan.metrics.features import Classifier as Classifier
 from keras_gan.metrics.features import Extractor as Extractor
 from keras_gan.metrics.features import Inception as Inception

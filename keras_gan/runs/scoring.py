@@ -9,6 +9,7 @@ import pathlib
 import tqdm
 
 from keras_gan import checks, datasets, evaluation, files, metrics
+from keras_gan.datasets import stacked_mnist
 from keras_gan.experiments.building import build
 from keras_gan.metrics.features import inception_2015, inception_weights
 from keras_gan.runs import provenance
@@ -243,7 +244,7 @@ class _Scoring:
             self.protocol = dataclasses.replace(
                 self.protocol, features=extractor.name, features_key=extractor.key
             )
-            if isinstance(extractor, metrics.Classifier):
+            if isinstance(extractor, metrics.Classifier | metrics.ChannelClassifier):
                 report["classifier_accuracy"] = extractor.test_accuracy
                 if self.train.class_names is not None:
                     report["class_names"] = list(self.train.class_names)
@@ -343,6 +344,12 @@ class _Scoring:
                 "Expected a test split, to say what a classifier is worth. Received: "
                 f"{data.name!r}, which has none; take pixels or inception for features"
             )
+        is_stacked = data.name == stacked_mnist.NAME
+        if is_stacked:
+            data, test = (
+                datasets.load("mnist", split, self.subject.data_dir)
+                for split in ("train", "test")
+            )
         # Without a cache that can be written, one training must still serve all models.
         key = ("classifier", metrics.data_key(data), metrics.data_key(test))
         if key not in self.shared:
@@ -352,6 +359,9 @@ class _Scoring:
                 self.cache_dir,
                 progress=functools.partial(self.progress, "", "classifier"),
             )
+        if is_stacked:
+            channels = stacked_mnist.CHANNELS
+            return metrics.ChannelClassifier(self.shared[key], channels)
         return self.shared[key]
 
     def report_on_images(self, samples, extractor):

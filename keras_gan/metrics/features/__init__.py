@@ -12,3 +12,4 @@ from keras_gan.metrics.features.extractor import in_pieces as in_pieces
 from keras_gan.metrics.features.inception import Inception as Inception
 from keras_gan.metrics.features.inception_2015 import Inception2015 as Inception2015
 from keras_gan.metrics.features.pixels import Pixels as Pixels
+from keras_gan.metrics.features.stacked import ChannelClassifier as ChannelClassifier

@@ -1,0 +1,66 @@
+"""Classes of three channels, by a classifier of one."""
+
+import numpy as np
+import pytest
+
+from keras_gan import datasets, evaluation, metrics
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    train, test = (datasets.load("digits", split) for split in ("train", "test"))
+    return metrics.Classifier.train(train, test, steps=200)
+
+
+@pytest.fixture(scope="module")
+def stacked():
+    """Balanced triples of test digits, of which each mode has one."""
+    digits = datasets.load("digits", "test")
+    labels = np.arange(1000)
+    channels = []
+    for place in (100, 10, 1):
+        rows = [
+            np.flatnonzero(digits.labels == label // place % 10)[0] for label in labels
+        ]
+        channels.append(digits.examples(rows))
+    return np.concatenate(channels, axis=-1), labels
+
+
+def test_classes_are_the_digits_of_a_number(classifier, stacked):
+    extractor = metrics.ChannelClassifier(classifier, 3)
+    images, labels = stacked
+    assert extractor.num_classes == 1000
+    found = extractor.classes(images)
+    assert np.mean(found == labels) > 0.7  # a wrong digit is wrong in 300 of them
+    first, last = (classifier.classes(images[..., c : c + 1]) for c in (0, 2))
+    np.testing.assert_array_equal(found // 100, first)
+    np.testing.assert_array_equal(found % 10, last)
+
+
+def test_features_are_those_of_the_channels(classifier, stacked):
+    extractor = metrics.ChannelClassifier(classifier, 3)
+    images = stacked[0][:5]
+    features = extractor.features(images)
+    assert features.shape == (5, 384)
+    np.testing.assert_allclose(
+        features[:, 128:256], classifier.features(images[..., 1:2]), atol=1e-6
+    )
+    assert extractor.key != classifier.key and classifier.key in extractor.key
+
+
+def test_images_of_other_channels_are_refused(classifier):
+    with pytest.raises(ValueError, match="images .N, H, W, 3.. Received: .2, 8, 8, 1."):
+        metrics.ChannelClassifier(classifier, 3).classes(np.zeros((2, 8, 8, 1)))
+
+
+def test_modes_that_are_missing_count(classifier, stacked):
+    """Samples of 500 modes score half of them, and log 2 nats and more."""
+    images, labels = stacked
+    data = datasets.Dataset(images, labels, name="stacked", num_classes=1000)
+    extractor = metrics.ChannelClassifier(classifier, 3)
+    protocol = evaluation.protocol_for("stacked", False, data, None, data, 500)
+    scores = evaluation.score_images(
+        images[:500], data, None, data, extractor, protocol
+    )
+    assert 300 < scores["classes_covered"] <= 500
+    assert scores["class_kl_divergence"] > 0.6
