@@ -102,6 +102,29 @@ class GenerativeModel(BuiltModel, keras.Model):
         """
         return self.samples_of(self.latent_prior.sample_each(seeds), batch_size)
 
+    def predict(self, x, *args, **options):
+        """Returns G(z) of given latents, as `keras.Model.predict` does.
+
+        Args:
+            x: latents, what `latent_prior.sample` gives: float `(n, L)`, or a dict; or
+                a `tf.data.Dataset` of them.
+            *args, **options: as in `keras.Model.predict`.
+
+        Returns:
+            float32 array `(n, *sample_shape)`, in `value_range`; also with NaN, which
+            `generate` and `samples_of` refuse.
+
+        Raises:
+            ValueError: no latents, but samples say.
+        """
+        model_checks.check_latents(x, self.latent_prior, self.spec)
+        return super().predict(x, *args, **options)
+
+    def predict_on_batch(self, x):
+        """Returns G(z) of one batch of latents, see `predict`."""
+        model_checks.check_latents(x, self.latent_prior, self.spec)
+        return super().predict_on_batch(x)
+
     def samples_of(self, latents, batch_size=256, averaged=True):
         """Returns G(z) of given latents.
 
@@ -113,8 +136,9 @@ class GenerativeModel(BuiltModel, keras.Model):
             float32 array `(n, *sample_shape)`, in `value_range`.
 
         Raises:
-            ValueError: samples that are not finite.
+            ValueError: no latents; samples that are not finite.
         """
+        model_checks.check_latents(latents, self.latent_prior, self.spec)
         # By `predict` of this model where it can be: a compiled function, kept.
         model = self if averaged else self.generator
         return finite(replicas.predict_locally(model, latents, batch_size))

@@ -1,4 +1,4 @@
-"""What `fit` and `evaluate` are given, checked before the first step where it can be.
+"""What `fit` and its like are given, checked before the first step where it can be.
 
 Arrays are there as a whole. What comes batch by batch, `watching.Watch` looks at after
 the first batch and the first epoch.
@@ -64,6 +64,37 @@ class CheckedInputs:
         x, batch_size = checked(x, self, batch_size)
         return super().evaluate(x, y, batch_size, **options)
 
+    def train_on_batch(
+        self, x, y=None, sample_weight=None, class_weight=None, return_dict=False
+    ):
+        """Trains as `keras.Model.train_on_batch` does, on a batch that is checked.
+
+        Args:
+            x: array or tensor of one batch, or a dict of them, see the class.
+            y: int labels `(batch,)`, where the prior draws labels, or None.
+            sample_weight, class_weight: None; others are refused.
+            return_dict: bool, as in Keras.
+
+        Raises:
+            ValueError: another shape, dtype or range; NaN or infinity; weights.
+        """
+        _refuse_weights({"sample_weight": sample_weight, "class_weight": class_weight})
+        _check_batch(x, self.spec)
+        return super().train_on_batch(x, y, return_dict=return_dict)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        """Evaluates as `keras.Model.test_on_batch` does, on a batch that is checked.
+
+        Args:
+            x, y, sample_weight, return_dict: see `train_on_batch`.
+
+        Raises:
+            ValueError: as `train_on_batch`.
+        """
+        _refuse_weights({"sample_weight": sample_weight})
+        _check_batch(x, self.spec)
+        return super().test_on_batch(x, y, return_dict=return_dict)
+
 
 def _refuse_weights(options):
     """Raises for weights of samples or classes, which Algorithm 1 has no place for."""
@@ -73,6 +104,13 @@ def _refuse_weights(options):
                 f"Expected no {name}: the losses of a GAN are plain means. Received "
                 "some; repeat the examples that should count more"
             )
+
+
+def _check_batch(x, spec):
+    """Raises ValueError for one batch as `fit` does for an array."""
+    if _is_whole(x):
+        # Without the warning: a batch of dark pictures lies in one half of the range.
+        _check_array(_samples_in(x), spec, is_all=False)
 
 
 def checked(x, gan, batch_size=None):
@@ -96,14 +134,18 @@ def checked(x, gan, batch_size=None):
         # Keras takes tuples alone.
         return (e if isinstance(e, tuple) else (e,) for e in x), batch_size
     if _is_whole(x):
-        samples = minibatches.samples_of(x) if isinstance(x, dict) else x
-        _check_array(np.asarray(samples), gan.spec)
+        _check_array(_samples_in(x), gan.spec)
     return x, batch_size
 
 
 def _is_whole(x):
     """Whether `x` is an array, a tensor or a dict of them."""
     return isinstance(x, np.ndarray | dict) or tf.is_tensor(x)
+
+
+def _samples_in(x):
+    """Returns the examples of an array, a tensor or a dict of them, as an array."""
+    return np.asarray(minibatches.samples_of(x) if isinstance(x, dict) else x)
 
 
 def checked_pair(data, gan):
@@ -124,7 +166,7 @@ def _check_spec(data, spec):
         )
 
 
-def _check_array(array, spec):
+def _check_array(array, spec, is_all=True):
     minibatches.check_shape((None, *array.shape[1:]), spec)
     minibatches.check_dtype(array.dtype, spec)
     if not array.size:
@@ -142,4 +184,4 @@ def _check_array(array, spec):
                 f"infinite values, the first in row {first}"
             )
     parts = [array[rows] for rows in arrays.chunks(array.shape)]  # views
-    watching.check_range(spec, parts, is_all=True)
+    watching.check_range(spec, parts, is_all)

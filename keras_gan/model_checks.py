@@ -409,3 +409,57 @@ def check_serializable(arguments):
                 f"Expected `{name}` to be what Keras can serialise: an object with "
                 f"`get_config`, whose values JSON can hold. Received: {argument!r}"
             ) from error
+
+
+def check_latents(x, prior, spec):
+    """Raises where `predict` is given what are no latents: images, say.
+
+    Args:
+        x: array, tensor, a dict of them or a `tf.data.Dataset`; anything else that
+            Keras takes is not looked at.
+        prior: of `priors`.
+        spec: `samples.SampleSpec` of one sample, to recognise these.
+
+    Raises:
+        ValueError: another shape, or other keys, than the prior's latents have.
+    """
+    received = x
+    if isinstance(x, tf.data.Dataset):
+        received = x.element_spec
+        received = received[0] if isinstance(received, tuple) else received
+    named = {"": received} if not isinstance(received, dict) else received
+    if not all(
+        isinstance(each, np.ndarray | tf.TensorSpec) or tf.is_tensor(each)
+        for each in named.values()
+    ):
+        return
+    expected = prior.symbolic_sample()
+    wanted = {"": expected} if not isinstance(expected, dict) else expected
+    shapes = {name: tf.TensorShape(each.shape) for name, each in named.items()}
+    if shapes.keys() == wanted.keys() and all(
+        shape.is_compatible_with(wanted[name].shape) for name, shape in shapes.items()
+    ):
+        return
+    hint = ""
+    if any(shape.rank and shape[1:] == spec.shape for shape in shapes.values()):
+        hint = ", as samples have; `discriminator.predict` judges these"
+    raise ValueError(
+        f"Expected latents of {_shapes(wanted)}, as `latent_prior.sample` gives them. "
+        f"Received: {_shapes(shapes)}{hint}"
+    )
+
+
+def _shapes(parts):
+    """Returns "shape (n, 3)", or "shapes {'latents': (n, 3)}", of what has rows."""
+    words = {}
+    for name, part in parts.items():
+        shape = getattr(part, "shape", part)
+        if tf.TensorShape(shape).rank is None:
+            words[name] = "(unknown)"
+            continue
+        sizes = ["n" if size is None else str(size) for size in shape]
+        words[name] = f"({', '.join(sizes)}{',' * (len(sizes) == 1)})"
+    if "" in words:
+        return f"shape {words['']}"
+    each = ", ".join(f"{name!r}: {shape}" for name, shape in words.items())
+    return f"shapes {{{each}}}"

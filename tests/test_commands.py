@@ -432,8 +432,12 @@ keras_gan.losses.BY_NAME["mine"] = Mine
 
 
 def test_commands_know_a_module_of_the_users(root, tmp_path):
+    """In two processes, neither of which has the module before --import."""
     (tmp_path / "mine.py").write_text(MINE)
-    code = (
+    train = (
+        "from keras_gan.commands import console\n"
+        "assert console.run(['train', '--preset=digits', '--epochs=1',"
+        " '--import=mine', '--set=loss=mine']) == 0\n"
         "import mine, keras, keras_gan\n"
         "g = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, 'sigmoid'),"
         " mine.Double(), keras.layers.Reshape((2, 2, 1), dtype='float32')])\n"
@@ -442,32 +446,31 @@ def test_commands_know_a_module_of_the_users(root, tmp_path):
         "gan = keras_gan.GAN(g, d, keras_gan.priors.Normal(3))\n"
         "gan.save('gan.keras')\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-
-    def run(*arguments):
-        return subprocess.run(
-            [sys.executable, *arguments],
+    generate = (
+        "from keras_gan.commands import console\n"
+        "assert console.run(['generate', '--model=gan.keras']) == 1\n"
+        "import os\n"
+        "assert not os.path.exists('grid.png')\n"
+        "assert console.run(['generate', '--model=gan.keras', '--import=mine']) == 0\n"
+    )
+    for code in (train, generate):
+        # In a folder of its own: only --import is to find the module.
+        (tmp_path / "code").mkdir(exist_ok=True)
+        (tmp_path / "code" / "main.py").write_text(code)
+        told = subprocess.run(
+            [sys.executable, str(tmp_path / "code" / "main.py")],
             cwd=tmp_path,
-            env=environment,
+            env={**os.environ, "PYTHONPATH": str(root)},
             capture_output=True,
             text=True,
         )
-
-    assert run("-c", code).returncode == 0
-    generate = [str(root / "scripts/generate.py"), "--model=gan.keras"]
-    told = run(*generate)
-    assert told.returncode == 1
-    assert told.stderr.splitlines()[-1].endswith(
-        "needs Double, which is not registered with Keras. Pass --import=ITS_MODULE."
+        assert told.returncode == 0, told.stderr
+    assert any(
+        line.endswith("not registered with Keras. Pass --import=ITS_MODULE.")
+        and "needs Double, which is" in line
+        for line in told.stderr.splitlines()
     )
-    told = run(*generate, "--import=mine")
-    assert told.returncode == 0 and (tmp_path / "grid.png").exists(), told.stderr
-    train = [
-        str(root / "scripts/train.py"), "--preset=digits", "--epochs=1",
-        "--import=mine", "--set=loss=mine",
-    ]  # fmt: skip
-    told = run(*train)
-    assert told.returncode == 0, told.stderr
+    assert (tmp_path / "grid.png").exists()
     assert '"name": "mine"' in (tmp_path / "runs/digits/config.json").read_text()
 
 

@@ -262,6 +262,30 @@ class TinyMixedShapes(TinyShapes):
     HEIGHT = None
 
 
+class TinyTwoChannels(TinyShapes):
+    """The same with a second channel, of 255 - 10 i."""
+
+    CHANNELS = 2
+
+    def _info(self):
+        image = tfds.features.Image(shape=(6, 4, self.CHANNELS))
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict({"image": image})
+        )
+
+    def _generate_examples(self, count):
+        for i in range(count):
+            image = np.full((6, 4, self.CHANNELS), 10 * i, np.uint8)
+            image[..., 1:] = 255 - 10 * i
+            yield i, {"image": image}
+
+
+class TinyFourChannels(TinyTwoChannels):
+    """The same with four."""
+
+    CHANNELS = 4
+
+
 @pytest.fixture(scope="module")
 def tfds_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("tfds")
@@ -297,6 +321,22 @@ def test_tfds_resized(tfds_dir):
     assert data.image_shape == (8, 3, 1)
     message = refusal("tiny_mixed_shapes", data_dir=tfds_dir)
     assert "example tiny_mixed_shapes@64" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"), [("tiny_two_channels", 2), ("tiny_four_channels", 4)]
+)
+def test_tfds_of_other_channels(tfds_dir, name, channels):
+    data = datasets.load(name, data_dir=tfds_dir)
+    assert data.images.shape == (20, 6, 4, channels)
+    first = data.images[..., 0].astype(int)
+    assert sorted(set(first.ravel())) == list(range(0, 200, 10))
+    np.testing.assert_array_equal(
+        data.images[..., 1:], np.stack([255 - first] * (channels - 1), axis=-1)
+    )
+    resized = datasets.load(f"{name}@3x2", data_dir=tfds_dir)
+    assert resized.images.shape == (20, 3, 2, channels)
+    np.testing.assert_array_equal(resized.images[..., -1], data.images[:, :3, :2, -1])
 
 
 def test_tfds_too_large_for_memory(tfds_dir, tmp_path, monkeypatch):

@@ -104,7 +104,10 @@ class Recorder(keras_gan.GAN):
 
 def recorder(k):
     gan = Recorder(
-        *helpers.tiny_networks(), latent_prior=keras_gan.priors.Normal(3), seed=0
+        *helpers.tiny_networks(),
+        latent_prior=keras_gan.priors.Normal(3),
+        value_range=None,
+        seed=0,
     )
     gan.record, gan.met = [], []
     gan.compile("sgd", "sgd", discriminator_steps=k, run_eagerly=True)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import keras_gan
 from keras_gan import callbacks, datasets, penalties
-from tests import helpers
+from tests import extensions, helpers
 
 SHAPE = (8, 8, 1)
 
@@ -280,6 +280,120 @@ def test_without_a_range_any_finite_values_are_fine(form):
         (ValueError, callbacks.TrainingDiverged), match="Expected finite|the weights"
     ):
         gan.fit(FORMS[form](x), verbose=0)
+
+
+# === One batch ===
+
+ON_BATCH = ("train_on_batch", "test_on_batch")
+
+
+@pytest.mark.parametrize("method", ON_BATCH)
+@pytest.mark.parametrize("form", WHOLE)
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (spoilt(row=5), "finite data. Received: 1 NaN or infinite values.*in row 5"),
+        (spoilt(row=0, value=-np.inf), "finite data. Received: 1 NaN or infinite"),
+        (255 * pictures(), r"Expected data in value_range=\(0.0, 1.0\).* to 25\d"),
+        (2 * pictures() - 1, r"Expected data in value_range=\(0.0, 1.0\).* -0.9\d"),
+        (np.ones((4, *SHAPE), np.int64), "or uint8. Received: int64; scale and cast"),
+        (pictures()[..., 0], "add the channel axis"),
+        (pictures()[:0], "Expected at least one example"),
+    ],
+)
+def test_a_batch_by_itself_is_checked_as_by_fit(method, form, x, words):
+    gan = a_gan()
+    before = [variable.numpy() for variable in gan.variables]
+    with pytest.raises(ValueError, match=words):
+        getattr(gan, method)(FORMS[form](x))
+    for variable, value in zip(gan.variables, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+
+
+@pytest.mark.parametrize("method", ON_BATCH)
+@pytest.mark.parametrize(
+    "x",
+    [
+        pictures() * 0.3,  # dark ones: fit would warn, of all data
+        pictures() * 1.01 - 0.005,  # what resizing overshoots
+        np.full((4, *SHAPE), 255, np.uint8),
+        pictures().astype(np.float16),
+    ],
+)
+def test_a_batch_that_may_be_right_is_taken_in_silence(method, x):
+    gan = a_gan()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        logs = getattr(gan, method)(x, return_dict=True)
+    assert np.isfinite(list(logs.values())).all()
+    assert gan.generator_steps == (method == "train_on_batch")
+
+
+@pytest.mark.parametrize("method", ON_BATCH)
+def test_a_batch_without_a_range_needs_finite_values_alone(method):
+    gan = helpers.tiny_gan()
+    x = 1e3 * helpers.examples(8)
+    assert np.isfinite(getattr(gan, method)(x, return_dict=True)["value"])
+    x[3] = np.inf
+    with pytest.raises(ValueError, match="4 NaN or infinite values, the first in row"):
+        getattr(gan, method)(x)
+
+
+def test_weights_of_a_batch_are_refused():
+    gan, x = helpers.tiny_gan(), helpers.examples(8)
+    for method in ON_BATCH:
+        with pytest.raises(ValueError, match="Expected no sample_weight"):
+            getattr(gan, method)(x, None, np.ones(8))
+    with pytest.raises(ValueError, match="Expected no class_weight"):
+        gan.train_on_batch(x, class_weight={0: 1.0})
+
+
+# === Latents ===
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_on_batch", "samples_of"])
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (pictures(5), r"shape \(n, 8\).* shape \(5, 8, 8, 1\), as samples have; `dis"),
+        (
+            np.zeros((5, 9), "f"),
+            r"shape \(n, 8\).* Received: shape \(5, 9\)$",
+        ),
+        (np.zeros(8, "f"), r"Received: shape \(8,\)$"),
+        ({"latents": np.zeros((5, 8), "f")}, r"shapes {'latents': \(5, 8\)}$"),
+    ],
+)
+@pytest.mark.parametrize("form", ["array", "tensor"])
+def test_what_are_no_latents_is_one_line(method, x, words, form):
+    gan = a_gan()
+    if form == "tensor":
+        x = keras.tree.map_structure(tf.constant, x)
+    with pytest.raises(ValueError, match=f"Expected latents of .*{words}") as error:
+        getattr(gan, method)(x)
+    assert "\n" not in str(error.value)
+
+
+def test_streams_of_latents_are_looked_at_too():
+    gan = a_gan()
+    latents = gan.latent_prior.sample(20, 0).numpy()
+    expected = gan.predict(latents, verbose=0)
+    for data in (stream(latents), stream((latents,)), list(generator_of(latents))[0]):
+        found = gan.predict(data, verbose=0)
+        np.testing.assert_allclose(found, expected[: len(found)], atol=1e-6)
+    for data in (stream(pictures()), stream((pictures(),))):
+        with pytest.raises(ValueError, match=r"\(n, 8, 8, 1\), as samples have"):
+            gan.predict(data, verbose=0)
+
+
+def test_labelled_latents_are_named():
+    gan = extensions.gan_with("labelled", discriminator_steps=1)
+    latents = gan.latent_prior.sample(5, 0)
+    assert gan.predict(latents, verbose=0).shape == (5, 4)
+    words = re.escape("shapes {'latents': (n, 3), 'labels': (n,)}, as `latent_prior")
+    for wrong in (latents["latents"], {"latents": latents["latents"]}):
+        with pytest.raises(ValueError, match=words):
+            gan.predict(wrong, verbose=0)
 
 
 # === Weights ===

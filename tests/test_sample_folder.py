@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 import keras_gan
-from keras_gan import evaluation, experiments, files, runs
+from keras_gan import datasets, evaluation, experiments, files, runs
 from keras_gan.commands import console
 from keras_gan.datasets import Dataset
-from keras_gan.runs import callbacks, fitted, sample_folder, scoring
+from keras_gan.runs import callbacks, fitted, sample_folder, scoring, subjects
 from tests.export_helpers import image_gan
 
 
@@ -190,6 +190,8 @@ def test_a_folder_is_scored_as_an_npz_of_the_same_samples(tmp_path):
         # One subset has no standard error.
         assert found is value is None or found == pytest.approx(value, rel=1e-4)
     assert folder["protocol_hash"] == file["protocol_hash"]
+    assert folder["folder_settings"] == {"background": "white", "skip_broken": False}
+    assert "transparent pixels" not in evaluation.format_report(folder)
     # Nothing is written into a folder of pictures.
     assert not list(tmp_path.rglob("samples/*.json"))
 
@@ -232,6 +234,136 @@ def test_a_folder_needs_a_dataset(tmp_path):
         scoring.evaluate(name)
     with pytest.raises(ValueError, match="Expected a dataset of images for folder:"):
         scoring.evaluate(name, dataset="ring8")
+
+
+# === Names of folders ===
+
+
+@pytest.mark.parametrize(
+    ("name", "others", "expected"),
+    [
+        ("folder:/data/cats/train", [], "folder:cats/train"),
+        ("folder:/data/cats/train@64", [], "folder:cats/train@64"),
+        ("folder:/a/x/train", ["folder:/b/x/train"], "folder:a/x/train"),
+        ("folder:/a/x/train@64", ["folder:/b/x/train"], "folder:a/x/train@64"),
+        ("folder:/a/x/train", ["folder:/b/y/train", "digits"], "folder:x/train"),
+        ("folder:/a/x/train", ["folder:/a/x/train"], "folder:x/train"),
+        ("folder:x/train", ["folder:/b/x/train"], "folder:x/train"),
+        ("folder:train", ["folder:/b/train"], "folder:train"),
+        ("celeb_a@64", ["folder:/b/celeb_a"], "celeb_a@64"),
+    ],
+)
+def test_names_tell_folders_apart(name, others, expected):
+    assert datasets.distinct_name(name, others) == expected
+
+
+def test_a_report_tells_folders_of_one_last_name_apart(tmp_path):
+    """Its protocol, whose hash is that of equal data anywhere, names no path."""
+    names = [
+        write_pictures(
+            tmp_path / place / "set" / "imgs", random_images(20, 8, 8, seed=i)
+        )
+        for i, place in enumerate("abc")
+    ]
+    texts = []
+    for dataset in names[1:]:
+        report = scoring.evaluate(names[0], dataset=dataset)
+        assert report["dataset"] == f"folder:{dataset[-10:]}"
+        assert report["protocol"]["dataset"] == "folder:imgs"
+        texts.append(evaluation.format_report(report).splitlines()[:2])
+    assert texts[0][0].startswith(f"{names[0]}: ")
+    assert texts[0][1].startswith("against folder:b/set/imgs, split train")
+    assert texts[1][1].startswith("against folder:c/set/imgs, split train")
+
+
+# === Settings of folders ===
+
+
+def transparent_images(count, seed=0):
+    """RGBA, whose left half is transparent."""
+    images = random_images(count, 8, 8, 4, seed=seed)
+    images[..., 3] = 255
+    images[:, :, :4, 3] = 0
+    return images
+
+
+def samples_scored(model, dataset, **settings):
+    """What is scored, and the training data, of a subject."""
+    subject = subjects.subject_of(model, dataset, folder_settings=settings)
+    train, *_ = subject.splits()
+    return subject.load_samples(train), train.examples()
+
+
+@pytest.mark.parametrize(
+    ("background", "level"), [("black", 0.0), ("#ff0000", (1.0, 0.0, 0.0))]
+)
+def test_folders_are_laid_on_a_background(tmp_path, background, level):
+    model = write_pictures(tmp_path / "a", transparent_images(12, seed=1))
+    data = write_pictures(tmp_path / "b", transparent_images(12))
+    for images in samples_scored(model, data):
+        assert (images[:, :, :4] == 1).all()
+    for images in samples_scored(model, data, background=background):
+        assert images.shape == (12, 8, 8, 3)
+        np.testing.assert_array_equal(
+            images[:, :, :4], np.broadcast_to(level, (12, 8, 4, 3))
+        )
+    samples, _ = samples_scored(model, data, background=None)
+    assert samples.shape == (12, 8, 8, 4) and not samples[:, :, :4].any()
+
+
+def test_a_folder_of_samples_has_settings_of_its_own(tmp_path):
+    """Beside data that are no folder, and have no such settings."""
+    equal = np.repeat(random_images(20, 8, 8, 1), 4, axis=3)
+    equal[..., 3] = 0
+    model = write_pictures(tmp_path / "a", equal)
+    (tmp_path / "a" / "broken.png").write_bytes(b"no image")
+    samples, _ = samples_scored(model, "digits", background="black", skip_broken=True)
+    assert samples.shape == (20, 8, 8, 1) and not samples.any()
+    with pytest.raises(datasets.DatasetError, match="broken.png"):
+        samples_scored(model, "digits")
+
+
+def test_the_command_says_how_folders_were_read(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("keras_gan.commands.quiet.load_package", lambda values: None)
+    model = write_pictures(tmp_path / "a", transparent_images(40, seed=1))
+    data = write_pictures(tmp_path / "b", transparent_images(50))
+    arguments = ["evaluate", f"--model={model}", f"--dataset={data}"]
+    out = tmp_path / "scores.json"
+    reports = {}
+    for flags_ in (["--background=black", "--skip_broken"], ["--background=none"]):
+        assert console.run([*arguments, f"--output={out}", *flags_]) == 0
+        reports[" ".join(flags_)] = json.loads(out.read_text()), capsys.readouterr().out
+    (black, of_black), (kept, of_kept) = reports.values()
+    assert black["folder_settings"] == {"background": "black", "skip_broken": True}
+    assert "transparent pixels of folders: laid on black" in of_black
+    assert "files of folders that cannot be read are left out" in of_black
+    assert kept["folder_settings"]["background"] is None
+    assert "transparent pixels of folders: kept as a channel" in of_kept
+    assert "left out" not in of_kept
+    assert black["protocol_hash"] != kept["protocol_hash"]
+
+
+def test_settings_of_folders_need_a_folder_and_a_colour(directory, tmp_path):
+    def refused(message, model, **options):
+        with pytest.raises(ValueError, match=message) as error:
+            scoring.evaluate(model, **options)
+        assert "\n" not in str(error.value)
+
+    black = {"background": "black"}
+    refused(
+        "a folder of images as model or dataset for background. Received: .*digits",
+        directory,
+        dataset="digits",
+        folder_settings=black,
+    )
+    refused("a folder of images.*dataset=None", directory, folder_settings=black)
+    model = write_pictures(tmp_path / "a", random_images(9, 8, 8))
+    for settings, message in (
+        ({"background": "no colour"}, "Expected background to be a colour"),
+        ({"skip_broken": "perhaps"}, "skip_broken to be true or false"),
+        ({"skip_brokn": True}, "Did you mean 'skip_broken'"),
+    ):
+        refused(message, model, dataset="digits", folder_settings=settings)
 
 
 # === Models of fit alone ===

@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from keras_gan.commands import console
+
 SCRIPTS = (
     "train", "generate", "walk", "evaluate", "export", "figures", "serve", "theory",
 )  # fmt: skip
@@ -80,7 +82,21 @@ def test_a_users_mistake_is_one_line_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_train_generate_evaluate(root, tmp_path):
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Runs a command in this process: another one takes seconds to load TensorFlow."""
+    monkeypatch.setattr("keras_gan.commands.quiet.load_package", lambda values: None)
+    monkeypatch.chdir(tmp_path)
+
+    def run_here(*arguments):
+        capsys.readouterr()
+        status = console.run(list(arguments))
+        return status, *capsys.readouterr()
+
+    return run_here
+
+
+def test_train_generate_evaluate(root, tmp_path, command):
     scripts = root / "scripts"
     process = run(
         root, str(scripts / "train.py"), "--epochs=1", "--seed=3", "--batch_size=50",
@@ -89,51 +105,45 @@ def test_train_generate_evaluate(root, tmp_path):
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
     assert "scripts/generate.py --model=runs/digits" in process.stdout
+    generate = ["--model=runs/digits", "--seed=7", "--num_samples=12"]
+    process = run(
+        root, str(scripts / "generate.py"), *generate, "--output=a.npz", cwd=tmp_path
+    )
+    assert process.returncode == 0, process.stderr
+    status, _, errors = command("generate", *generate, "--output=b.npz")
+    assert status == 0, errors
     outputs = []
     for name in ("a", "b"):
-        process = run(
-            root, str(scripts / "generate.py"), "--model=runs/digits", "--seed=7",
-            "--num_samples=12", f"--output={name}.npz", cwd=tmp_path,
-        )  # fmt: skip
-        assert process.returncode == 0, process.stderr
         with np.load(tmp_path / f"{name}.npz", allow_pickle=False) as file:
             outputs.append(file["samples"])
     assert outputs[0].shape == (12, 8, 8, 1)
     np.testing.assert_array_equal(*outputs)  # across processes
-    process = run(
-        root, str(scripts / "evaluate.py"), "--model=runs/digits", "--num_samples=100",
-        cwd=tmp_path,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stderr
-    for words in ("Gaussian draws", "Parzen LL", "accuracy of D", "final (initial)"):
-        assert words in process.stdout
-    process = run(
-        root, str(scripts / "figures.py"), "--model=runs/digits", cwd=tmp_path
+    status, text, errors = command(
+        "evaluate", "--model=runs/digits", "--num_samples=100"
     )
-    assert process.returncode == 0, process.stderr
+    assert status == 0, errors
+    for words in ("Gaussian draws", "Parzen LL", "accuracy of D", "final (initial)"):
+        assert words in text
+    status, text, errors = command("figures", "--model=runs/digits")
+    assert status == 0, errors
     for name in ("figure_2.png", "figure_3.png", "curves.png", "health.png"):
-        assert f"Wrote runs/digits/figures/{name}" in process.stdout
+        assert f"Wrote runs/digits/figures/{name}" in text
         assert (tmp_path / "runs" / "digits" / "figures" / name).stat().st_size > 1000
-    process = run(
-        root, str(scripts / "figures.py"), "--model=runs/digits", "--figure=1",
-        cwd=tmp_path,
-    )  # fmt: skip
-    assert process.returncode == 1 and "Traceback" not in process.stderr
-    assert "error: Expected a run with moments.npz for figure 1" in process.stderr
-    process = run(root, str(scripts / "export.py"), "--model=runs/digits", cwd=tmp_path)
-    assert process.returncode == 0, process.stderr
-    assert "It can be served.\nPublished runs/digits/export/1" in process.stdout
-    process = run(
-        root, str(scripts / "generate.py"), "--model=runs/digits/export", "--seed=7",
-        "--num_samples=12", "--output=c.npz", cwd=tmp_path,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stderr
+    status, _, errors = command("figures", "--model=runs/digits", "--figure=1")
+    assert status == 1 and "Traceback" not in errors
+    assert "error: Expected a run with moments.npz for figure 1" in errors
+    status, text, errors = command("export", "--model=runs/digits")
+    assert status == 0, errors
+    assert "It can be served.\nPublished runs/digits/export/1" in text
+    generate[0] = "--model=runs/digits/export"
+    status, _, errors = command("generate", *generate, "--output=c.npz")
+    assert status == 0, errors
     with np.load(tmp_path / "c.npz", allow_pickle=False) as file:
         np.testing.assert_allclose(file["samples"], outputs[0], atol=1e-5)
-    process = run(root, str(scripts / "train.py"), cwd=tmp_path)
-    assert process.returncode == 1 and "--overwrite" in process.stderr
-    process = run(root, str(scripts / "generate.py"), "--model=nothing", cwd=tmp_path)
-    assert process.returncode == 1 and "error: Expected a run's" in process.stderr
+    status, _, errors = command("train")
+    assert status == 1 and "--overwrite" in errors
+    status, _, errors = command("generate", "--model=nothing")
+    assert status == 1 and "error: Expected a run's" in errors
 
 
 @pytest.mark.slow

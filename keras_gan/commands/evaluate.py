@@ -43,6 +43,18 @@ def define_flags(values: flags.FlagValues):
         "FIDs compare with train.",
         flag_values=values,
     )
+    _define_data_flags(values)
+    flags.DEFINE_string(
+        "output",
+        None,
+        "A JSON file for the scores. By default scores.json in the run.",
+        flag_values=values,
+    )
+    quiet.define_import(values)
+
+
+def _define_data_flags(values):
+    """Defines the flags that say what the samples stand for."""
     flags.DEFINE_string(
         "dataset",
         None,
@@ -51,18 +63,26 @@ def define_flags(values: flags.FlagValues):
         flag_values=values,
     )
     flags.DEFINE_string(
+        "background",
+        None,
+        "The colour that transparent pixels are laid on in the folders that --model "
+        "and --dataset name, by default white; none keeps the transparency as a fourth "
+        "channel.",
+        flag_values=values,
+    )
+    flags.DEFINE_boolean(
+        "skip_broken",
+        None,
+        "Leave out files that cannot be read in the folders that --model and --dataset "
+        "name, with a warning. By default they end the command.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
         "data_dir",
         None,
         "Where the data are or are cached. By default as in the training.",
         flag_values=values,
     )
-    flags.DEFINE_string(
-        "output",
-        None,
-        "A JSON file for the scores. By default scores.json in the run.",
-        flag_values=values,
-    )
-    quiet.define_import(values)
 
 
 def main(values: flags.FlagValues):
@@ -83,7 +103,17 @@ def main(values: flags.FlagValues):
             features=values.features,
             dataset=values.dataset,
             reference=values.reference,
+            folder_settings=_folder_settings(values),
         )
     if len(reports) > 1:
         summary = evaluation.summarize(reports)
         print("", evaluation.format_summary(reports, summary), sep="\n")
+
+
+def _folder_settings(values):
+    """The settings of folders that were given, as `scoring.evaluate` takes them."""
+    given = {name: values[name].value for name in ("background", "skip_broken")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if given.get("background", "").lower() == "none":
+        given["background"] = None
+    return given

@@ -13,8 +13,17 @@ import pathlib
 from keras_gan import checks
 from keras_gan.datasets import digits, folder, stacked_mnist, tfd, tfds_images, toy
 from keras_gan.datasets.base import Dataset, DatasetError, SplitError
+from keras_gan.datasets.resizing import split_size
 
-__all__ = ["Dataset", "DatasetError", "SplitError", "load", "names", "public_name"]
+__all__ = [
+    "Dataset",
+    "DatasetError",
+    "SplitError",
+    "distinct_name",
+    "load",
+    "names",
+    "public_name",
+]
 
 _LOADERS = {
     "digits": digits.load,
@@ -109,3 +118,32 @@ def public_name(name: str) -> str:
     if not name.startswith(folder.PREFIX):
         return name
     return folder.PREFIX + pathlib.PurePath(name.removeprefix(folder.PREFIX)).name
+
+
+def distinct_name(name: str, others=()) -> str:
+    """Returns a folder's name by the last parts of its path, "folder:cats/train" say.
+
+    Two parts, or as many as tell it from the others. Other datasets keep their name.
+
+    Args:
+        name: str, a dataset's.
+        others: names that stand beside it; those of other kinds do not matter.
+    """
+    if not name.startswith(folder.PREFIX):
+        return name
+    parts = _parts(name)
+    others = [_parts(other) for other in others if other.startswith(folder.PREFIX)]
+    count = 2
+    while count < len(parts) and any(
+        other != parts and other[-count:] == parts[-count:] for other in others
+    ):
+        count += 1
+    # With the size, if there is one.
+    path = pathlib.PurePath(name.removeprefix(folder.PREFIX))
+    return folder.PREFIX + str(pathlib.PurePath(*path.parts[-count:]))
+
+
+def _parts(name):
+    """The parts of a folder's path, without a size."""
+    path, _ = split_size(name.removeprefix(folder.PREFIX))
+    return pathlib.PurePath(path).parts

@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from keras_gan import checks
 from keras_gan.datasets import cache
@@ -20,6 +21,8 @@ SPLITS = {
     "cifar10": {"train": "train[:40000]", "valid": "train[40000:]"},
 }
 _NETWORK_TIMEOUT_SECONDS = 10
+# PNG files, which TFDS keeps uint8 images in, have no others.
+_CHANNELS = (1, 2, 3, 4)
 
 
 def load(name, split, data_dir=None):
@@ -36,8 +39,8 @@ def load(name, split, data_dir=None):
         data_dir: TFDS's data_dir; None is TFDS's default.
 
     Returns:
-        Dataset of uint8 (H, W, C) in (0, 1), in TFDS's order. Labels if TFDS has
-        integer classes for supervised learning.
+        Dataset of uint8 (H, W, C) in (0, 1), C from 1 to 4, in TFDS's order. Labels if
+        TFDS has integer classes for supervised learning.
 
     Raises:
         SplitError: no such split.
@@ -96,13 +99,31 @@ def _batches(builder, split, keys, batch_size):
     """Yields batches of arrays, and refuses records that are damaged."""
     config = _tfds().ReadConfig(try_autocache=False)
     try:
-        examples = builder.as_dataset(split=split, read_config=config)
+        examples = builder.as_dataset(
+            split=split, read_config=config, decoders=_decoders(builder, keys)
+        )
         examples = examples.map(lambda example: {key: example[key] for key in keys})
         yield from examples.batch(batch_size).as_numpy_iterator()
     # TensorFlow raises for the records, TFDS's readers in many ways for the rest.
     except Exception as error:
         message = getattr(error, "message", None) or error
         raise _damaged(builder, checks.one_line(message)) from error
+
+
+def _decoders(builder, keys):
+    """Returns {key: decoder} of what TFDS encodes, but does not decode."""
+    tfds = _tfds()
+
+    @tfds.decode.make_decoder()
+    def decode(content, feature):
+        # As many as the file has: TensorFlow refuses to be told that they are two.
+        image = tf.io.decode_png(content, channels=0)
+        image.set_shape(feature.shape)
+        return image
+
+    features = builder.info.features
+    images = [key for key in keys if isinstance(features[key], tfds.features.Image)]
+    return {key: decode() for key in images if features[key].shape[2] == 2} or None
 
 
 def _damaged(builder, received):
@@ -155,9 +176,9 @@ def _feature_keys(builder, name):
             f"supervised learning starts from. Received: {name!r} with the features "
             f"{', '.join(features) or type(builder.info.features).__name__}"
         )
-    if image.shape[2] not in (1, 3):
+    if image.shape[2] not in _CHANNELS:
         raise DatasetError(
-            "Expected images of 1 or 3 channels. Received: "
+            f"Expected images of 1 to 4 channels, which can be resized. Received: "
             f"{name!r} with images of shape {image.shape}"
         )
     label = features[label_key] if isinstance(label_key, str) else None

@@ -123,6 +123,8 @@ def _heading(report):
     if report["step"] is not None:
         source = f" of seed {protocol['sample_seed']} after step {report['step']:,}"
     reference = protocol["test"] or protocol["train"]
+    # Reports of before had no name of their own.
+    dataset = report.get("dataset", protocol["dataset"])
     accuracy = ""
     if "classifier_accuracy" in report:
         accuracy = (
@@ -131,7 +133,7 @@ def _heading(report):
     return [
         f"{report['model']}: {protocol['num_samples']:,} samples{source}; protocol "
         f"{report['protocol_hash']}",
-        f"against {protocol['dataset']}, split {reference[0]}, {reference[1]:,} "
+        f"against {dataset}, split {reference[0]}, {reference[1]:,} "
         f"examples; features: {protocol['features']}{accuracy}",
     ]
 
@@ -140,6 +142,14 @@ def _remarks(report):
     """What a reader of the table must know."""
     protocol = report["protocol"]
     reference = protocol["test"] or protocol["train"]
+    settings = report.get("folder_settings", {})
+    if settings.get("background", "white") != "white":
+        yield (
+            "transparent pixels of folders: "
+            f"{_background_words(settings['background'])}"
+        )
+    if settings.get("skip_broken"):
+        yield "files of folders that cannot be read are left out"
     num_training_examples = report.get("num_training_examples", protocol["num_samples"])
     if num_training_examples < protocol["num_samples"]:
         yield (
@@ -179,6 +189,10 @@ def _remarks(report):
             f"Frechet distance of {', '.join(deficient)}: no more examples than "
             "features, so mostly bias; compare it with equal numbers of examples only"
         )
+
+
+def _background_words(background):
+    return "kept as a channel" if background is None else f"laid on {background}"
 
 
 def _pixel_lines(report):

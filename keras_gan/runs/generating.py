@@ -9,8 +9,14 @@ import numpy as np
 from keras_gan import evaluation, export, files
 from keras_gan.experiments.model_files import MODEL, load_gan
 from keras_gan.pictures import formats, grids
-from keras_gan.runs import sample_folder
+from keras_gan.runs import archives, sample_folder
 from keras_gan.samples import CONTRAST_NORMALIZED_RANGE, check_value_range
+
+# The largest number of values that are loaded from an `.npz`: 4 GiB as float32, which
+# are 10,000 images of 188x188x3, or 87,000 of 64x64x3.
+MAX_VALUES = 2**30
+# Two numbers, and what else may have been stored in their place.
+_MOST_RANGE_BYTES = 1024
 
 
 def load_generator(path):
@@ -76,7 +82,7 @@ def is_folder(output) -> bool:
     return output.endswith(("/", os.sep)) or not pathlib.Path(output).suffix
 
 
-def load_samples(path, data):
+def load_samples(path, data, num_samples=None):
     """Loads the samples of an `.npz` that `write_samples` wrote.
 
     Args:
@@ -84,39 +90,23 @@ def load_samples(path, data):
             `value_range`, which any generator's samples can be stored with: (0, 255)
             for uint8, say.
         data: `Dataset`, what they stand for.
+        num_samples: int, how many of the first ones are needed; no more are unpacked.
+            None takes all.
 
     Returns:
         float32 array `(N, ...)` in `data.value_range`.
 
     Raises:
         ValueError: no such file, or another content; images without a range, of values
-            far outside of it, or contrast normalised where the data are not.
+            far outside of it, or contrast normalised where the data are not; more than
+            `MAX_VALUES` values.
     """
-
-    def refuse(reason):
-        return ValueError(
-            "Expected an .npz with samples and value_range, as write_samples writes "
-            f"it. Received: {path}{reason}"
-        )
-
-    try:
-        # NumPy would take any other file for a pickle, and say so.
-        if not zipfile.is_zipfile(path):
-            raise OSError("no .npz" if pathlib.Path(path).exists() else "no such file")
-        with np.load(path, allow_pickle=False) as file:
-            samples = file["samples"]
-            value_range = file["value_range"].tolist()
-    # KeyError, zipfile.BadZipFile, zlib.error, ...: all mean another content.
-    except Exception as error:
-        raise refuse(f" ({str(error).strip(chr(39))})") from error
-    if samples.dtype.kind not in "fiu":
-        raise refuse(f", with samples of {samples.dtype}")
-    samples = samples.astype(np.float32)
     spec = data.spec
+    samples, value_range = _unpacked(path, spec, num_samples)
     if spec.value_range is None:
         return samples
     if value_range in (None, []):
-        raise refuse(", without the value_range of its images")
+        raise _refusal(path, ", without the value_range of its images")
     low, high = check_value_range(value_range)
     if spec.value_range != (low, high) == CONTRAST_NORMALIZED_RANGE:
         raise ValueError(
@@ -126,4 +116,48 @@ def load_samples(path, data):
         )
     evaluation.check_samples(samples, spec.shape, (low, high))
     data_low, data_high = spec.value_range
-    return (samples - low) / (high - low) * (data_high - data_low) + data_low
+    # In place: each step would else take as much memory again.
+    samples -= low
+    samples /= high - low
+    samples *= data_high - data_low
+    samples += data_low
+    return samples
+
+
+def _unpacked(path, spec, num_samples):
+    """Returns float32 samples and the value_range of an `.npz`, both as they are."""
+    try:
+        if not zipfile.is_zipfile(path):
+            raise OSError("no .npz" if pathlib.Path(path).exists() else "no such file")
+        with zipfile.ZipFile(path) as archive:
+            member = archives.Member(archive, "samples")
+            value_range = archives.Member(archive, "value_range")
+            value_range = value_range.read(most_bytes=_MOST_RANGE_BYTES).tolist()
+            if member.dtype.kind not in "fiu":
+                raise ValueError(f"samples of {member.dtype}")
+            _check_size(member.shape, spec, num_samples)
+            samples = member.read(num_samples, MAX_VALUES * member.dtype.itemsize)
+    # KeyError, zipfile.BadZipFile, zlib.error, ...: all mean another content.
+    except Exception as error:
+        raise _refusal(path, f" ({str(error).strip(chr(39))})") from error
+    return samples.astype(np.float32), value_range
+
+
+def _check_size(shape, spec, num_samples):
+    """Raises ValueError where a header states what need not be unpacked."""
+    if shape[1:] != spec.shape:
+        raise ValueError(f"samples of shape {shape}, not {(None, *spec.shape)}")
+    count = shape[0] if num_samples is None else min(num_samples, shape[0])
+    if count * spec.num_values > MAX_VALUES:
+        most = MAX_VALUES // spec.num_values
+        raise ValueError(
+            f"{count:,} samples, where {most:,} of {spec.shape} can be loaded; set "
+            "num_samples"
+        )
+
+
+def _refusal(path, reason):
+    return ValueError(
+        "Expected an .npz with samples and value_range, as write_samples writes it. "
+        f"Received: {path}{reason}"
+    )

@@ -147,7 +147,9 @@ def is_folder(model) -> bool:
     return Data(name=str(model)).is_folder
 
 
-def load_folder(name: str, data: Data, train: Dataset, data_dir=None) -> np.ndarray:
+def load_folder(
+    name: str, data: Data, train: Dataset, data_dir=None, settings: dict | None = None
+) -> np.ndarray:
     """Loads a folder of images as samples that stand for a dataset.
 
     Images of another size are brought to that of the data: the centre is cropped to
@@ -160,6 +162,8 @@ def load_folder(name: str, data: Data, train: Dataset, data_dir=None) -> np.ndar
         data: `Data`, what the samples stand for.
         train: `Dataset` of it.
         data_dir: where decoded images are cached.
+        settings: dict of settings of `Data` for this folder, "background" say, in the
+            place of those of `data`.
 
     Returns:
         float32 array `(N, *train.spec.shape)` in `train.value_range`.
@@ -177,7 +181,7 @@ def load_folder(name: str, data: Data, train: Dataset, data_dir=None) -> np.ndar
     # Unless it states a size of its own.
     if os.path.isdir(os.path.expanduser(name.removeprefix(folder.PREFIX))):
         name = f"{name}@{height}x{width}"
-    options = {"name": name, "split": "all"}
+    options = {**(settings or {}), "name": name, "split": "all"}
     if data.is_folder:  # one scale for both
         options["bits"] = data.bits or folder.bits_of(data.name)
     loaded = load_data(data.model_copy(update=options), data_dir)

@@ -33,6 +33,7 @@ class _Request:
     features: str = "auto"
     dataset: str | None = None
     reference: str = "test"
+    folder_settings: dict | None = None
 
     def __post_init__(self):
         """Refuses unknown names before anything is loaded."""
@@ -61,6 +62,7 @@ def evaluate(
     output=None,
     progress=None,
     reference="test",
+    folder_settings=None,
 ):
     """Scores a generator by a stated protocol, and writes the scores as JSON.
 
@@ -89,9 +91,14 @@ def evaluate(
             the stage that is done, such as `Bars()`.
         reference: "test", what images are compared with, if there is such a split, or
             "train", as published FIDs are: as if there were no other split.
+        folder_settings: dict of "background" and "skip_broken" for the folders that
+            `model` and `dataset` name, see `datasets.folder.load`; None reads them as a
+            training does that sets nothing.
 
     Returns:
-        dict: `model`, `step` (None for an `.npz`), `protocol` (see
+        dict: `model`, `step` (None for an `.npz`), `dataset` (of a folder the end of
+        its path, see `datasets.distinct_name`), `folder_settings` (of folders of
+        images, where there are any), `protocol` (see
         `evaluation.Protocol`), `protocol_hash`, and `rows`: a dict of scores for
         "samples", for "samples, raw weights" where the run averages its generator's
         weights, and for "training examples", as many or all there are
@@ -110,7 +117,9 @@ def evaluate(
         ValueError: no model, too few samples, or samples that do not fit the data.
         OSError: an output that cannot be written.
     """
-    request = _Request(num_samples, data_dir, seed, features, dataset, reference)
+    request = _Request(
+        num_samples, data_dir, seed, features, dataset, reference, folder_settings
+    )
     return _evaluate(model, request, output, progress, shared={})
 
 
@@ -160,7 +169,9 @@ def evaluate_all(models, output=None, progress=None, on_report=None, **options):
 
 def _evaluate(model, request, output, progress, shared):
     """`evaluate`. What models have in common is found in `shared`, or left there."""
-    subject = subject_of(model, request.dataset, request.data_dir)
+    subject = subject_of(
+        model, request.dataset, request.data_dir, request.folder_settings
+    )
     output = output or subject.output
     if output is not None:
         _check_output(output)
@@ -234,6 +245,10 @@ class _Scoring:
             "protocol_hash": "",
             "rows": {},
         }
+        name, model = self.subject.data.name, str(self.subject.model)
+        report["dataset"] = datasets.distinct_name(name, [model])
+        if self.subject.folder_settings:
+            report["folder_settings"] = self.subject.folder_settings
         # Before the features, which take minutes: a mistake ends the work here. Few
         # samples show it, and all would be held while a classifier trains.
         count = self.protocol.num_samples
@@ -280,7 +295,8 @@ class _Scoring:
         """Returns the name of each row, and a function that draws n of its samples."""
         subject, request, train = self.subject, self.request, self.train
         if subject.generator is None:
-            samples = subject.load_samples(train)[: request.num_samples]
+            samples = subject.load_samples(train, request.num_samples)
+            samples = samples[: request.num_samples]
             self.protocol = dataclasses.replace(self.protocol, num_samples=len(samples))
             rows = {"samples": lambda count: samples[:count]}
         else:
