@@ -5,6 +5,9 @@ where a version no longer has it. (`export.verification.c_session` calls TensorF
 API, which is public in C.)
 """
 
+import collections
+import contextlib
+
 import keras
 
 
@@ -38,6 +41,24 @@ def gradients_taken(optimizer):
     With gradient accumulation the public `iterations` counts updates only.
     """
     return optimizer._iterations
+
+
+@contextlib.contextmanager
+def numbers_of_names_kept():
+    """Lets Keras number layers and models made inside anew for those made afterwards.
+
+    Uses the counts behind `keras.backend.get_uid`. What is made afterwards is named as
+    if nothing had been made inside.
+    """
+    from keras.src.backend.common import global_state
+
+    name = "object_name_uids"
+    before = dict(global_state.get_global_attribute(name, {}))
+    try:
+        yield
+    finally:
+        counts = collections.defaultdict(int, before)
+        global_state.set_global_attribute(name, counts)
 
 
 def operation(name: str):

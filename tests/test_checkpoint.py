@@ -25,7 +25,7 @@ import tensorflow as tf
 
 import keras_gan
 from keras_gan import experiments, optimizers, runs
-from keras_gan.runs import callbacks, checkpoint, interrupts, provenance, training
+from keras_gan.runs import callbacks, checkpoint, interrupts, provenance, starting
 from keras_gan.runs.checkpoint import storage
 from tests import helpers, nursery
 
@@ -1052,7 +1052,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_starts_again(tmp_path
     path = tmp_path / "run"
 
     def start(resume, overwrite=False):
-        return training.find_start(runs.Run(path, preset), resume, overwrite)
+        return starting.find_start(runs.Run(path, preset), resume, overwrite)
 
     runs.Run.create(path, preset)
     for resume in ("auto", "never"):  # nothing was trained in it
@@ -1074,7 +1074,7 @@ def test_other_data_under_the_same_name_are_refused(sgd_runs):
     data = keras_gan.datasets.load("digits", "train")
     described = provenance.describe_data(data)
     run = runs.Run.open(sgd_runs[0])
-    training._check_same("data", found, {"data": described}, run)
+    starting.check_same("data", found, {"data": described}, run)
     other = provenance.describe_data(data.subset(np.arange(len(data))[::-1], "train"))
     with pytest.raises(ValueError, match=r"began with: content '\w+'\. Received: con"):
-        training._check_same("data", found, {"data": other}, run)
+        starting.check_same("data", found, {"data": other}, run)

@@ -72,3 +72,13 @@ def test_gradients_taken_counts_accumulated_ones():
 
 def test_keras_builds_by_the_name_that_built_models_override():
     assert callable(keras.Model._maybe_symbolic_build)
+
+
+def test_names_count_on_as_if_nothing_had_been_made_between():
+    keras.layers.Dense(1)
+    with keras_private.numbers_of_names_kept():
+        inside = [keras.layers.Dense(1).name for _ in range(3)]
+        keras.layers.Dropout(0.1)
+    after = keras.layers.Dense(1).name
+    assert after == inside[0] != inside[1]
+    assert keras.layers.Dense(1).name == inside[1]

@@ -31,6 +31,13 @@ def define_flags(values: flags.FlagValues):
         "Replace a run that is in the directory already.",
         flag_values=values,
     )
+    flags.DEFINE_float(
+        "minutes",
+        None,
+        "Train about so long: measures a step, and sets the number of epochs. A run "
+        "that is resumed keeps the epochs that it began with.",
+        flag_values=values,
+    )
     flags.DEFINE_enum(
         "resume",
         "never",
@@ -84,11 +91,32 @@ def more_help(values: flags.FlagValues) -> str:
 def main(values: flags.FlagValues):
     """Trains a preset into --workdir, or measures a few steps of it."""
     experiment = settings.read(values)
+    _check_length(values)
     quiet.load_package(values)
     if values.dry_run:
         _dry_run(experiment, values.data_dir)
     else:
         _train(experiment, values)
+
+
+def _check_length(values):
+    """Raises ValueError where --minutes stands beside another length."""
+    if values.minutes is None:
+        return
+    given = [f"--set={text}" for text in values.set if _sets_epochs(text)]
+    if values.epochs is not None:
+        given.append(f"--epochs={values.epochs}")
+    if values.dry_run:
+        given.append("--dry_run")
+    if given:
+        raise ValueError(
+            f"Expected one of --minutes and {given[0].partition('=')[0]}. Received: "
+            f"--minutes={values.minutes:g} and {given[0]}"
+        )
+
+
+def _sets_epochs(text):
+    return text.partition("=")[0] in ("epochs", "train.epochs")
 
 
 def _dry_run(experiment, data_dir):
@@ -111,7 +139,13 @@ def _train(experiment, values):
     try:
         with contextlib.closing(progress):
             runs.train(
-                run, values.resume, values.overwrite, plan, [progress], _announce
+                run,
+                values.resume,
+                values.overwrite,
+                plan,
+                [progress],
+                _announce,
+                values.minutes,
             )
     except (KeyboardInterrupt, SystemExit):
         if _writes_the_run(progress):
@@ -120,8 +154,8 @@ def _train(experiment, values):
         raise
     if _writes_the_run(progress):
         _print_files(run)
-        given = [f"--model={run.path}", "--num_samples=100", "--output=grid.png"]
-        print(f"Next: {console.typed('generate', *given)}")
+        _print_scores(run)
+        _print_next(run, values)
 
 
 def _announce(signal):
@@ -147,6 +181,32 @@ def _print_files(run):
     for label, path in labels.items():
         if path.exists():
             print(f"{label + ':':22}{path}")
+
+
+def _print_scores(run):
+    """Prints what the training's last evaluation found, where it had any."""
+    from keras_gan.evaluation import VALIDATION_SCORES
+    from keras_gan.runs import history
+
+    if run.evaluations_path.exists():
+        *_, last = history.read_metrics(run.evaluations_path)
+        scores = [
+            f"{name} {score:.4g}"
+            for name, score in last.items()
+            if name in VALIDATION_SCORES
+        ]
+        print(f"{'scores:':22}{', '.join(scores)}")
+
+
+def _print_next(run, values):
+    """Prints the commands that a trained run is for, each to be typed as it stands."""
+    given = [f"--model={run.path}"]
+    given += [f"--import={module}" for module in values["import"].value]
+    commands = [
+        console.typed("generate", *given, "--num_samples=100", "--output=grid.png"),
+        *(console.typed(name, *given) for name in ("evaluate", "figures", "export")),
+    ]
+    print("Next: " + "\n      ".join(commands))
 
 
 def _resume_command(run, values):

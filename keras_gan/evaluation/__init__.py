@@ -2,6 +2,7 @@
 
 from keras_gan.evaluation.digits import DIGITS_PARZEN_WIDTHS as DIGITS_PARZEN_WIDTHS
 from keras_gan.evaluation.digits import digits_report as digits_report
+from keras_gan.evaluation.held_out import HeldOutAnswers as HeldOutAnswers
 from keras_gan.evaluation.measures import MAX_COVARIANCE_VALUES as MAX_COVARIANCE_VALUES
 from keras_gan.evaluation.measures import central_interval as central_interval
 from keras_gan.evaluation.measures import check_samples as check_samples

@@ -11,7 +11,7 @@ from pydantic import Field
 from keras_gan.experiments.fields import Part, SettingError
 
 # No larger size fits a machine, and some do not fit an int64.
-_LARGEST_SIZE = 10**7
+_LARGEST_SIZE = MOST_EPOCHS = 10**7
 Size = Annotated[int, Field(ge=1, le=_LARGEST_SIZE)]
 Images = Annotated[int, Field(ge=0, le=10**12)]
 # JSON has no tuples: a list is read as one.

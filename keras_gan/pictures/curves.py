@@ -38,7 +38,8 @@ def training_curves(lines: Sequence[dict]) -> np.ndarray:
     Losses share one panel. V(D, G) and D's answers, where they are logged, have one
     each, with a line at what theorem 1 and its proof say of the equilibrium: V = -log
     4, D = 1/2. Every other log has a panel by its own name; those that differ only in a
-    number, or in "real" and "fake", share one. Logs of validation are dotted.
+    number, or in "real" and "fake", share one. Logs of validation are dotted, and those
+    of training examples in the same mode dashed.
 
     Args:
         lines: list of dicts, the lines of a run's `metrics.jsonl`; a log may be missing
@@ -92,14 +93,14 @@ def _panels(names):
 
 
 def _rank(name):
-    """Orders names within a panel: training first, data before samples."""
+    """Orders names within a panel: the training's own first, data before samples."""
     base = _without_validation(name)
     rank = list(_KNOWN).index(base) if base in _KNOWN else len(_KNOWN)
     return name != base, rank, "fake" in base.split("_")
 
 
 def _without_validation(name):
-    return name.removeprefix(log_lines.VALIDATION)
+    return name.removeprefix(log_lines.VALIDATION).removeprefix(log_lines.TRAINING)
 
 
 def _quantity(name):
@@ -118,13 +119,13 @@ def _draw_panel(axes, panel, lines, width):
             drawn[base] = _color_and_label(base, colors)
         color, label = drawn[base]
         epochs, values = log_lines.column(lines, name)
-        validation = name != base
+        style, of = _style(name)
         axes.plot(
             epochs,
             values,
-            ":" if validation else "-",
+            style,
             color=color,
-            label=f"{label}, validation" if validation else label,
+            label=f"{label}{of}",
             lw=1.4,
             # A line through few points hides where they are, and one point is no line.
             marker="o" if len(epochs) < 10 else None,
@@ -152,6 +153,15 @@ def _draw_panel(axes, panel, lines, width):
     if set(panel.names) & set(log_lines.ANSWERS):
         axes.set_ylim(0, 1)
     _draw_legend(axes, width)
+
+
+def _style(name):
+    """How a log is drawn, and what the legend adds to its name."""
+    if name.startswith(log_lines.VALIDATION):
+        return ":", ", validation"
+    if name.startswith(log_lines.TRAINING):
+        return "--", ", training"
+    return "-", ""
 
 
 def _color_and_label(name, colors):

@@ -15,10 +15,20 @@ _NEAR = 0.1
 _COLLAPSED = 0.5
 _ALIKE = 0.75
 _FAR = 0.25
+# D overfits where it takes away more than half of what lies between its answers to
+# training examples and to samples when an example is held out, T. Karras et al., arXiv
+# 2006.06676, equation 1; less than a tenth, of a probability or a logit, is noise.
+_BY_HEART, _NOISE = 0.5, 0.1
+# Losses and logits of D are of the order of 1, or of a distance in the data. Beyond the
+# first of these they are neither; beyond the second, where they were a tenth before.
+_BOUNDLESS, _GROWN = 1000.0, 100.0
 
 _ADVICE = {
-    "diverged": "restore the last saved model, and lower the learning rates or check "
-    "the data.",
+    "diverged": "lower the learning rates or check the data.",
+    "discriminator overfits": "D knows the training examples by heart, and so its "
+    "gradient leads G no further to the data. Train for fewer steps and keep the best "
+    "model (keep_best), take more examples, an augmentation (diffaugment or ada), or a "
+    "penalty r1, with a larger gamma if there is one.",
     "discriminator has run away": "D rejects the samples with high confidence, and G "
     "learns little from it. log(1 - D(G(z))) saturates here: train G to maximise "
     "log D(G(z)) instead, the non_saturating loss (section 3). If it is that already, "
@@ -49,6 +59,16 @@ _ADVICE_WITHOUT_ANSWERS = (
     "look at them."
 )
 
+# In addition, where a loss logs logits: what else its trainings are steadied by.
+_ADVICE_ON_LOGITS = {
+    "diverged": "Bound the slope of D by penalties: r1 and r2, with a larger gamma if "
+    "they are there, or gradient_penalty, without which wasserstein has no end. A "
+    "larger batch_size makes the steps steadier.",
+    "generator has collapsed": "Penalties r1 and r2 (with a larger gamma if they are "
+    "there) and a larger batch_size act against it too.",
+    "discriminator is behind": "A penalty whose gamma is too large holds D back, too.",
+}
+
 # How the explanation calls the logs whose meaning is known.
 _LABELS = {"d_real": "D(x)", "d_fake": "D(G(z))", "value": "value"}
 
@@ -58,9 +78,10 @@ class Diagnosis:
     """What the logs of a training, and its samples, say.
 
     Attributes:
-        state: "diverged", "discriminator has run away", "discriminator has not left its
-            start", "generator has collapsed", "discriminator is behind", "near
-            equilibrium", "near equilibrium or at the start", or "training".
+        state: "diverged", "discriminator overfits", "discriminator has run away",
+            "discriminator has not left its start", "generator has collapsed",
+            "discriminator is behind", "near equilibrium", "near equilibrium or at the
+            start", or "training".
         explanation: str, sentences for the user: what was seen, what cannot be said,
             and what the paper advises.
     """
@@ -77,15 +98,24 @@ def diagnose(
     """Tells the state of a training from its logs and its samples.
 
     The means of the last tenth of the epochs count, of three at least where there are
-    as many.
+    as many. Of logs that few epochs have, those of evaluations, the last counts where
+    none of these has one.
 
+    - The training has diverged where a loss or an answer of D is not finite. It has
+      too where the loss of D, or the distance of its mean logits, is above 1,000, or
+      above 100 and ten times what it was in one of the first three epochs; this is
+      looked for where a loss logs logits.
+    - D overfits where its answers (d_real and d_fake, else real_logits and fake_logits)
+      tell held-out examples from samples by less than half of what they tell training
+      examples by, and by more than .1 less.
     - D has run away where d_real > .95 and d_fake < .05.
     - Value, d_real and d_fake within .1 of -log 4 and of 1/2 are near equilibrium only
       with samples of diversity .75 to 1.33 and offset below .25; otherwise, with d_real
       and d_fake within .02 of each other, D has not left its start.
     - G has collapsed where the diversity is below .5.
     - D is behind where the value is below -log 4 by more than .1: a constant D = 1/2
-      would do better.
+      would do better; or, where logits are logged instead, real_logits below
+      fake_logits by more than .1.
 
     A loss whose D has no probability for its sigmoid does not log d_real, d_fake or
     value. The rules that need a missing one are left out, and the explanation says so.
@@ -102,27 +132,98 @@ def diagnose(
             number.
     """
     log_lines.check_lines(lines)
-    lines = lines[-max(3, len(lines) // 10) :]
+    all_lines, lines = lines, lines[-max(3, len(lines) // 10) :]
     means = {
         name: float(np.mean(log_lines.column(lines, name)[1]))
         for name in log_lines.names_in(lines)
     }
-    state = _state(means, sample_diversity, sample_offset)
+    held_out = _held_out(all_lines, lines)
+    growth = _growth(all_lines, lines)
+    state = _state(means, held_out, growth, sample_diversity, sample_offset)
     sentences = [
         _seen(lines, means),
+        *([] if held_out is None else [held_out.sentence()]),
         *_seen_in_samples(sample_diversity, sample_offset),
         *_not_said(means),
-        _advice(state, means),
+        _advice(state, means, growth),
     ]
     return Diagnosis(state, " ".join(sentences))
 
 
-def _state(means, diversity, offset):
+@dataclasses.dataclass(frozen=True)
+class _HeldOut:
+    """D's mean answers to training examples, to held-out ones, and to samples.
+
+    The samples are in the mode of the network that each of the two was judged in.
+    """
+
+    label: str
+    training: float
+    held_out: float
+    samples: float
+    samples_beside_training: float
+
+    def is_overfitted(self):
+        of_training = self.training - self.samples_beside_training
+        lost = of_training - (self.held_out - self.samples)
+        return min(of_training, lost) > _NOISE and lost > _BY_HEART * of_training
+
+    def sentence(self):
+        return (
+            f"{self.label} {self.held_out:.2f} on held-out examples, "
+            f"{self.training:.2f} on training examples, {self.samples:.2f} on samples."
+        )
+
+
+def _held_out(all_lines, lines):
+    """What the evaluations that count say of held-out examples, or None."""
+    labels = {log_lines.ANSWERS: "D answers", log_lines.LOGITS: "D's mean logit is"}
+    for (real, fake), label in labels.items():
+        name = log_lines.VALIDATION + real
+        having = [line for line in all_lines if line.keys() >= {name, real, fake}]
+        if having:
+            counting = [line for line in lines if line in having] or having[-1:]
+            answers = [_answers(line, real, fake) for line in counting]
+            return _HeldOut(label, *map(float, np.mean(answers, axis=0)))
+    return None
+
+
+def _answers(line, real, fake):
+    """Those of `_HeldOut` in one line; in the training's mode where it has no other."""
+    held_out = line[log_lines.VALIDATION + real]
+    samples = line.get(log_lines.VALIDATION + fake, line.get(fake))
+    if (same_mode := log_lines.TRAINING + real) in line:
+        return line[same_mode], held_out, samples, samples
+    return line[real], held_out, samples, line[fake]
+
+
+def _growth(all_lines, lines):
+    """(first, last): what the loss of D, or the distance of its logits, was and is.
+
+    None where it is no larger than it may be, or no logits are logged.
+    """
+    if not _logs_logits(lines[-1]):
+        return None
+    first = min(_size(line) for line in all_lines[:3])
+    last = float(np.mean([_size(line) for line in lines]))
+    has_grown = last > _GROWN and last > 10 * first
+    return (first, last) if last > _BOUNDLESS or has_grown else None
+
+
+def _size(line):
+    """The size of D's loss, or the distance of its mean logits if that is larger."""
+    real, fake = (line.get(name, 0.0) for name in log_lines.LOGITS)
+    return max(abs(line["discriminator_loss"]), abs(real - fake))
+
+
+def _state(means, held_out, growth, diversity, offset):
     real, fake = (means.get(name) for name in log_lines.ANSWERS)
     value = means.get("value")
     answered = real is not None and fake is not None
-    if _not_finite(means):
+    if _not_finite(means) or growth is not None:
         return "diverged"
+    if held_out is not None and held_out.is_overfitted():
+        return "discriminator overfits"
     # Before the collapse: a G that met such a D at its start has no diversity yet.
     if answered and real > 1 - _RUN_AWAY and fake < _RUN_AWAY:
         return "discriminator has run away"
@@ -146,7 +247,19 @@ def _state(means, diversity, offset):
         return "generator has collapsed"
     if value is not None and value < log_lines.EQUILIBRIUM_VALUE - _NEAR:
         return "discriminator is behind"
+    if _logs_logits(means) and _distance(means) < -_NOISE:
+        return "discriminator is behind"
     return "training"
+
+
+def _logs_logits(means):
+    return means.keys() >= set(log_lines.LOGITS)
+
+
+def _distance(means):
+    """How far the mean logits of examples lie above those of samples."""
+    real, fake = (means[name] for name in log_lines.LOGITS)
+    return real - fake
 
 
 def _not_finite(means):
@@ -155,7 +268,7 @@ def _not_finite(means):
     Every term of a loss makes that loss so. A score of an evaluation may be infinite in
     a training that is well.
     """
-    names = (*log_lines.LOSSES, *_LABELS)
+    names = (*log_lines.LOSSES, *_LABELS, *log_lines.LOGITS)
     return [name for name in names if not math.isfinite(means.get(name, 0.0))]
 
 
@@ -163,6 +276,8 @@ def _seen(lines, means):
     """Returns a sentence with the logs that count, or all where none of these is."""
     first, last = lines[0]["epoch"], lines[-1]["epoch"]
     epochs = f"Epoch {last}" if first == last else f"Epochs {first} to {last}"
+    evaluated = (log_lines.VALIDATION, log_lines.TRAINING)
+    means = {n: mean for n, mean in means.items() if not n.startswith(evaluated)}
     labelled = {label: means[name] for name, label in _LABELS.items() if name in means}
     seen = ", ".join(f"{name} {mean:.2f}" for name, mean in (labelled or means).items())
     return f"{epochs}: {seen}{' (-log 4 = -1.39)' if 'value' in means else ''}."
@@ -184,7 +299,7 @@ def _not_said(means):
     if not missing:
         return
     questions = ["the two are near equilibrium"]
-    if "value" not in means:
+    if "value" not in means and not _logs_logits(means):
         questions.insert(0, "D is behind")
     if not means.keys() >= set(log_lines.ANSWERS):
         questions.insert(0, "D has run away")
@@ -200,14 +315,29 @@ def _enumerate(words, conjunction):
     return f"{', '.join(others)} {conjunction} {last}" if others else last
 
 
-def _advice(state, means):
+def _advice(state, means, growth):
+    advice = _ADVICE[state]
     if state == "diverged":
-        names = _not_finite(means)
-        verb = "is" if len(names) == 1 else "are"
-        return f"{_enumerate(names, 'and')} {verb} NaN or infinite: {_ADVICE[state]}"
+        advice = f"{_why_diverged(means, growth)} {advice}"
     if state == "training" and not means.keys() >= set(_LABELS):
-        return _ADVICE_WITHOUT_ANSWERS
-    return _ADVICE[state]
+        advice = _ADVICE_WITHOUT_ANSWERS
+    more = _ADVICE_ON_LOGITS.get(state) if _logs_logits(means) else None
+    return f"{advice} {more}" if more else advice
+
+
+def _why_diverged(means, growth):
+    names = _not_finite(means)
+    if names:
+        verb = "is" if len(names) == 1 else "are"
+        return (
+            f"{_enumerate(names, 'and')} {verb} NaN or infinite: restore the last "
+            "saved model, and"
+        )
+    first, last = growth
+    return (
+        f"The loss of D, or the distance of its mean logits, is {last:,.0f}, and was "
+        f"{first:,.{2 if first < 100 else 0}f} at the start: train again, and"
+    )
 
 
 def sample_spread(samples, examples) -> tuple[float, float]:

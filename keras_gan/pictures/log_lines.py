@@ -1,8 +1,10 @@
 """The logs of a training as its lines of `metrics.jsonl` hold them.
 
 Every training logs the losses of both networks. `value`, `d_real` and `d_fake` are
-logged only by a loss whose D has a probability for its sigmoid; a loss and a penalty
-may log more, each by its own name.
+logged only by a loss whose D has a probability for its sigmoid; another logs its mean
+logits. A loss and a penalty may log more, each by its own name. Logs of validation
+begin with "val_"; those that begin with "train_" are of training examples in the same
+mode, see `evaluation.HeldOutAnswers`.
 """
 
 import math
@@ -12,7 +14,8 @@ from collections.abc import Sequence
 EQUILIBRIUM_VALUE = -math.log(4)
 LOSSES = ("discriminator_loss", "generator_loss")
 ANSWERS = ("d_real", "d_fake")
-VALIDATION = "val_"
+LOGITS = ("real_logits", "fake_logits")
+VALIDATION, TRAINING = "val_", "train_"
 _NO_LOGS = ("epoch", "step", "seconds")
 
 

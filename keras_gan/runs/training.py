@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import gc
 import importlib.util
 import logging
 import os
@@ -12,12 +13,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_gan import checks, evaluation, files, replicas
+from keras_gan import checks, evaluation, files, keras_private, replicas
 from keras_gan.experiments import building
-from keras_gan.experiments.experiment import Experiment
+from keras_gan.experiments.parts import MOST_EPOCHS
 from keras_gan.pictures import formats, grids
 from keras_gan.runs import callbacks as run_callbacks
-from keras_gan.runs import checkpoint, interrupts, provenance
+from keras_gan.runs import checkpoint, interrupts, provenance, starting, time_budget
 from keras_gan.runs.run import Run
 
 _log = logging.getLogger("keras_gan")
@@ -57,7 +58,7 @@ class _Session:
         start: `checkpoint.Checkpoint` to resume from, or None.
         plan: `CheckpointPlan`.
         steps_per_execution: int, steps compiled into one call.
-        scores: `evaluation.ValidationScores`, or None where nothing is evaluated.
+        scores: function from the GAN to a dict of scores; None evaluates nothing.
         reals: bytes, the PNG of some of the data.
         callbacks: the caller's.
         announce: see `train`.
@@ -83,6 +84,7 @@ def train(
     checkpoints=CheckpointPlan(),  # noqa: B008 (it is frozen)
     callbacks=(),
     announce=None,
+    minutes=None,
 ) -> Run:
     """Trains a run's GAN into its directory.
 
@@ -107,6 +109,10 @@ def train(
         callbacks: Keras callbacks, called after the run's own.
         announce: None, or what is called when a signal asks to stop, see
             `interrupts.StopRequest`.
+        minutes: float > 0, or None. Replaces `train.epochs` of a run that starts by the
+            number of epochs that fit this time, which is measured first, on networks
+            that are then thrown away: the training is the one that so many epochs
+            give. A run that is resumed keeps the epochs that it has.
 
     Returns:
         `run`.
@@ -114,13 +120,15 @@ def train(
     Raises:
         ValueError: data or networks that do not fit, a directory that holds a run
             already, or files that no run wrote; a run to resume that has other
-            settings, or that another process is at work in.
+            settings, or that another process is at work in; minutes in which no epoch
+            ends, or for several workers.
         OSError: a directory that cannot be written.
         KeyboardInterrupt: Ctrl-C, once the training is saved.
         SystemExit: 143, after SIGTERM, once the training is saved.
         callbacks.TrainingDiverged: the training diverged; `gan.keras` is the last good.
     """
     checks.one_of("resume", resume, ("auto", "never"))
+    budget = time_budget.of(run.experiment, minutes)
     building.check(run.experiment)
     run.experiment = _with_absolute_paths(run.experiment)
     # Before any other use of a device: a strategy must find the devices as they are.
@@ -133,13 +141,17 @@ def train(
         existed = run.path.exists()
         if existed:
             stack.enter_context(run.lock())
-        start = find_start(run, resume, overwrite)
+        if budget is not None and resume == "auto" and run.is_run:
+            starting.keep_epochs(run)
+        start = starting.find_start(run, resume, overwrite)
+        if budget is not None:
+            _set_epochs(run, strategy, start, checkpoints, budget)
         session = _session(run, strategy, start, checkpoints, callbacks, announce)
         if not existed:
             run.path.mkdir(parents=True, exist_ok=True)
             stack.enter_context(run.lock())
             # Another process may have made it a run since.
-            find_start(run, "never", overwrite)
+            starting.find_start(run, "never", overwrite)
         _fit(session)
     return run
 
@@ -150,7 +162,7 @@ def _train_as_worker(run, strategy, resume, plan):
     The chief would wait in vain where a step needs every worker. A worker starts where
     the chief does, from the same file, which nobody replaces before all have built.
     """
-    start = _checkpoint_of(run) if resume == "auto" else None
+    start = starting.checkpoint_of(run) if resume == "auto" else None
     with tempfile.TemporaryDirectory() as scratch, _silent():
         session = _session(run, strategy, start, dataclasses.replace(plan, keep=1))
         own = Run(scratch, run.experiment, run.data_dir)
@@ -158,10 +170,10 @@ def _train_as_worker(run, strategy, resume, plan):
 
 
 @contextlib.contextmanager
-def _silent():
-    """Logs nothing but warnings inside: one worker of several speaks for all."""
+def _silent(level=logging.WARNING):
+    """Logs nothing below `level` inside: one worker of several speaks for all."""
     before = _log.level
-    _log.setLevel(logging.WARNING)
+    _log.setLevel(level)
     try:
         yield
     finally:
@@ -181,77 +193,59 @@ def _with_absolute_paths(experiment):
     return experiment.with_settings(settings)
 
 
-# === Where a training starts ===
+# === How long a training is ===
 
 
-def find_start(run, resume, overwrite):
-    """Returns the checkpoint to resume from, or None where the run is to start.
-
-    Args:
-        run: `Run`, whose lock this process holds where its directory exists.
-        resume, overwrite: see `train`.
-
-    Raises:
-        ValueError: what is there can neither be resumed nor replaced.
-    """
-    if not run.is_run:
-        run.check_free()
-        return None
-    if resume == "auto" and (start := _checkpoint_of(run)):
-        return start
-    has_checkpoints = bool(checkpoint.paths(run.checkpoints_dir))
-    # Killed before its first checkpoint, which is of the start: nothing is lost.
-    is_fresh = not has_checkpoints and not run.trained()
-    if overwrite or run.is_untouched or (is_fresh and resume == "auto"):
-        return None
-    if resume == "auto":
-        raise run.already_there("It has no valid checkpoint to resume from. ")
-    hint = "Pass resume='auto' to resume it. " if has_checkpoints else ""
-    raise run.already_there(hint)
-
-
-def _checkpoint_of(run):
-    """The newest valid checkpoint of a run with the settings of `run`, or None.
-
-    Raises:
-        ValueError: the run has other settings.
-    """
-    start = checkpoint.newest(run.checkpoints_dir)
+def _set_epochs(run, strategy, start, plan, budget):
+    """Gives a run that starts the epochs that fit its time, and logs them."""
     if start:
-        _check_settings(start, run)
-    return start
+        _log.info(
+            "The run in %s is resumed with its %s epochs: minutes are for a new one.",
+            run.path,
+            run.experiment.train.epochs,
+        )
+        return
+    data = run.data()
+    costs = _rehearsed(run, strategy, plan, budget.measuring_seconds)
+    gc.collect()  # the networks of the rehearsal: models are cycles
+    steps = data.steps_per_epoch(_batch_size(run.experiment))
+    epochs, said = budget.epochs(costs, steps, run.experiment.train)
+    run.experiment = run.experiment.with_settings({"train.epochs": epochs})
+    _log.info("%s", said)
 
 
-def _check_settings(start, run):
-    """Raises unless a run may resume a checkpoint: same settings, no fewer epochs."""
-    begun = Experiment.from_dict(start.metadata["experiment"])
-    changed = run.experiment.resume_conflicts(begun)
-    if changed:
-        raise ValueError(
-            "Expected "
-            + ", ".join(f"{path}={begun.get(path)!r}" for path in changed)
-            + f", as the run in {run.path} has it (only epochs may grow). Received: "
-            + ", ".join(f"{path}={run.experiment.get(path)!r}" for path in changed)
-            + ". Choose another directory for other settings, or pass overwrite=True "
-            "with resume='never' to replace the run."
+def _rehearsed(run, strategy, plan, seconds):
+    """Trains for some seconds as the run will, in a folder that is then removed.
+
+    Returns:
+        `time_budget.Costs`. Nothing else is left: names that Keras has given count
+        from where they stood, and a training takes its randomness from its seed.
+    """
+    rarely = {"train.epochs": MOST_EPOCHS, "train.sample_epochs": MOST_EPOCHS}
+    if run.experiment.train.evaluation_epochs is not None:
+        rarely["train.evaluation_epochs"] = MOST_EPOCHS
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        _silent(logging.ERROR),
+        keras_private.numbers_of_names_kept(),
+    ):
+        timer = time_budget.Timer(seconds)
+        session = _session(run, strategy, None, plan)
+        own = Run(scratch, run.experiment.with_settings(rarely), run.data_dir)
+        session = dataclasses.replace(session, run=own, callbacks=(timer,))
+        _fit(session)
+        costs = timer.costs()  # what they leave out is drawn, and scored, once more
+        grid = _sample_grid(session, every=1)
+        grid.set_model(session.gan)
+        scores = session.scores or (lambda gan: {})
+        return dataclasses.replace(
+            costs,
+            picture=time_budget.seconds_of(grid.on_epoch_end, 0),
+            evaluation=time_budget.seconds_of(scores, session.gan),
         )
 
 
-def _check_same(part, start, described, run):
-    """Raises unless the run began with the same data, or execution, as it has now."""
-    ours = described[part]
-    theirs = {**ours, **start.metadata.get(part, {})}
-    # Names are for people: a folder that has moved is the same data.
-    changed = [n for n in ours if n != "name" and ours[n] != theirs[n]]
-    if changed:
-        raise ValueError(
-            f"Expected the {part} that the run in {run.path} began with: "
-            + ", ".join(f"{name} {theirs[name]!r}" for name in changed)
-            + ". Received: "
-            + ", ".join(f"{name} {ours[name]!r}" for name in changed)
-            + ". Choose another directory, or pass overwrite=True with resume='never' "
-            "to replace the run."
-        )
+# === Before the first step ===
 
 
 def _session(run, strategy, start, plan, callbacks=(), announce=None):
@@ -298,7 +292,10 @@ def _warn_of_a_short_average(experiment, data):
 
 
 def _validation_scores(run, data):
-    """What scores the run as it goes, or None.
+    """The function that scores the run as it goes, or None.
+
+    D's answers to held-out examples stand beside the scores. They choose no model, so
+    that test examples may be asked where there are no others.
 
     Raises:
         ValueError: the best model is to be kept by a score that these data have not.
@@ -306,11 +303,15 @@ def _validation_scores(run, data):
     train = run.experiment.train
     if train.evaluation_epochs is None:
         return None
-    valid, _ = building.load_held_out(run.experiment.data, data, run.data_dir)
+    valid, test = building.load_held_out(run.experiment.data, data, run.data_dir)
     scores = evaluation.ValidationScores(data, valid, seed=train.seed)
     if train.keep_best is not None:
         checks.one_of("train.keep_best", train.keep_best, scores.names)
-    return scores
+    held_out = test if valid is None else valid
+    if held_out is None:
+        return scores
+    answers = evaluation.HeldOutAnswers(data, held_out, seed=train.seed)
+    return lambda gan: {**scores(gan), **answers(gan)}
 
 
 def _picture_of(data):
@@ -332,8 +333,8 @@ def _restored(run, strategy, start):
             "rounding": provenance.describe_rounding(),
         }
         if start:
-            _check_same("data", start, described, run)
-            _check_same("execution", start, described, run)
+            starting.check_same("data", start, described, run)
+            starting.check_same("execution", start, described, run)
             provenance.warn_of_other_rounding(start.metadata.get("rounding", {}))
             checkpoint.restore(gan, start)
     steps = start.step if start else 0
@@ -427,13 +428,7 @@ def _watchers(session, save_model, summary_writer):
     watchers += [
         run_callbacks.MetricsLog(run.metrics_path, summary_writer),
         save_model,
-        run_callbacks.SampleGrid(
-            run.samples_dir,
-            every=train.sample_epochs,
-            seed=train.seed,
-            examples=None if data.spec.is_image else data.fixed_examples(2000),
-            summary_writer=summary_writer,
-        ),
+        _sample_grid(session, train.sample_epochs, summary_writer),
     ]
     if building.is_one_dimensional(gan, data):
         watchers.append(
@@ -442,6 +437,18 @@ def _watchers(session, save_model, summary_writer):
             )
         )
     return watchers
+
+
+def _sample_grid(session, every, summary_writer=None):
+    """The callback that draws samples of the run as it goes."""
+    data = session.data
+    return run_callbacks.SampleGrid(
+        session.run.samples_dir,
+        every=every,
+        seed=session.run.experiment.train.seed,
+        examples=None if data.spec.is_image else data.fixed_examples(2000),
+        summary_writer=summary_writer,
+    )
 
 
 def _evaluation(run, scores, summary_writer):

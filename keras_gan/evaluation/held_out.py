@@ -1,0 +1,77 @@
+"""What D says of examples that it was not trained on: whether it overfits."""
+
+import numpy as np
+
+from keras_gan.evaluation import measures
+
+# Of large images fewer, so that they take no more memory than these: 128 MiB.
+_MOST_EXAMPLES, _MOST_VALUES = 1000, 2**25
+_BATCH_SIZE = 256
+
+
+class HeldOutAnswers:
+    """D's answers to held-out examples, and to as many training examples.
+
+    Calling it with a `GAN` gives a dict of floats. It has what the GAN's loss logs
+    (`AdversarialLoss.diagnostics`) of held-out examples and samples, named with "val_",
+    and what that says of real examples, of training examples and the same samples,
+    named with "train_": for the paper's losses `val_value`, `val_d_real`, `val_d_fake`
+    and `train_d_real`, for others `val_real_logits`, `val_fake_logits` and
+    `train_real_logits`. Both networks run with `training=False`, unlike in the logs of
+    the training, so that dropout and running statistics make no difference between the
+    two. Where D overfits, the first is far below the second, as in T. Karras et al.,
+    Training Generative Adversarial Networks with Limited Data, arXiv 2006.06676,
+    figure 1.
+
+    Args:
+        data: `Dataset` that the GAN is trained on.
+        valid: `Dataset` of other examples like these; labelled where the GAN is.
+        seed: int, of the samples.
+        num_examples: int, how many of each at most; fewer of large images.
+    """
+
+    def __init__(self, data, valid, seed: int = 0, num_examples: int = _MOST_EXAMPLES):
+        fitting = max(1, _MOST_VALUES // data.spec.num_values)
+        self.count = min(len(data), len(valid), num_examples, fitting)
+        self.seed = seed
+        # As D takes them, read once.
+        self.examples = {
+            "train": _read(data, self.count),
+            "val": _read(valid, self.count),
+        }
+
+    def __call__(self, gan) -> dict[str, float]:
+        latents = gan.latent_prior.sample(self.count, self.seed)
+        labels = np.asarray(latents["labels"]) if gan.is_labelled else None
+        fake = _logits(gan, gan.samples_of(latents), labels)
+        found = {}
+        for name, (examples, labels) in self.examples.items():
+            said = gan.adversarial_loss.diagnostics(
+                _logits(gan, examples, labels), fake
+            )
+            found |= {
+                f"{name}_{log}": float(mean)
+                for log, mean in said.items()
+                if name == "val" or "real" in log.split("_")
+            }
+        return found
+
+
+def _read(data, count):
+    """(examples, labels or None) that stand for all of `data`."""
+    rows = measures.representative_rows(data, count)
+    labels = None if data.labels is None else np.asarray(data.labels[rows], np.int32)
+    return data.examples(rows), labels
+
+
+def _logits(gan, samples, labels):
+    """D's logits, as many as it gives: one that judges packs gives fewer."""
+    critic = gan.critic(training=False)
+    logits = []
+    for start in range(0, len(samples), _BATCH_SIZE):
+        inputs = samples[start : start + _BATCH_SIZE]
+        if gan.is_labelled:
+            of_rows = labels[start : start + _BATCH_SIZE]
+            inputs = {"samples": inputs, "labels": of_rows}
+        logits.append(np.asarray(critic(inputs)))
+    return np.concatenate(logits)
