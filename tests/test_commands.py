@@ -117,10 +117,10 @@ def test_help_lists_the_presets_and_every_setting_with_its_value(capsys):
         assert f"\n  {name} " in text and preset.source[:20] in text
     assert "with their values in ring8" in text
     for line in (
-        "data.name=ring8", "loss=non_saturating", "networks=toy_mlp",
+        "data.name=ring8", "loss=relativistic", "networks=toy_mlp",
         "prior.name=normal", "prior.latent_dim=2",
-        "generator.learning_rate=0.005", "train.ema_decay=none",
-        "train.batch_size=500", "runtime.distribute=none", "penalties=[]",
+        "generator.learning_rate=0.003", "train.ema_decay=none",
+        "train.batch_size=500", "runtime.distribute=none", "penalties=[",
         "augmentation=none",
     ):  # fmt: skip
         assert f"\n  {line}" in text

@@ -274,6 +274,39 @@ def test_options_that_a_builder_lacks_are_refused():
         building.build(preset, building.load_data(preset.data))
 
 
+@pytest.mark.parametrize(
+    ("name", "becomes"),
+    [
+        ("folder:a/b", "folder:a/b@64"),
+        ("folder:a@48x32", "folder:a@48x32"),
+        ("folder:a@b", "folder:a@b@64"),
+        ("celeb_a", "celeb_a"),
+    ],
+)
+def test_a_folder_without_a_size_takes_that_of_the_preset(name, becomes):
+    preset = experiments.get_preset("pictures64", {"dataset": name})
+    assert preset.data.name == becomes
+    plain = experiments.get_preset("digits", {"dataset": name})
+    assert plain.data.name == name
+
+
+def test_none_reaches_a_builder_that_takes_it():
+    settings = {
+        "networks": "dcgan",
+        "networks.discriminator_normalization": "none",
+        "networks.width": 4,
+    }
+    data = keras_gan.datasets.load("digits", "train")
+    gan = building.build(small(settings=settings), data)
+    kinds = {type(layer).__name__ for layer in gan.discriminator.layers}
+    assert "BatchNormalization" not in kinds
+    kinds = {type(layer).__name__ for layer in gan.generator.layers}
+    assert "BatchNormalization" in kinds
+    for wrong in ({"networks.width": None}, {"networks.minibatch_stddev": "none"}):
+        with pytest.raises(ValueError, match="Expected networks.*Received: None"):
+            building.check(small(settings={**settings, **wrong}))
+
+
 def test_arguments_reach_the_builder():
     data = keras_gan.datasets.load("digits", "train")
     plain, noisy = (

@@ -18,17 +18,17 @@ from keras_gan.samples import SampleSpec
 from tests import helpers
 
 NAMES = ["dcgan", "resnet", "r3gan"]
-# Small ones. "none" has no state, so that a step can be replayed.
+# Small ones. None has no state, so that a step can be replayed.
 PLAIN = {
     "dcgan": {
         "width": 4,
-        "generator_normalization": "none",
-        "discriminator_normalization": "none",
+        "generator_normalization": None,
+        "discriminator_normalization": None,
     },
     "resnet": {
         "width": 8,
-        "generator_normalization": "none",
-        "discriminator_normalization": "none",
+        "generator_normalization": None,
+        "discriminator_normalization": None,
     },
     "r3gan": {"width": 8, "depth": 1},
 }
@@ -202,7 +202,7 @@ def test_dcgan_starts_at_the_papers_deviation():
             error = 4 / math.sqrt(kernel.shape.num_elements())
             assert kernel.numpy().std() == pytest.approx(0.02, rel=error)
     # Without batch normalisation the signal keeps its size.
-    _, plain = networks.dcgan((32, 32, 3), discriminator_normalization="none", seed=0)
+    _, plain = networks.dcgan((32, 32, 3), discriminator_normalization=None, seed=0)
     assert 0.1 < np.std(plain(normal(200, 32, 32, 3))) < 10
 
 
@@ -463,7 +463,7 @@ def test_spectral_normalisation_wraps_each_layer_of_d(name):
     others = [x for x in discriminator.layers if x not in wrapped]
     assert not any(x.weights for x in others)
     assert len(wrapped) == len(kernels_of(discriminator)) >= 2
-    _, plain = small(name, discriminator_normalization="none")
+    _, plain = small(name, discriminator_normalization=None)
     assert len(kernels_of(plain)) == len(wrapped)
     samples = normal(2, 8, 8, 1)
     logits = discriminator(samples).numpy()

@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import math
+import typing
 
 import keras
 import tensorflow as tf
@@ -53,7 +54,7 @@ def check(experiment: Experiment):
     }
     if _takes(builder, "pretrained_generator"):
         defaults["pretrained"] = ""
-    _check_arguments("networks", component, defaults)
+    _check_arguments("networks", component, defaults, _optional(builder))
     if "pretrained" in defaults and not component.arguments.get("pretrained"):
         raise SettingError(
             ("networks", "pretrained"), "to be the run to continue", None
@@ -98,8 +99,11 @@ def _takes_from_experiments(kind):
     return defaults
 
 
-def _check_arguments(path, component, defaults):
-    """Raises unless a component's arguments are among `defaults`, and of their type."""
+def _check_arguments(path, component, defaults, optional=()):
+    """Raises unless a component's arguments are among `defaults`, and of their type.
+
+    Those that are `optional` may be None.
+    """
     for name, value in component.arguments.items():
         if name not in defaults:
             takes = ", ".join(defaults) or "none"
@@ -108,6 +112,8 @@ def _check_arguments(path, component, defaults):
                 f"{path}.{name}={value!r}.{checks.did_you_mean(name, defaults)}"
             )
         default = defaults[name]
+        if value is None and name in optional:
+            continue
         if isinstance(default, bool):
             expected, fits = "true or false", isinstance(value, bool)
         elif isinstance(default, int):
@@ -126,6 +132,12 @@ def _defaults(component):
     """The defaults of what a builder, or a class, takes, by name."""
     parameters = inspect.signature(component).parameters
     return {name: parameter.default for name, parameter in parameters.items()}
+
+
+def _optional(builder):
+    """The names of what a builder takes None for, as its annotations say."""
+    hints = typing.get_type_hints(builder)
+    return {n for n, hint in hints.items() if type(None) in typing.get_args(hint)}
 
 
 def _takes(builder, name):

@@ -7,6 +7,7 @@ is.
 """
 
 import json
+import re
 from typing import Annotated, Any
 
 import pydantic
@@ -54,10 +55,13 @@ class Experiment(Part):
     prior: Prior = Field(Prior(), description="The distribution of the latents.")
     loss: Component = Field(
         Component(name="non_saturating"),
-        description="The adversarial loss: non_saturating or minimax.",
+        description="The adversarial loss: non_saturating, minimax, hinge, "
+        "least_squares, wasserstein or relativistic.",
     )
     penalties: Annotated[tuple[Component, ...], Field(strict=False)] = Field(
-        (), description="Penalties that are added to the discriminator's loss."
+        (),
+        description="Penalties that are added to the discriminator's loss: r1, r2, "
+        "gradient_penalty or dragan, each with its arguments.",
     )
     augmentation: Component | None = Field(
         None,
@@ -105,6 +109,8 @@ class Experiment(Part):
         values = self.to_dict()
         for path, value in settings.items():
             for full_path in _full_paths(path):
+                if full_path == ("data", "name"):
+                    value = _sized_as(values["data"]["name"], value)
                 _assign(values, full_path, value)
         return Experiment.from_dict(values)
 
@@ -199,6 +205,15 @@ def _unknown(path, paths):
     return SettingError(
         ("a setting",), "by its path, such as train.epochs or epochs", path, hint
     )
+
+
+def _sized_as(before, name):
+    """A folder's name, with the size of the folder before where it has none."""
+    size = re.search(r"@[1-9]\d*(x[1-9]\d*)?$", before)
+    both = all(str(each).startswith("folder:") for each in (before, name))
+    if not both or size is None or re.search(r"@[1-9]\d*(x[1-9]\d*)?$", name):
+        return name
+    return name + size[0]
 
 
 def _assign(values, path, value):

@@ -177,12 +177,18 @@ def maxout_discriminator(
     return keras.Model(samples, logits, name="discriminator")
 
 
-def maybe_spectral(layer, normalization: str):
+def check_normalization(name: str, value, *kinds: str):
+    """Raises ValueError unless `value` is None or one of the `kinds`."""
+    if value is not None:
+        checks.one_of(name, value, kinds, "or None")
+
+
+def maybe_spectral(layer, normalization: str | None):
     """Returns the layer, spectrally normalised where that is asked for.
 
     Args:
         layer: Keras layer with a kernel.
-        normalization: str; "spectral" normalises, all else leaves the layer alone.
+        normalization: "spectral" normalises, all else leaves the layer alone.
     """
     if normalization != "spectral":
         return layer

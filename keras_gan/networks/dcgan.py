@@ -6,7 +6,12 @@ from keras import layers
 from keras_gan import checks
 from keras_gan.layers import MinibatchStandardDeviation
 from keras_gan.networks import images
-from keras_gan.networks.common import LayerSeeds, logit_layer, maybe_spectral
+from keras_gan.networks.common import (
+    LayerSeeds,
+    check_normalization,
+    logit_layer,
+    maybe_spectral,
+)
 
 # Even, as the strides of 2 are: then a transposed convolution gives each pixel as many
 # weights as its neighbours, and no chequerboard appears.
@@ -19,8 +24,8 @@ def dcgan(
     spec,
     latent_dim: int = 100,
     width: int = 32,
-    generator_normalization: str = "batch",
-    discriminator_normalization: str = "batch",
+    generator_normalization: str | None = "batch",
+    discriminator_normalization: str | None = "batch",
     minibatch_stddev: bool = False,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
@@ -36,8 +41,8 @@ def dcgan(
     Args:
         width: int, channels of the level next to the image. Each halving of the image
             doubles them, up to 8 times as many. The paper's 64x64 has 128 in G.
-        generator_normalization: "batch" or "none".
-        discriminator_normalization: "batch", "spectral" or "none".
+        generator_normalization: "batch" or None.
+        discriminator_normalization: "batch", "spectral" or None.
         minibatch_stddev: bool, whether `layers.MinibatchStandardDeviation` stands
             before D's last layer.
         spec, latent_dim, seed: see `networks`.
@@ -52,11 +57,9 @@ def dcgan(
     shape = images.image_shape(spec)
     activation = images.output_activation(spec)
     checks.count("width", width)
-    checks.one_of("generator_normalization", generator_normalization, ("batch", "none"))
-    checks.one_of(
-        "discriminator_normalization",
-        discriminator_normalization,
-        ("batch", "spectral", "none"),
+    check_normalization("generator_normalization", generator_normalization, "batch")
+    check_normalization(
+        "discriminator_normalization", discriminator_normalization, "batch", "spectral"
     )
     seeds = LayerSeeds(seed)
     sizes = images.halvings(shape)

@@ -14,7 +14,12 @@ from keras import layers
 from keras_gan import checks
 from keras_gan.layers import MinibatchStandardDeviation
 from keras_gan.networks import images
-from keras_gan.networks.common import LayerSeeds, logit_layer, maybe_spectral
+from keras_gan.networks.common import (
+    LayerSeeds,
+    check_normalization,
+    logit_layer,
+    maybe_spectral,
+)
 from keras_gan.resampling import Downsample2D, Upsample2D
 
 _SLOPE = 0.2
@@ -29,7 +34,7 @@ def r3gan(
     latent_dim: int = 64,
     width: int = 64,
     depth: int = 2,
-    discriminator_normalization: str = "none",
+    discriminator_normalization: str | None = None,
     minibatch_stddev: bool = False,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
@@ -57,7 +62,7 @@ def r3gan(
         width: int, channels up to 32 pixels a side; each doubling above has half of
             them, down to 16.
         depth: int, blocks of each size.
-        discriminator_normalization: "none", or "spectral", where the last convolutions
+        discriminator_normalization: None, or "spectral", where the last convolutions
             of D's blocks start like the others: scaled to norm 1, a kernel of 0 would
             jump there.
         minibatch_stddev: bool, whether `layers.MinibatchStandardDeviation`, and a 1x1
@@ -75,12 +80,12 @@ def r3gan(
     activation = images.output_activation(spec)
     checks.count("width", width)
     checks.count("depth", depth)
-    checks.one_of(
-        "discriminator_normalization", discriminator_normalization, ("none", "spectral")
+    check_normalization(
+        "discriminator_normalization", discriminator_normalization, "spectral"
     )
     seeds = LayerSeeds(seed)
     sizes = images.halvings(shape)
-    parts = _Parts(seeds, depth * len(sizes), "none")
+    parts = _Parts(seeds, depth * len(sizes), None)
     latents = keras.Input((latent_dim,), name="latents")
     generator = _generator(parts, latents, shape, sizes, (width, depth), activation)
     parts = _Parts(seeds, depth * len(sizes), discriminator_normalization)
@@ -151,7 +156,7 @@ class _Parts:
     Args:
         seeds: `LayerSeeds`.
         num_blocks: int, blocks in the network.
-        normalization: "none" or "spectral".
+        normalization: None or "spectral".
     """
 
     def __init__(self, seeds, num_blocks, normalization):

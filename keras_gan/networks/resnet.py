@@ -6,7 +6,12 @@ from keras import layers
 from keras_gan import checks
 from keras_gan.layers import MinibatchStandardDeviation
 from keras_gan.networks import images
-from keras_gan.networks.common import LayerSeeds, logit_layer, maybe_spectral
+from keras_gan.networks.common import (
+    LayerSeeds,
+    check_normalization,
+    logit_layer,
+    maybe_spectral,
+)
 from keras_gan.resampling import Downsample2D, Upsample2D
 
 # D halves the image to 8 pixels at most, and keeps that size in its last two blocks.
@@ -18,8 +23,8 @@ def resnet(
     latent_dim: int = 128,
     width: int = 64,
     depth: int = 1,
-    generator_normalization: str = "batch",
-    discriminator_normalization: str = "spectral",
+    generator_normalization: str | None = "batch",
+    discriminator_normalization: str | None = "spectral",
     minibatch_stddev: bool = False,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
@@ -40,8 +45,8 @@ def resnet(
             half of them, down to 16. D starts from half as many.
         depth: int, blocks for each doubling of G and each halving of D. Those after the
             first keep the size.
-        generator_normalization: "batch" or "none".
-        discriminator_normalization: "spectral" or "none".
+        generator_normalization: "batch" or None.
+        discriminator_normalization: "spectral" or None.
         minibatch_stddev: bool, whether `layers.MinibatchStandardDeviation` stands
             before D's last block.
         spec, latent_dim, seed: see `networks`.
@@ -57,11 +62,9 @@ def resnet(
     activation = images.output_activation(spec)
     checks.count("width", width, minimum=2)
     checks.count("depth", depth)
-    checks.one_of("generator_normalization", generator_normalization, ("batch", "none"))
-    checks.one_of(
-        "discriminator_normalization",
-        discriminator_normalization,
-        ("spectral", "none"),
+    check_normalization("generator_normalization", generator_normalization, "batch")
+    check_normalization(
+        "discriminator_normalization", discriminator_normalization, "spectral"
     )
     seeds = LayerSeeds(seed)
     generator = _generator(
@@ -109,7 +112,7 @@ class _Convolutions:
 def _generator(seeds, latents, shape, width_depth, normalization, activation):
     width, depth = width_depth
     sizes = images.halvings(shape)[::-1]
-    convolutions = _Convolutions(seeds, "none")
+    convolutions = _Convolutions(seeds, None)
 
     def activated(x):
         if normalization == "batch":
