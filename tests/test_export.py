@@ -16,7 +16,7 @@ from keras_gan.export import cards, publishing
 from keras_gan.export.verification import verifier
 from keras_gan.pictures import formats
 from keras_gan.runs import scoring
-from keras_gan.samples import to_uint8, to_unit
+from keras_gan.samples import SampleSpec, to_uint8, to_unit
 from tests import helpers
 from tests.export_helpers import compiled, image_gan, loaded, reseal
 
@@ -412,6 +412,13 @@ def preset_gan(preset, monkeypatch):
         generator, _ = networks.paper_cifar_mlp(shape["cifar10"], seed=0)
     elif preset.networks.name == "paper_cifar_conv":
         generator, _ = networks.paper_cifar_conv(seed=0)
+    elif preset.networks.name == "dcgan":
+        size = {"pictures64": (64, 64, 3), "mnist_conv": (28, 28, 1)}
+        shape = size.get(preset.name, (32, 32, 3))
+        spec = SampleSpec.of(shape, preset.data.value_range)
+        generator, _ = networks.dcgan(
+            spec, preset.prior.latent_dim, seed=0, **preset.networks.arguments
+        )
     else:
         data = building.load_data(preset.data)
         return building.build(preset, data).generator, prior
@@ -424,6 +431,7 @@ def preset_gan(preset, monkeypatch):
         pytest.param(name, marks=pytest.mark.slow)
         if preset.networks.name in ("paper_cifar_conv", "paper_cifar_mlp")
         or name in ("mnist_tuned", "grid25", "ring8", "tfd")
+        or (preset.networks.name == "dcgan" and name != "mnist_conv")
         else name
         for name, preset in experiments.PRESETS.items()
     ],
@@ -432,7 +440,9 @@ def test_networks_of_every_preset(tmp_path, monkeypatch, name):
     preset = experiments.PRESETS[name]
     generator, prior = preset_gan(preset, monkeypatch)
     toy = preset.networks.name == "toy_mlp"
-    value_range = None if toy else (-2.0, 2.0) if "cifar" in name else (0.0, 1.0)
+    value_range = None if toy else preset.data.value_range or (0.0, 1.0)
+    if preset.data.contrast_normalization:
+        value_range = (-2.0, 2.0)
     path = export.export_generator(generator, prior, tmp_path, value_range=value_range)
     assert ("png" in export.read_signatures(path)) != toy
     latents = prior.sample(9, 1).numpy()
