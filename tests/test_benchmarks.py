@@ -557,3 +557,23 @@ def test_augmentation_is_timed_beside_none(root, monkeypatch, capsys, tmp_path):
         assert row["milliseconds"] > 0
         assert (row["ratio"] == 1) == (row["augmentation"] == "none")
     assert "diffaugment" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_ablation_runs_each_cell_once_and_goes_on(root, monkeypatch, capsys, tmp_path):
+    output = tmp_path / "ablation.jsonl"
+    arguments = (
+        *("--steps=8", "--seeds=1", "--losses", "wasserstein", "relativistic"),
+        *("--stabilisers", "r1_r2", "spectral", f"--output={output}"),
+    )
+    run(root, monkeypatch, "ablation", *arguments)
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert len(rows) == 4 and all(row["scores"] for row in rows)
+    table = capsys.readouterr().out.split("\n| |")[1].splitlines()
+    assert [line.split(" | ")[0] for line in table[2:]] == [
+        "| wasserstein",
+        "| relativistic",
+    ]
+    run(root, monkeypatch, "ablation", *arguments)
+    assert output.read_text().count("\n") == 4
+    assert capsys.readouterr().out.split("| |")[1].splitlines() == table

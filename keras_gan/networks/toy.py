@@ -7,7 +7,13 @@ from keras import layers
 
 from keras_gan import checks
 from keras_gan.layers import Pack
-from keras_gan.networks.common import LayerSeeds, dense_generator, sample_shape
+from keras_gan.networks.common import (
+    LayerSeeds,
+    check_normalization,
+    dense_generator,
+    maybe_spectral,
+    sample_shape,
+)
 
 
 def toy_mlp(
@@ -16,6 +22,7 @@ def toy_mlp(
     units: int = 128,
     depth: int = 2,
     pack: int = 1,
+    discriminator_normalization: str | None = None,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Builds small fully connected networks without dropout.
@@ -28,6 +35,7 @@ def toy_mlp(
         units: int >= 1, of each hidden layer.
         depth: int >= 1, hidden layers of each network.
         pack: int >= 1, samples that D judges at once, see `layers.Pack`.
+        discriminator_normalization: None or "spectral".
         latent_dim, seed: see `networks`.
 
     Returns:
@@ -35,6 +43,8 @@ def toy_mlp(
     """
     shape = sample_shape(spec)
     checks.count("depth", depth)
+    normalization = discriminator_normalization
+    check_normalization("discriminator_normalization", normalization, "spectral")
     seeds = LayerSeeds(seed)
 
     def hidden():
@@ -53,9 +63,9 @@ def toy_mlp(
     x = layers.Flatten()(samples)
     if pack > 1:
         x = Pack(pack)(x)
-    for layer in hidden():
-        x = layer(x)
-    logits = layers.Dense(
+    last = layers.Dense(
         1, kernel_initializer=seeds.glorot_initializer(), dtype="float32"
-    )(x)
-    return generator, keras.Model(samples, logits, name="discriminator")
+    )
+    for layer in [*hidden(), last]:
+        x = maybe_spectral(layer, normalization)(x)
+    return generator, keras.Model(samples, x, name="discriminator")
