@@ -594,3 +594,30 @@ def test_weights_stay_in_the_ball_when_a_tfd_network_trains():
     for layer in new:
         norms = np.linalg.norm(layer.kernel.numpy(), axis=0)
         np.testing.assert_allclose(norms, 1.9365, rtol=1e-3)
+
+
+def test_toy_networks_have_the_units_and_the_depth_that_are_asked_for():
+    generator, discriminator = networks.toy_mlp((2,), units=5, depth=3, seed=0)
+    dense = [layer for layer in generator.layers if hasattr(layer, "units")]
+    assert [layer.units for layer in dense] == [5, 5, 5, 2]
+    dense = [layer for layer in discriminator.layers if hasattr(layer, "units")]
+    assert [layer.units for layer in dense] == [5, 5, 5, 1]
+    with pytest.raises(ValueError, match="depth"):
+        networks.toy_mlp((2,), depth=0)
+
+
+def test_a_toy_discriminator_can_be_normalised_or_judge_packs():
+    _, plain = networks.toy_mlp((2,), seed=0)
+    _, spectral = networks.toy_mlp((2,), discriminator_normalization="spectral", seed=0)
+    kinds = [type(layer).__name__ for layer in spectral.layers]
+    assert kinds.count("SpectralNormalization") == 3
+    x = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
+    assert np.abs(plain(x) - spectral(x)).max() > 1e-3
+    # The kernels are the same: only what is computed with them differs.
+    assert [w.shape for w in plain.trainable_weights] == [
+        w.shape for w in spectral.trainable_weights
+    ]
+    _, packed = networks.toy_mlp((2,), pack=3, seed=0)
+    assert packed(x).shape == (2, 1)
+    with pytest.raises(ValueError, match="discriminator_normalization.*or None"):
+        networks.toy_mlp((2,), discriminator_normalization="batch")
