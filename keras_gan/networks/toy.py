@@ -63,9 +63,10 @@ def toy_mlp(
     x = layers.Flatten()(samples)
     if pack > 1:
         x = Pack(pack)(x)
+    for layer in hidden():
+        x = maybe_spectral(layer, normalization)(x)
     last = layers.Dense(
         1, kernel_initializer=seeds.glorot_initializer(), dtype="float32"
     )
-    for layer in [*hidden(), last]:
-        x = maybe_spectral(layer, normalization)(x)
+    x = maybe_spectral(last, normalization)(x)
     return generator, keras.Model(samples, x, name="discriminator")
