@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_gan import augmentation as augmentations
-from keras_gan import checks, minibatches, model_checks, priors
+from keras_gan import checks, keras_private, minibatches, model_checks, priors
 from keras_gan import penalties as penalties_module
 from keras_gan.generation import GenerativeModel, at_least_float32
 from keras_gan.inputs import CheckedInputs
@@ -178,6 +178,8 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         self.discriminator_steps = arguments["discriminator_steps"]
         self.penalties = arguments["penalties"]
         self.objectives = arguments["objectives"]
+        if self.augmentation is not arguments["augmentation"]:
+            keras_private.let_go(self, self.augmentation)
         self.augmentation = arguments["augmentation"]
         # Attributes of the model itself, so that Keras saves their state.
         self.generator_optimizer = arguments["generator_optimizer"]

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from keras_gan import averaging, checks, model_checks, priors, replicas
+from keras_gan import averaging, checks, keras_private, model_checks, priors, replicas
 from keras_gan.keras_private import BuiltModel
 from keras_gan.samples import SampleSpec, finite
 
@@ -210,14 +210,13 @@ class GenerativeModel(BuiltModel, keras.Model):
     def _keep_average(self, decay, ramp=None):
         """Starts to average G, goes on with the average that is there, or ends it."""
         if decay is None:
-            self.average = self.averaged_generator = None
+            keras_private.let_go(self, self.averaged_generator, self._average_steps)
+            self.average = self.averaged_generator = self._average_steps = None
             return
         if self.averaged_generator is None:
             inputs = self.latent_prior.symbolic_sample()
             self.averaged_generator = averaging.copy_of(self.generator, inputs)
-            if self._average_steps is None:
-                self._average_steps = averaging.step_counter(self)
-            self._average_steps.assign(0)
+            self._average_steps = averaging.step_counter(self)
         self.average = averaging.WeightAverage(
             self.generator, self.averaged_generator, self._average_steps, decay, ramp
         )

@@ -35,6 +35,27 @@ def compute_dtypes(*networks: keras.Model) -> set[str]:
     return {layer.compute_dtype for network in networks for layer in layers_of(network)}
 
 
+def let_go(model: keras.Model, *parts):
+    """Makes a model forget layers or variables that its attributes held.
+
+    Uses `keras.Layer._tracker`. An attribute that is given another layer leaves the
+    one before among the model's `layers`, and so among its weights and in its files.
+
+    Args:
+        model: Keras model.
+        *parts: layers or variables; those that it does not hold, and None, are passed
+            over.
+    """
+    was_locked = model._tracker.locked
+    model._tracker.unlock()
+    try:
+        for part in parts:
+            model._tracker.untrack(part)
+    finally:
+        if was_locked:
+            model._tracker.lock()
+
+
 def gradients_taken(optimizer):
     """Returns the variable that counts each gradient an optimizer was given.
 

@@ -314,10 +314,6 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     def build(self, input_shape):
         super().build(input_shape)
-        self._kernel = next(
-            (v for v in self.layer.variables if v.name in ("kernel", "embeddings")),
-            None,
-        )
         if self._kernel is None or self.layer.non_trainable_variables:
             raise ValueError(
                 "Expected a layer to normalise that has a kernel, and no state beside "
@@ -332,11 +328,19 @@ class SpectralNormalization(keras.layers.Wrapper):
             name="left",
         )
 
+    @property
+    def _kernel(self):
+        # No attribute: Keras would list, and save, the layer's kernel twice.
+        kernels = ("kernel", "embeddings")
+        return next((v for v in self.layer.variables if v.name in kernels), None)
+
     def advance(self):
-        """Makes one power iteration."""
+        """Makes one power iteration. A kernel of zeros leaves the vector as it is."""
         matrix = self._matrix()
         right = _unit(ops.matmul(matrix, self.left))
-        self.left.assign(_unit(ops.matmul(right, matrix)))
+        left = _unit(ops.matmul(right, matrix))
+        # A vector of zeros would stay one, whatever the kernel becomes.
+        self.left.assign(ops.where(ops.any(left != 0), left, self.left))
 
     def sigma(self):
         """Returns the estimate of W's largest singular value, a float32 scalar."""

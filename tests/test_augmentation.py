@@ -1,9 +1,12 @@
 """Augmentation inside the critic: its draws, its gradients, its state and its place."""
 
+import io
 import pathlib
 import subprocess
 import sys
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -679,6 +682,48 @@ def test_a_gan_that_is_compiled_again_keeps_the_state_of_the_same_object():
 
 
 # === Saved, and resumed ===
+
+
+def names_in_file(gan, path):
+    gan.save(path)
+    with zipfile.ZipFile(path) as archive:
+        content = io.BytesIO(archive.read("model.weights.h5"))
+    names = []
+    with h5py.File(content) as file:
+        file.visititems(lambda name, part: names.append((name, hasattr(part, "shape"))))
+    return {name for name, is_array in names if is_array}
+
+
+@pytest.mark.parametrize("last", [ADA, DiffAugment, Halved, None])
+def test_a_gan_that_is_compiled_with_another_object_forgets_the_first(tmp_path, last):
+    """Its checkpoints and its files are those of a GAN that never had the first."""
+
+    def compiled(*augmentations):
+        gan = image_gan(ADA(initial_p=0.3))
+        for augment in augmentations:
+            gan.compile("sgd", "sgd", augmentation=augment, run_eagerly=True)
+        return gan
+
+    again = compiled(ADA(initial_p=0.4), last and last())
+    fresh = image_gan(
+        last and last(), generator_optimizer="sgd", discriminator_optimizer="sgd"
+    )
+    helpers.train_steps(again, [batch()])
+    checkpoint.restore(fresh, checkpoint.snapshot(again, 1))
+    np.testing.assert_array_equal(flat(again), flat(fresh))
+    assert names_in_file(again, tmp_path / "again.keras") == names_in_file(
+        fresh, tmp_path / "fresh.keras"
+    )
+
+
+def test_an_object_that_comes_back_has_its_state():
+    first = ADA()
+    gan = image_gan(first)
+    first.p.assign(0.25)
+    gan.compile("sgd", "sgd")
+    gan.compile("sgd", "sgd", augmentation=first)
+    state = checkpoint.snapshot(gan, 0).state
+    assert [float(state[name]) for name in state if name.endswith("/p")] == [0.25]
 
 
 def adaptive():

@@ -1006,6 +1006,26 @@ def test_adam_averages_and_scores_go_on_too(forks, tmp_path):
     assert_same_runs(whole, broken)
 
 
+@pytest.mark.parametrize(
+    ("settings", "epochs", "reason"),
+    [
+        ({"decay": "cosine", "learning_rate_divisor": 1.0}, 11, "schedules last all"),
+        ({"decay": "cosine", "learning_rate_divisor": 1.0}, 9, "only epochs may grow"),
+        ({"penalties": [{"name": "r1", "final_share": 0.1}]}, 11, "schedules last all"),
+        ({}, 9, "only epochs may grow"),
+    ],
+)
+def test_why_other_epochs_are_refused_is_said(tmp_path, settings, epochs, reason):
+    begun = experiments.get_preset("digits", {**settings, "epochs": 10})
+    run = runs.Run(tmp_path, begun.with_settings({"epochs": epochs}))
+    start = checkpoint.Checkpoint(0, {}, {"experiment": begun.to_dict()})
+    with pytest.raises(ValueError, match="Expected train.epochs=10, as ") as error:
+        starting._check_settings(start, run)
+    message = str(error.value)
+    assert reason in message and f"Received: train.epochs={epochs}." in message
+    assert ("may grow" in message) == (epochs == 9) and "\n" not in message
+
+
 def test_what_can_not_be_gone_on_with_is_named(sgd_runs, tmp_path, caplog):
     """Before any work, and without a change to what is there."""
     run = tmp_path / "run"

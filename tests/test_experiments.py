@@ -12,7 +12,7 @@ import tensorflow as tf
 import keras_gan
 from keras_gan import experiments, runs
 from keras_gan.experiments import PRESETS, Experiment, building
-from keras_gan.runs import checkpoint
+from keras_gan.runs import checkpoint, training
 
 # Presets of small networks beside ring8.
 SMALL = ("digits", "gaussian1d", "grid25")
@@ -169,6 +169,7 @@ def test_another_component_drops_the_arguments_of_the_one_before():
             "train.ema_decay to be none where ema_half_life is set",
         ),
         ({"ema_ramp": 0.1}, "train.ema_ramp to be none where no average is kept"),
+        ({"ema_half_life": 0.01}, "train.ema_half_life to be .* at least 0.1 images"),
         ({"generator": "adam"}, "generator to be an object with optimizer, learning"),
     ],
 )
@@ -254,6 +255,15 @@ def test_epochs_may_not_grow_where_a_schedule_lasts_all_of_them(settings, grows)
         ),
         ({"augmentation": "ada", "augmentation.policy": "colr"}, "mean 'color'"),
         ({"augmentation": "ada", "augmentation.every": "x"}, "every to be an int"),
+        ({"augmentation": "ada", "augmentation.images": "none"}, "images to be an int"),
+        (
+            {"penalties": [{"name": "r2", "final_share": 1.5}]},
+            r"penalties.0.final_share to be a number in \[0, 1\]. Received: 1.5",
+        ),
+        (
+            {"penalties": [{"name": "r1"}, {"name": "dragan", "final_share": -1}]},
+            r"penalties.1.final_share to be a number in \[0, 1\]. Received: -1",
+        ),
         (
             {"evaluation_epochs": 1, "keep_best": "reverse_kl"},
             "`train.keep_best` to be one of .*mean 'reverse_kl_divergence'",
@@ -288,6 +298,20 @@ def test_a_folder_without_a_size_takes_that_of_the_preset(name, becomes):
     assert preset.data.name == becomes
     plain = experiments.get_preset("digits", {"dataset": name})
     assert plain.data.name == name
+
+
+def test_a_target_of_none_reaches_ada_which_any_loss_then_takes():
+    settings = {
+        "networks": "dcgan",
+        "networks.width": 4,
+        "loss": "relativistic",
+        "augmentation": "ada",
+        "augmentation.target": "none",
+        "augmentation.initial_p": 0.3,
+    }
+    data = keras_gan.datasets.load("digits", "train")
+    augment = building.build(small(settings=settings), data).augmentation
+    assert (augment.target, augment.initial_p) == (None, 0.3)
 
 
 def test_none_reaches_a_builder_that_takes_it():
@@ -569,3 +593,29 @@ def test_small_presets_step_in_float16_under_xla(name):
     plain = building.build(small(name), data)  # auto, without a GPU
     if not tf.config.list_physical_devices("GPU"):
         assert plain.generator.compute_dtype == "float32" and not plain.jit_compile
+
+
+# === The average of a short training ===
+
+
+@pytest.mark.parametrize(
+    ("settings", "warns"),
+    [
+        ({"ema_decay": 0.999}, True),
+        ({"ema_half_life": 100_000}, True),
+        ({"ema_decay": 0.9}, False),
+        ({"ema_half_life": 1000}, False),
+        # A ramp has forgotten the start by then.
+        ({"ema_decay": 0.999, "ema_ramp": 0.05}, False),
+        ({"ema_half_life": 100_000, "ema_ramp": 0.05}, False),
+        ({}, False),
+    ],
+)
+def test_an_average_over_more_steps_than_there_are_is_warned_of(
+    settings, warns, caplog
+):
+    data = keras_gan.datasets.load("digits", "train")
+    experiment = small(epochs=10, settings=settings)
+    assert 30 < 10 * data.steps_per_epoch(experiment.train.batch_size) < 900
+    training._warn_of_a_short_average(experiment, data)
+    assert ("averages the generator over" in caplog.text) == warns

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_gan
+from keras_gan.runs import checkpoint
 from tests import helpers
 
 
@@ -176,6 +177,21 @@ def test_a_new_compile_keeps_the_average_or_drops_it():
     np.testing.assert_allclose(
         gan.generate(5, seed=3), gan.generator(latents), atol=1e-6
     )
+
+
+def test_a_gan_without_its_average_is_one_that_never_had_it():
+    gan, fresh = averaged_gan(), averaged_gan(ema_decay=None)
+    helpers.train_steps(gan, [helpers.examples(6)])
+    gan.compile(keras.optimizers.SGD(0.5), "sgd")
+    fresh.compile(keras.optimizers.SGD(0.5), "sgd")
+    checkpoint.restore(fresh, checkpoint.snapshot(gan, 0))
+    # A later average starts anew, and is saved again.
+    gan.compile("sgd", "sgd", ema_decay=0.5)
+    helpers.train_steps(gan, [helpers.examples(6)])
+    for a, b in zip(average_weights(gan), generator_weights(gan), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    fresh.compile("sgd", "sgd", ema_decay=0.5)
+    checkpoint.restore(fresh, checkpoint.snapshot(gan, 0))
 
 
 @pytest.mark.parametrize("ema_decay", [0, 1, 1.5, -0.1, "0.9", float("nan"), True])

@@ -82,3 +82,17 @@ def test_names_count_on_as_if_nothing_had_been_made_between():
     after = keras.layers.Dense(1).name
     assert after == inside[0] != inside[1]
     assert keras.layers.Dense(1).name == inside[1]
+
+
+def test_a_model_lets_go_of_what_an_attribute_held():
+    model = keras.Model()
+    model.extra, model.other = keras.layers.Dense(3), keras.layers.Dense(4)
+    for layer in (model.extra, model.other):
+        layer.build((None, 2))
+    model.counter = counter = model.add_weight((), name="counter")
+    assert len(model.weights) == 2 + 2 + 1
+    keras_private.let_go(model, model.extra, counter, None, keras.layers.Dense(1))
+    assert model.layers == [model.other] and len(model.weights) == 2
+    # What it lets go, it takes again.
+    model.extra = model.extra
+    assert model.layers == [model.other, model.extra] and len(model.weights) == 2 + 2

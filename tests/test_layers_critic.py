@@ -115,7 +115,8 @@ def test_a_skipped_float16_step_leaves_the_kernel():
     layer = gan.discriminator.layers[1]
     assert layer.layer.compute_dtype == "float16" and layer.left.dtype == "float32"
     old = layer.layer.kernel.numpy()
-    logs = helpers.train_steps(gan, [np.full((8, 4), np.inf, np.float32)])
+    gan.discriminator_optimizer.dynamic_scale.assign(3e38)
+    logs = helpers.train_steps(gan, [helpers.examples(8)])
     assert logs["discriminator_skipped_steps"] == 2
     np.testing.assert_array_equal(layer.layer.kernel.numpy(), old)
     assert np.isfinite(layer.left.numpy()).all()
@@ -137,6 +138,26 @@ def test_a_kernel_of_zeros_stays_one_with_finite_gradients():
     assert float(value) == 0.0
     assert np.isfinite(tape.gradient(value, layer.layer.kernel.value)).all()
     assert np.isfinite(layer.left.numpy()).all()
+
+
+def test_a_kernel_that_was_zeros_once_is_normalised():
+    layer = built(keras.layers.Dense(3, kernel_initializer="zeros"), normal(5, 4))
+    layer.advance()
+    layer.layer.kernel.assign(normal(4, 3))
+    for _ in range(100):
+        layer.advance()
+    expected = np.linalg.norm(normal(4, 3), 2)
+    assert float(layer.sigma()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_kernel_is_held_by_the_layer_alone():
+    """Keras writes what a layer holds: it would be in each file twice."""
+    layer = built(keras.layers.Dense(3), normal(5, 4))
+    store = {}
+    layer.save_own_variables(store)
+    assert [value.shape for value in store.values()] == [(3,)]
+    names = [variable.name for variable in layer.weights]
+    assert sorted(names) == ["bias", "kernel", "left"]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Classes of three channels, by a classifier of one."""
 
+import types
+
 import numpy as np
 import pytest
 
 from keras_gan import datasets, evaluation, metrics
+from keras_gan.runs import scoring
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +67,35 @@ def test_modes_that_are_missing_count(classifier, stacked):
     )
     assert 300 < scores["classes_covered"] <= 500
     assert scores["class_kl_divergence"] > 0.6
+
+
+@pytest.mark.parametrize("value_range", [(0.0, 1.0), (-1.0, 1.0)])
+def test_the_classifier_is_of_the_range_that_a_run_works_in(
+    stacked, value_range, monkeypatch, tmp_path
+):
+    """A classifier of (0, 1) would take the black of (-1, 1) for no black at all."""
+    digits = {split: datasets.load("digits", split) for split in ("train", "test")}
+    monkeypatch.setattr(scoring.datasets, "load", lambda name, split, _: digits[split])
+    monkeypatch.setattr(metrics.Classifier, "STEPS", 200)
+    images, labels = stacked
+    data = datasets.Dataset(images, labels, name="stacked_mnist", num_classes=1000)
+    data = data.to_range(value_range)
+    asked = types.SimpleNamespace(
+        request=types.SimpleNamespace(features="auto"),
+        subject=types.SimpleNamespace(data_dir=None),
+        train=data,
+        test=data,
+        shared={},
+        cache_dir=tmp_path,
+        progress=lambda *_: None,
+    )
+    extractor = scoring._Scoring.extractor(asked)
+    assert extractor.classifier.value_range == value_range
+    assert extractor.test_accuracy > 0.9
+    found = extractor.classes(data.examples())
+    assert np.mean(found == labels) > 0.7
+    # Each digit is what the classifier says of it alone, in its own range.
+    first = digits["test"].to_range(value_range)
+    rows = [np.flatnonzero(first.labels == digit)[0] for digit in range(10)]
+    alone = extractor.classifier.classes(first.examples(rows))
+    np.testing.assert_array_equal(found % 10, alone[labels % 10])

@@ -206,6 +206,26 @@ def test_dcgan_starts_at_the_papers_deviation():
     assert 0.1 < np.std(plain(normal(200, 32, 32, 3))) < 10
 
 
+@pytest.mark.parametrize("shape", [(8, 8, 1), (32, 32, 3), (15, 30, 2)])
+def test_dcgans_transposed_convolutions_start_from_their_fan_in(shape):
+    """Without batch normalisation: N(0, 2 / fan in) of what a pixel is made of."""
+    generator, _ = networks.dcgan(shape, 20, 32, generator_normalization=None, seed=0)
+    kind = keras.layers.Conv2DTranspose
+    layers = [layer for layer in generator.layers if isinstance(layer, kind)]
+    for layer in layers:
+        # Rows of the kernel that meet a pixel: of 4, one for each 2 of stride 2.
+        taps = math.prod(4 / stride for stride in layer.strides)
+        fan_in = taps * layer.kernel.shape[-1]
+        error = 4 / math.sqrt(2 * layer.kernel.shape.num_elements())
+        deviation = layer.kernel.numpy().std()
+        assert deviation == pytest.approx(math.sqrt(2 / fan_in), rel=error)
+    # So the signal keeps its size up to the image, before its activation.
+    probe = keras.Model(generator.inputs, [layer.output for layer in layers])
+    for found in tf.nest.flatten(probe(normal(64, 20))):
+        inside = np.asarray(found)[:, 1:-1, 1:-1]
+        assert 0.7 < np.sqrt(np.mean(inside**2)) < 2.8
+
+
 def test_r3gans_blocks_start_as_the_identity():
     for depth in (1, 2):
         for model in small("r3gan", depth=depth):

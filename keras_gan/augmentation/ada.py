@@ -36,7 +36,7 @@ class ADA(ImageAugmentation):
     Args:
         policy: str, of blit, geometry, color and cutout, separated by commas.
         target: float in [-1, 1]. None leaves p where it starts.
-        images: float > 0, examples in which p moves by 1.
+        images: float >= 1, examples in which p moves by 1.
         every: int >= 1, steps of D between two moves.
         initial_p: float in [0, 1], p at the start.
         name: str or None.
@@ -55,7 +55,7 @@ class ADA(ImageAugmentation):
     def __init__(
         self,
         policy="blit,geometry,color",
-        target=0.6,
+        target: float | None = 0.6,
         images=500_000,
         every=4,
         initial_p=0.0,

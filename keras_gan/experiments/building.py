@@ -23,7 +23,7 @@ from keras_gan import (
 from keras_gan.experiments.experiment import Experiment
 from keras_gan.experiments.fields import SettingError
 from keras_gan.experiments.model_files import load_gan
-from keras_gan.experiments.parts import FOLDER_OPTIONS, Data, Prior
+from keras_gan.experiments.parts import FOLDER_OPTIONS, Data, Prior, Train
 from keras_gan.gan import GAN
 
 # What `build` gives to a builder of networks, so that an experiment does not.
@@ -61,7 +61,12 @@ def check(experiment: Experiment):
         )
     checks.one_of("loss.name", experiment.loss.name, losses.names())
     for path, component, kind in _classes(experiment):
-        _check_arguments(path, component, _takes_from_experiments(kind))
+        defaults, optional = _takes_from_experiments(kind), _optional(kind.__init__)
+        _check_arguments(path, component, defaults, optional)
+        share = component.arguments.get("final_share", 1.0)
+        if "final_share" in defaults and not 0 <= share <= 1:
+            what = "to be a number in [0, 1]"
+            raise SettingError((path, "final_share"), what, share)
     _augmentation(experiment)  # which has checks of its own
     if experiment.train.keep_best is not None:
         checks.one_of(
@@ -135,7 +140,7 @@ def _defaults(component):
 
 
 def _optional(builder):
-    """The names of what a builder takes None for, as its annotations say."""
+    """The names of what a function takes None for, as its annotations say."""
     hints = typing.get_type_hints(builder)
     return {n for n, hint in hints.items() if type(None) in typing.get_args(hint)}
 
@@ -246,7 +251,7 @@ def build(experiment: Experiment, data: datasets.Dataset) -> GAN:
         ),
         loss=losses.BY_NAME[experiment.loss.name](**experiment.loss.arguments),
         discriminator_steps=k,
-        ema_decay=_ema_decay(train),
+        ema_decay=ema_decay(train),
         ema_ramp=train.ema_ramp,
         jit_compile=experiment.runtime.jit_compile,
         augmentation=_augmentation(experiment),
@@ -255,7 +260,8 @@ def build(experiment: Experiment, data: datasets.Dataset) -> GAN:
     return gan
 
 
-def _ema_decay(train):
+def ema_decay(train: Train) -> float | None:
+    """Returns the decay of the generator's average for each of its steps, or None."""
     if train.ema_half_life is None:
         return train.ema_decay
     images_per_step = train.discriminator_steps * train.batch_size

@@ -233,6 +233,11 @@ class Train(Part):
             raise SettingError(
                 ("ema_decay",), "to be none where ema_half_life is set", self.ema_decay
             )
+        # With less than a thousandth of a step's, floats end: the decay would be 0.
+        least = self.discriminator_steps * self.batch_size / 1000
+        if self.ema_half_life is not None and self.ema_half_life < least:
+            what = f"to be a number of at least {least:g} images"
+            raise SettingError(("ema_half_life",), what, self.ema_half_life)
         is_averaged = self.ema_decay is not None or self.ema_half_life is not None
         if self.ema_ramp is not None and not is_averaged:
             raise SettingError(

@@ -62,10 +62,14 @@ class LayerSeeds:
         """Returns an initialiser that draws from N(0, stddev^2)."""
         return keras.initializers.RandomNormal(stddev=stddev, seed=self.next())
 
-    def he_initializer(self, scale: float = 2.0):
-        """Returns an initialiser that draws from N(0, scale / fan in); He's is 2."""
+    def he_initializer(self, scale: float = 2.0, fan: str = "fan_in"):
+        """Returns an initialiser that draws from N(0, scale / fan in); He's is 2.
+
+        Keras takes the two fans of a transposed convolution for each other: its fan in,
+        but for the strides, is "fan_out".
+        """
         return keras.initializers.VarianceScaling(
-            scale, "fan_in", "untruncated_normal", seed=self.next()
+            scale, fan, "untruncated_normal", seed=self.next()
         )
 
     def dropout_layer(self, keep: float):

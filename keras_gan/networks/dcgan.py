@@ -1,5 +1,7 @@
 """DCGAN: A. Radford et al., arXiv 1511.06434 (2015)."""
 
+import math
+
 import keras
 from keras import layers
 
@@ -73,13 +75,15 @@ def dcgan(
     return generator, discriminator
 
 
-def _initializer(seeds, normalization):
+def _initializer(seeds, normalization, transposed_by=None):
+    """Returns a kernel's initialiser; of a transposed convolution by its strides."""
     # Where nothing normalises, .02 would shrink the signal from layer to layer.
-    return (
-        seeds.normal_initializer(0.02)
-        if normalization == "batch"
-        else seeds.he_initializer()
-    )
+    if normalization == "batch":
+        return seeds.normal_initializer(0.02)
+    if transposed_by is None:
+        return seeds.he_initializer()
+    # A pixel of the output meets the kernel in 1 of so many places.
+    return seeds.he_initializer(2.0 * math.prod(transposed_by), "fan_out")
 
 
 def _generator(seeds, latents, shape, sizes, widths, normalization):
@@ -101,13 +105,14 @@ def _generator(seeds, latents, shape, sizes, widths, normalization):
     x = activated(layers.Reshape((height, breadth, widths[-1]))(x))
     for level in reversed(range(len(sizes) - 1)):
         is_image = level == 0
+        strides = images.strides(sizes[level], sizes[level + 1])
         x = layers.Conv2DTranspose(
             shape[2] if is_image else widths[level - 1],
             _KERNEL_SIZE,
-            strides=images.strides(sizes[level], sizes[level + 1]),
+            strides=strides,
             padding="same",
             use_bias=is_image or not batch,
-            kernel_initializer=_initializer(seeds, normalization),
+            kernel_initializer=_initializer(seeds, normalization, strides),
             dtype="float32" if is_image else None,
         )(x)
         x = images.crop(x, sizes[level])

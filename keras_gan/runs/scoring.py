@@ -362,8 +362,11 @@ class _Scoring:
             )
         is_stacked = data.name == stacked_mnist.NAME
         if is_stacked:
+            # In the range of the samples, which the classifier's inputs are scaled by.
             data, test = (
-                datasets.load("mnist", split, self.subject.data_dir)
+                datasets.load("mnist", split, self.subject.data_dir).to_range(
+                    data.value_range
+                )
                 for split in ("train", "test")
             )
         # Without a cache that can be written, one training must still serve all models.

@@ -54,10 +54,15 @@ def _check_settings(start, run):
     begun = Experiment.from_dict(start.metadata["experiment"])
     changed = run.experiment.resume_conflicts(begun)
     if changed:
+        may_grow = "only epochs may grow"
+        if run.experiment.train.epochs > begun.train.epochs and (
+            "train.epochs" in changed
+        ):
+            may_grow = "its schedules last all epochs, which therefore may not grow"
         raise ValueError(
             "Expected "
             + ", ".join(f"{path}={begun.get(path)!r}" for path in changed)
-            + f", as the run in {run.path} has it (only epochs may grow). Received: "
+            + f", as the run in {run.path} has it ({may_grow}). Received: "
             + ", ".join(f"{path}={run.experiment.get(path)!r}" for path in changed)
             + ". Choose another directory for other settings, or pass overwrite=True "
             "with resume='never' to replace the run."

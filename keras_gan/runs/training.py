@@ -274,17 +274,18 @@ def _session(run, strategy, start, plan, callbacks=(), announce=None):
 
 def _warn_of_a_short_average(experiment, data):
     """Logs a warning where the averaged generator would average over the start."""
-    decay = experiment.train.ema_decay
-    if decay is None:
+    train, decay = experiment.train, building.ema_decay(experiment.train)
+    # A ramp forgets the start in time.
+    if decay is None or train.ema_ramp is not None:
         return
-    steps = experiment.train.epochs * data.steps_per_epoch(_batch_size(experiment))
+    steps = train.epochs * data.steps_per_epoch(_batch_size(experiment))
     horizon = 1 / (1 - decay)
     if steps < horizon:
         _log.warning(
             "ema_decay=%s averages the generator over some %s steps, and this training "
             "has %s: the average, which is what generates, will be of early weights. "
             "A decay of %.4g would average over its last tenth.",
-            decay,
+            f"{decay:.6g}",
             f"{horizon:,.0f}",
             f"{steps:,}",
             1 - 10 / max(steps, 20),
