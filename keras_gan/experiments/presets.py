@@ -73,14 +73,17 @@ _RING8 = Experiment(
 _DIGITS_OPTIMIZER = _adam(3e-3, learning_rate_divisor=1.000636)
 
 
+# Four times as fast as 5e-4 in the first thousand steps (seed 100, validation images).
 _CONV_OPTIMIZER = _adam(
-    5e-4, beta_1=0.0, beta_2=0.99, decay="cosine", warmup_images=6_400
+    2e-3, beta_1=0.0, beta_2=0.99, decay="cosine", warmup_images=6_400
 )
 _MNIST_CONV = Experiment(
     name="mnist_conv",
     source=f"{_RPGAN}; DCGAN's networks (arXiv 1511.06434), small",
     data=Data(name="mnist", value_range=(-1.0, 1.0)),
-    networks=Component(name="dcgan", width=32, discriminator_normalization=None),
+    networks=Component(
+        name="dcgan", width=32, discriminator_normalization=None, minibatch_stddev=True
+    ),
     prior=Prior(name="normal", latent_dim=64),
     loss=Component(name="relativistic"),
     penalties=_zero_centred(0.1, final_share=0.1, every=4),
