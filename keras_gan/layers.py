@@ -291,7 +291,7 @@ class SpectralNormalization(keras.layers.Wrapper):
     The left vector of sigma is found by power iteration, of which one is made after
     each step of the player that owns the layer, and none in the steps of others. So a
     discriminator is the same function throughout a step. In a network that is no player
-    of a GAN, one is made at each call with `training=True`.
+    of a GAN, one is made at each call with `training=True`. Ten are made at the start.
 
     Args:
         layer: Keras layer with a `kernel` or `embeddings` and no state beside its
@@ -322,7 +322,7 @@ class SpectralNormalization(keras.layers.Wrapper):
             )
         self.left = self.add_weight(
             shape=(self._kernel.shape[-1],),
-            initializer=keras.initializers.RandomNormal(seed=0),
+            initializer=self._first_left,
             trainable=False,
             aggregation="only_first_replica",
             name="left",
@@ -334,13 +334,24 @@ class SpectralNormalization(keras.layers.Wrapper):
         kernels = ("kernel", "embeddings")
         return next((v for v in self.layer.variables if v.name in kernels), None)
 
+    def _first_left(self, shape, dtype=None):
+        # From a random vector sigma would be far too small in the first steps: over ten
+        # layers D would then have a slope of 30, where 1 is wanted.
+        left = keras.random.normal(shape, seed=0, dtype=dtype)
+        for _ in range(10):
+            left = self._iterated(left)
+        return left
+
     def advance(self):
         """Makes one power iteration. A kernel of zeros leaves the vector as it is."""
+        self.left.assign(self._iterated(ops.convert_to_tensor(self.left)))
+
+    def _iterated(self, left):
         matrix = self._matrix()
-        right = _unit(ops.matmul(matrix, self.left))
-        left = _unit(ops.matmul(right, matrix))
+        right = _unit(ops.matmul(matrix, left))
+        iterated = _unit(ops.matmul(right, matrix))
         # A vector of zeros would stay one, whatever the kernel becomes.
-        self.left.assign(ops.where(ops.any(left != 0), left, self.left))
+        return ops.where(ops.any(iterated != 0), iterated, left)
 
     def sigma(self):
         """Returns the estimate of W's largest singular value, a float32 scalar."""
