@@ -3,27 +3,29 @@
     python benchmarks/train_step.py --output=train_step.json
 
 A step is k updates of the discriminator, then one of the generator, on the same
-networks by the same rule (SGD with momentum; Adam for the 64x64 networks), each way
+networks by the same rule (`contestant.OPTIMIZER`: SGD with momentum, or Adam), each way
 with its own dropout, latents and running means of the losses: `GAN.fit`'s compiled
 step, as a graph and under XLA; PyTorch, eager, and with `torch.compile` and its fused
 optimizers; the GAN of Keras's guide to a custom `train_step`, rewritten, compiled as a
 graph; and the floor, the step's matrix products and convolutions alone. PyTorch's rows
 need `pip install -e ".[benchmarks]"` and are left out without it.
 
-`--networks` names others, among them `dcgan32`, `dcgan64` and `resnet32`, the builders'
-networks for pictures, `--width` channels wide. `--additions` gives their step something
-else to do, the same everywhere:
+`--networks` chooses the networks. `dcgan32`, `dcgan64` and `resnet32` are those of
+`networks.dcgan` and `networks.resnet`, for pictures; `--width` sets their channels, and
+`--additions` what a step does besides:
 
-    none            D without normalisation, as in all that follow but `spectral`
-    r1              R1 in each step of D
-    lazy_r1         R1 in each 16th, 16 times as strong; windows are multiples of 16
-    spectral        spectral normalisation in D: one power iteration a step here; with
-                    PyTorch's own one in each pass of D, of which a step has three
-    diffaugment     DiffAugment; PyTorch's by gather and scatter, as its authors' is
+    none         nothing, and D has no normalisation
+    r1           R1 in each step of D
+    lazy_r1      R1 in every 16th step, 16 times as strong; a window is a multiple of 16
+    spectral     spectral normalisation in D
+    diffaugment  DiffAugment of all that D sees
 
-The guide's GAN has none of these. PyTorch's networks of pictures have their channels
-last, and their two losses at the same weights must be those of `GAN` (with `none` and
-`r1`, whose losses draw nothing).
+PyTorch has the same networks with the channels last, its own spectral normalisation
+(one power iteration in each pass of D; here it is one a step), R1 from the pass whose
+logits the loss takes, and DiffAugment by gather and scatter, as its authors wrote it.
+The guide's GAN has no additions. Before anything is timed, both networks must have as
+many parameters everywhere, and PyTorch must find the losses of `GAN` at its weights
+(with `none` and `r1`, which draw nothing).
 
 TensorFlow and PyTorch run in a process each, of which one works at a time. In each
 round every way runs once, in random order; minima over the rounds are printed, and
@@ -167,6 +169,8 @@ def measured(case, workers, arguments):
     """The rows of one case, printed as well."""
     if case.addition != "none":  # which the guide does not have
         workers = {way: each for way, each in workers.items() if way != "guide"}
+    if not workers:
+        return []
     of_pictures = check_losses(case, workers)
     rows = {}
     for way, worker in workers.items():
