@@ -1,6 +1,10 @@
 """Worker of train_step.py: this library, the guide's GAN, and the products alone."""
 
+import collections
+import dataclasses
+import itertools
 import os
+import re
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -74,8 +78,20 @@ class GuideGAN(keras.Model):
         return {metric.name: metric.result() for metric in self.metrics}
 
 
-def build_networks(name):
+def build_networks(case):
+    name = case.networks
     shape = contestant.SHAPES[name]
+    if name in contestant.WIDTHS:
+        builder = keras_gan.networks.BUILDERS[name.rstrip("0123456789")]
+        return builder(
+            keras_gan.samples.SampleSpec(shape, "image", (-1.0, 1.0)),
+            latent_dim=contestant.LATENT_DIM,
+            width=case.width,
+            discriminator_normalization=(
+                "spectral" if case.addition == "spectral" else None
+            ),
+            seed=0,
+        )
     if name == "digits_mlp":
         return keras_gan.networks.digits_mlp(shape, seed=0)
     if name == "mnist_mlp":
@@ -117,28 +133,24 @@ def build_optimizer(name, guide):
 
 def build(case, variant):
     keras.config.set_dtype_policy(POLICIES.get(variant, "float32"))
-    generator, discriminator = build_networks(case.networks)
+    networks = build_networks(case)
     keras.config.set_dtype_policy("float32")
-    parameters = generator.count_params() + discriminator.count_params()
+    parameters = [network.count_params() for network in networks]
     k, m = case.discriminator_steps, case.batch_size
     if variant == "products":
-        return products(generator, discriminator, k, m), parameters
-    guide = variant == "guide"
-    optimizers = [build_optimizer(case.networks, guide) for _ in range(2)]
-    if guide:
+        # Those of the same layers, which a wrapper would hide.
+        bare = dataclasses.replace(case, addition="none")
+        return products(*build_networks(bare), case), parameters
+    if variant == "guide":
+        generator, discriminator = networks
         model = GuideGAN(discriminator, generator, contestant.LATENT_DIM, k)
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        optimizers = [build_optimizer(case.networks, True) for _ in range(2)]
         model.compile(*optimizers, loss, jit_compile=False)
         size = m
     else:
-        prior = keras_gan.priors.Uniform(contestant.LATENT_DIM)
-        value_range = (-1.0, 1.0) if case.networks == "conv64" else (0.0, 1.0)
-        model = keras_gan.GAN(generator, discriminator, prior, value_range, seed=0)
-        model.compile(
-            *optimizers,
-            discriminator_steps=k,
-            jit_compile=variant == "XLA" or ("auto" if variant in POLICIES else False),
-        )
+        jit_compile = variant == "XLA" or ("auto" if variant in POLICIES else False)
+        model = build_gan(case, networks, jit_compile)
         size = k * m
     examples = np.random.default_rng(0).random(
         (size, *contestant.SHAPES[case.networks]), np.float32
@@ -156,16 +168,84 @@ def build(case, variant):
     return run, parameters
 
 
+def build_gan(case, networks, jit_compile):
+    """The compiled `GAN` of a case."""
+    is_plain = case.networks in ("digits_mlp", "mnist_mlp", "cifar_conv")
+    gan = keras_gan.GAN(
+        *networks,
+        keras_gan.priors.Uniform(contestant.LATENT_DIM),
+        (0.0, 1.0) if is_plain else (-1.0, 1.0),
+        seed=0,
+    )
+    more = {}
+    if case.every:
+        r1 = keras_gan.penalties.R1(contestant.R1_GAMMA, every=case.every)
+        more["penalties"] = [r1]
+    if case.addition == "diffaugment":
+        more["augmentation"] = "diffaugment"
+    gan.compile(
+        *(build_optimizer(case.networks, False) for _ in range(2)),
+        discriminator_steps=case.discriminator_steps,
+        jit_compile=jit_compile,
+        **more,
+    )
+    return gan
+
+
+# === The same losses ===
+
+
+def losses(case, file):
+    """The losses of D and of G at a first step, whose weights and data go to `file`."""
+    networks = build_networks(case)
+    gan = build_gan(case, networks, jit_compile=False)
+    random = np.random.default_rng(0)
+    shape = contestant.SHAPES[case.networks]
+    examples = random.uniform(-1.0, 1.0, (case.batch_size, *shape))
+    latents = random.uniform(-1.0, 1.0, (case.batch_size, contestant.LATENT_DIM))
+    data = {
+        "examples": examples.astype(np.float32),
+        "latents": latents.astype(np.float32),
+    }
+    weights = {
+        f"{network}.{name}": value
+        for network, model in zip("gd", networks, strict=True)
+        for name, value in weights_of(model).items()
+    }
+    np.savez(file, **data, **weights)
+    real, z = map(tf.constant, data.values())
+    objectives = gan.discriminator_objective, gan.generator_objective
+    return [float(objective(real, z, training=True)[0]) for objective in objectives]
+
+
+def weights_of(model):
+    """Weights by the kind of their layer and its place among those, as it was made."""
+    made = sorted(
+        (layer for layer in contestant.leaves(model) if layer.trainable_weights),
+        # Keras numbers the names of a kind: conv2d, conv2d_1, ...
+        key=lambda layer: int((re.findall(r"_(\d+)$", layer.name) or ["0"])[0]),
+    )
+    counts, weights = collections.Counter(), {}
+    for layer in made:
+        kind = type(layer).__name__
+        for weight in layer.trainable_weights:
+            weights[f"{kind}.{counts[kind]}.{weight.name}"] = weight.numpy()
+        counts[kind] += 1
+    return weights
+
+
 # === The floor ===
 
 
-def products(generator, discriminator, k, m):
+def products(generator, discriminator, case):
     """A function that runs the matrix products and convolutions of steps, no more.
 
     Of each layer the forward product, and where the step needs them the gradients of
     its kernel and of its inputs. G's step needs no gradient of D's kernels, D's step
-    none of the samples.
+    none of the samples. R1 needs the gradients of the inputs, and to descend it two
+    products more of each layer, of the sizes of its forward and its kernel's gradient.
     """
+    k, m = case.discriminator_steps, case.batch_size
     calls = []
     for count, network, size, kernels, inputs in (
         (k, generator, m, False, False),
@@ -175,15 +255,20 @@ def products(generator, discriminator, k, m):
     ):
         one_pass = network_products(network, size, kernels, inputs)
         calls += count * one_pass
+    penalty_calls = network_products(discriminator, m, True, True) if case.every else []
 
     @tf.function
-    def step():
+    def step(penalties):
         # One value of each, so that none is left out: what costs nothing else.
-        return tf.add_n([tf.reshape(call(), [-1])[0] for call in calls])
+        made = calls + penalties * penalty_calls
+        return tf.add_n([tf.reshape(call(), [-1])[0] for call in made])
+
+    d_steps = itertools.count()
 
     def run(steps):
         for _ in range(steps):
-            value = step()
+            of_step = list(itertools.islice(d_steps, k))
+            value = step(sum(j % case.every == 0 for j in of_step) if case.every else 0)
         float(value)
 
     return run
@@ -263,4 +348,4 @@ def linear_positions(layer):
 
 
 if __name__ == "__main__":
-    contestant.serve(build)
+    contestant.serve(build, losses)

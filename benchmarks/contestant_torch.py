@@ -1,11 +1,17 @@
 """Worker of train_step.py: the same networks and updates in PyTorch."""
 
+import itertools
+
 import contestant
+import contestant_torch_pictures as pictures
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+# Of the pictures' networks: that of TensorFlow, and the faster one in convolutions.
+MEMORY_FORMAT = torch.channels_last
 
 
 class Maxout(nn.Module):
@@ -80,34 +86,36 @@ def cifar_conv():
     return generator, discriminator
 
 
-def conv64():
-    first, *channels = contestant.CONV64_CHANNELS
-    parts = [
-        nn.Linear(contestant.LATENT_DIM, 16 * first, bias=False),
-        *(nn.Unflatten(1, (first, 4, 4)), nn.BatchNorm2d(first), nn.ReLU()),
-    ]
-    inputs = first
-    for outputs in channels:
-        parts += [
-            nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False),
-            *(nn.BatchNorm2d(outputs), nn.ReLU()),
-        ]
-        inputs = outputs
-    parts += [nn.ConvTranspose2d(inputs, 3, 4, 2, 1), nn.Tanh()]
-    judges, inputs = [], 3
-    for outputs in reversed(contestant.CONV64_CHANNELS):
-        judges += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(0.2)]
-        inputs = outputs
-    judges += [nn.Flatten(), nn.Linear(16 * inputs, 1)]
-    return nn.Sequential(*parts), nn.Sequential(*judges)
-
-
 NETWORKS = {
     "digits_mlp": digits_mlp,
     "mnist_mlp": mnist_mlp,
     "cifar_conv": cifar_conv,
-    "conv64": conv64,
+    "conv64": lambda: pictures.dcgan(64, contestant.CONV64_CHANNELS[-1]),
 }
+
+
+def build_networks(case):
+    """G and D on the device, in training."""
+    is_picture = case.networks in contestant.WIDTHS
+    pair = pictures.networks(case) if is_picture else NETWORKS[case.networks]()
+    return [
+        part.to(DEVICE, memory_format=MEMORY_FORMAT if is_picture else None).train()
+        for part in pair
+    ]
+
+
+def count_parameters(network):
+    """Parameters and buffers, as Keras counts them.
+
+    But not PyTorch's counters of batches, and of spectral normalisation's two vectors
+    only the one that this library keeps too.
+    """
+    values = [*network.named_parameters(), *network.named_buffers()]
+    return sum(
+        value.numel()
+        for name, value in values
+        if value.is_floating_point() and not name.endswith("._v")
+    )
 
 
 def build_optimizer(name, parameters, fused):
@@ -122,51 +130,59 @@ def build_optimizer(name, parameters, fused):
     return torch.optim.Adam(parameters, rate, betas=betas, fused=fused)
 
 
+def objectives(case, generator, discriminator, is_compiled):
+    """Functions of one step: samples for D, D's loss, and G's loss."""
+    augment = pictures.diffaugment if case.addition == "diffaugment" else (lambda x: x)
+
+    def fakes(z):
+        with torch.no_grad():
+            return generator(z)
+
+    def discriminator_loss(real, fake, has_r1):
+        if has_r1:
+            a, r1 = pictures.logits_and_r1(discriminator, real, is_compiled)
+        else:
+            a = discriminator(augment(real))
+        b = discriminator(augment(fake))
+        loss = functional.softplus(-a).mean() + functional.softplus(b).mean()
+        if has_r1:
+            loss = loss + case.every * r1
+        return loss, a.detach().sigmoid().mean(), b.detach().sigmoid().mean()
+
+    def generator_loss(z):
+        return functional.softplus(-discriminator(augment(generator(z)))).mean()
+
+    made = fakes, discriminator_loss, generator_loss
+    return tuple(torch.compile(f) for f in made) if is_compiled else made
+
+
 def build(case, variant):
     torch.manual_seed(0)
-    networks = [part.to(DEVICE).train() for part in NETWORKS[case.networks]()]
-    generator, discriminator = networks
-    # Buffers as well, as Keras counts them; but not PyTorch's counters of batches.
-    parameters = sum(
-        value.numel()
-        for network in networks
-        for value in (*network.parameters(), *network.buffers())
-        if value.is_floating_point()
-    )
+    networks = build_networks(case)
     compiled = variant == "torch.compile"
+    fakes, discriminator_loss, generator_loss = objectives(case, *networks, compiled)
     g_weights, d_weights = (list(network.parameters()) for network in networks)
     g_optimizer = build_optimizer(case.networks, g_weights, compiled)
     d_optimizer = build_optimizer(case.networks, d_weights, compiled)
     k, m = case.discriminator_steps, case.batch_size
     height, width, channels = contestant.SHAPES[case.networks]
     examples = torch.rand(k * m, channels, height, width, device=DEVICE)
+    if case.networks in contestant.WIDTHS:
+        examples = examples.contiguous(memory_format=MEMORY_FORMAT)
     means = torch.zeros(4, device=DEVICE)
+    d_steps = itertools.count()
 
     def latents():
         return torch.empty(m, contestant.LATENT_DIM, device=DEVICE).uniform_(
             -(3**0.5), 3**0.5
         )
 
-    def fakes(z):
-        with torch.no_grad():
-            return generator(z)
-
-    def discriminator_loss(real, fake):
-        a, b = discriminator(real), discriminator(fake)
-        loss = functional.softplus(-a).mean() + functional.softplus(b).mean()
-        return loss, a.detach().sigmoid().mean(), b.detach().sigmoid().mean()
-
-    def generator_loss(z):
-        return functional.softplus(-discriminator(generator(z))).mean()
-
-    if compiled:
-        fakes, discriminator_loss, generator_loss = (
-            torch.compile(f) for f in (fakes, discriminator_loss, generator_loss)
-        )
-
     def step():
         for j in range(k):
-            loss, d_real, d_fake = discriminator_loss(examples[j::k], fakes(latents()))
+            has_r1 = bool(case.every) and next(d_steps) % case.every == 0
+            loss, d_real, d_fake = discriminator_loss(
+                examples[j::k], fakes(latents()), has_r1
+            )
             d_optimizer.zero_grad(set_to_none=True)
             loss.backward(inputs=d_weights)
             d_optimizer.step()
@@ -182,8 +198,21 @@ def build(case, variant):
             step()
         means.sum().item()  # waits for a GPU
 
-    return run, parameters
+    return run, [count_parameters(network) for network in networks]
+
+
+def losses(case, file):
+    """The losses of D and of G at a first step, from what is in `file`."""
+    networks = build_networks(case)
+    with np.load(file, allow_pickle=False) as arrays:
+        for prefix, network in zip("gd", networks, strict=True):
+            pictures.load(network, arrays, prefix)
+        real = torch.from_numpy(arrays["examples"]).permute(0, 3, 1, 2).to(DEVICE)
+        z = torch.from_numpy(arrays["latents"]).to(DEVICE)
+    fakes, discriminator_loss, generator_loss = objectives(case, *networks, False)
+    of_d, *_ = discriminator_loss(real, fakes(z), bool(case.every))
+    return [of_d.item(), generator_loss(z).item()]
 
 
 if __name__ == "__main__":
-    contestant.serve(build)
+    contestant.serve(build, losses)

@@ -169,17 +169,201 @@ def test_train_step_times_each_way_beside_the_floor(root, tmp_path):
         assert any(line.startswith(way) for line in printed.splitlines())
 
 
+# Both networks at width 16, by hand: D's kernels and biases, G's, and each of its batch
+# normalisations' gamma, beta, mean and variance.
+PICTURES = {
+    "dcgan32": (
+        100 * 16 * 64 + 4 * 64 + 16 * 64 * 32 + 4 * 32 + 16 * 32 * 16 + 4 * 16
+        + 16 * 16 * 3 + 3,
+        16 * 3 * 16 + 16 + 16 * 16 * 32 + 32 + 16 * 32 * 64 + 64 + 16 * 64 + 1,
+    ),
+    "resnet32": (
+        101 * 16 * 16 + 3 * (8 * 16 + 2 * (9 * 16 + 1) * 16 + 17 * 16)
+        + 4 * 16 + 9 * 16 * 3 + 3,
+        (9 * 3 + 1) * 8 + (9 * 8 + 1) * 8 + (3 + 1) * 8
+        + 2 * (9 * 8 + 1) * 8 + (8 + 1) * 8 + 4 * (9 * 8 + 1) * 8 + 9,
+    ),
+}  # fmt: skip
+# D's channels, of which spectral normalisation keeps a vector a layer.
+LEFT_VECTORS = {"dcgan32": 16 + 32 + 64 + 1, "resnet32": 10 * 8 + 1}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "networks", ["digits_mlp", "mnist_mlp", "cifar_conv", "conv64"]
+    "networks, additions, torch_ways",
+    [
+        ("dcgan32", ["none", "r1", "spectral"], ["torch eager"]),
+        ("dcgan32", ["lazy_r1", "diffaugment"], ["torch eager"]),
+        # Compiled, the gradient's own gradient is one of another form.
+        ("dcgan32", ["r1"], ["torch.compile"]),
+        ("resnet32", ["r1", "spectral"], ["torch eager"]),
+    ],
 )
-def test_train_step_counts_the_products_of_its_networks(root, networks, monkeypatch):
-    """The counts of the table against those of the layers themselves."""
+def test_train_step_times_pictures(root, tmp_path, networks, additions, torch_ways):
+    ways = ["graph", "products"]
+    if importlib.util.find_spec("torch"):
+        ways += torch_ways
+    report, printed = run_alone(
+        root, tmp_path, "train_step", f"--networks={networks}", "--width=16",
+        "--batch_sizes=3", "--rounds=1", "--seconds=0.001", "--additions", *additions,
+        "--ways", "guide", *ways,
+    )  # fmt: skip
+    rows = {(row["addition"], row["way"]): row for row in report["rows"]}
+    expected = [(addition, way) for addition in additions for way in ways]
+    # The guide's GAN has no additions.
+    expected += [("none", "guide")] * ("none" in additions)
+    assert sorted(rows) == sorted(expected)
+    for (addition, way), row in rows.items():
+        generator, discriminator = PICTURES[networks]
+        discriminator += LEFT_VECTORS[networks] * (addition == "spectral")
+        assert row["parameters_of_networks"] == [generator, discriminator]
+        assert row["parameters"] == generator + discriminator
+        assert row["width"] == 16 and row["seconds"] > 0
+        assert any(line.startswith(way) for line in printed.splitlines())
+        # That they agree is checked before anything is timed.
+        compared = len(ways) > 2 and addition in ("none", "r1")
+        assert ("losses" in row) == compared
+    for addition in additions:
+        assert f"{networks}, width 16, {addition}, k = 1, m = 3" in printed
+
+
+class Stub:
+    """A worker that answers the same to everything."""
+
+    def __init__(self, **answer):
+        self.answer = answer
+        self.requests = []
+
+    def ask(self, **request):
+        self.requests.append(request)
+        return dict(self.answer)
+
+
+def picture_case(train_step, addition="none", **others):
+    return train_step.contestant.Case("dcgan32", 1, 4, addition=addition, **others)
+
+
+@pytest.fixture
+def train_step(root, monkeypatch):
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    train_step = importlib.import_module("train_step")
+    return importlib.import_module("train_step")
+
+
+def test_train_step_times_no_other_losses(train_step):
+    same, other = [1.4, 0.7], [1.4, 0.70008]
+    case = picture_case(train_step)
+    workers = {"graph": Stub(losses=same), "torch eager": Stub(losses=other)}
+    with pytest.raises(SystemExit, match="^error: Expected the same losses of D and G"):
+        train_step.check_losses(case, workers)
+    workers["torch eager"] = Stub(losses=[1.4, 0.70006])
+    assert train_step.check_losses(case, workers)["losses"] == same
+    # Nor one that is not a number.
+    workers["torch eager"] = Stub(losses=[math.nan, 0.7])
+    with pytest.raises(SystemExit, match="Received: .* and .nan, 0.7. of PyTorch"):
+        train_step.check_losses(case, workers)
+    # Losses that draw cannot be compared.
+    assert (
+        train_step.check_losses(picture_case(train_step, "diffaugment"), workers) == {}
+    )
+
+
+def test_train_step_times_no_other_networks(train_step):
+    rows = {"graph": {"parameters": [5, 7]}, "torch eager": {"parameters": [7, 5]}}
+    message = "G and D: graph 5 and 7; torch eager 7 and 5"
+    with pytest.raises(SystemExit, match=message):
+        train_step.check_parameters(rows)
+
+
+def test_train_step_times_whole_turns_of_a_lazy_penalty(train_step, capsys):
+    """Windows are multiples of 16 steps, so that each has its share of R1."""
+    for addition, unit in (("none", 1), ("r1", 1), ("lazy_r1", 16)):
+        worker = Stub(parameters=[5, 7], seconds=0.25)
+        arguments = types.SimpleNamespace(rounds=2, seconds=0.6)
+        case = picture_case(train_step, addition)
+        (row,) = train_step.measured(case, {"graph": worker}, arguments)
+        steps = [request.get("steps") for request in worker.requests]
+        assert steps == [None, unit, 3 * unit, 3 * unit, None]
+        assert row["seconds"] == 0.25 / (3 * unit)
+
+
+def test_train_step_augments_alike_in_pytorch(root, monkeypatch):
+    """The shares of zeros, and the means and spreads, of both versions agree."""
+    torch = pytest.importorskip("torch")
+    from keras_gan import augmentation, losses, samples
+
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    pictures = importlib.import_module("contestant_torch_pictures")
+    ours = augmentation.DiffAugment()
+    spec = samples.SampleSpec((16, 12, 3), "image", (-1.0, 1.0))
+    ours.prepare(spec, losses.get("non_saturating"))
+    random = np.random.default_rng(0)
+    # Blocks, bright above and with colours of their own: no pixel is 0 by itself.
+    images = random.uniform(0.6, 1.0, (4000, 16, 12, 3)).astype(np.float32)
+    images[:, 8:] -= 0.4
+    images[..., 1] *= 0.5
+    torch.manual_seed(0)
+    theirs = pictures.diffaugment(torch.from_numpy(images).permute(0, 3, 1, 2))
+    found = (
+        np.asarray(ours(images, keras.ops.convert_to_tensor([1, 2]))),
+        theirs.permute(0, 2, 3, 1).numpy(),
+    )
+    for statistic in (
+        lambda x: (x == 0).mean(),
+        lambda x: (x == 0).mean((0, 3)),  # of each place
+        lambda x: x.mean((0, 1, 2)),
+        lambda x: x.std((0, 1, 2)),
+        lambda x: x.mean((1, 2, 3)).std(),
+        lambda x: x.std((1, 2)).mean(0),
+    ):
+        a, b = (statistic(x) for x in found)
+        np.testing.assert_allclose(a, b, atol=0.04 if np.ndim(a) == 2 else 0.01)
+
+
+def test_train_step_counts_the_products_of_r1(train_step):
+    none, r1, lazy = (
+        train_step.flop_of(picture_case(train_step, addition))
+        for addition in ("none", "r1", "lazy_r1")
+    )
+    _, discriminator = train_step.forward_products(picture_case(train_step))
+    assert r1 - none == 2 * 4 * 3 * discriminator
+    assert lazy - none == (r1 - none) / 16
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--additions=r1"],
+        ["--width=8", "--networks", "dcgan32", "mnist_mlp"],
+        ["--networks=conv64", "--additions", "none", "spectral"],
+    ],
+)
+def test_train_step_refuses_additions_of_other_networks(
+    train_step, monkeypatch, capsys, arguments
+):
+    monkeypatch.setattr(sys, "argv", ["train_step.py", *arguments])
+    with pytest.raises(SystemExit):
+        train_step.main()
+    message = "Expected --width and --additions with --networks of dcgan32, dcgan64"
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "networks, width",
+    [
+        *((name, None) for name in ("digits_mlp", "mnist_mlp", "cifar_conv", "conv64")),
+        *((name, width) for name in ("dcgan32", "dcgan64") for width in (None, 5)),
+        *(("resnet32", width) for width in (None, 16, 7)),
+    ],
+)
+def test_train_step_counts_the_products_of_its_networks(
+    root, train_step, networks, width
+):
+    """The counts of the table against those of the layers themselves."""
     contestant_tensorflow = importlib.import_module("contestant_tensorflow")
+    case = train_step.contestant.Case(networks, 1, 1, width)
     for network, count in zip(
-        contestant_tensorflow.build_networks(networks),
-        train_step.FORWARD[networks],
+        contestant_tensorflow.build_networks(case),
+        train_step.forward_products(case),
         strict=True,
     ):
         products = 0
