@@ -105,9 +105,12 @@ class AdversarialLoss:
     Attributes:
         relativistic: bool, whether the generator's loss compares its samples with real
             examples. `generator_loss` then gets their logits too, one for each sample.
+        boundary: float, the logit at which D cannot tell an example from a sample; None
+            where only differences of logits count.
     """
 
     relativistic = False
+    boundary = 0.0
 
     def discriminator_loss(self, real_logits, fake_logits):
         """Returns the scalar that the discriminator descends, from logits `(m, 1)`."""
@@ -192,6 +195,8 @@ class LeastSquares(AdversarialLoss):
     Adversarial Networks, arXiv 1611.04076, equation 9 without its factors of 1/2.
     """
 
+    boundary = 0.5
+
     def discriminator_loss(self, real_logits, fake_logits):
         real = ops.mean(ops.square(real_logits - 1.0))
         return real + ops.mean(ops.square(fake_logits))
@@ -207,6 +212,8 @@ class Wasserstein(AdversarialLoss):
     Nothing here makes D so: add `penalties.GradientPenalty`, without which its logits
     grow for ever. Reference: M. Arjovsky et al., Wasserstein GAN, arXiv 1701.07875.
     """
+
+    boundary = None
 
     def discriminator_loss(self, real_logits, fake_logits):
         return ops.mean(fake_logits) - ops.mean(real_logits)
@@ -226,6 +233,7 @@ class Relativistic(AdversarialLoss):
     """
 
     relativistic = True
+    boundary = None
 
     def discriminator_loss(self, real_logits, fake_logits):
         return ops.mean(ops.softplus(fake_logits - real_logits))

@@ -477,6 +477,7 @@ def test_the_papers_rows_stand_beside_ours():
             "sample_seed": 0,
             "test": ["test", 10_000],
             "features": "pixels",
+            "value_range": [0.0, 1.0],
         },
         "protocol_hash": "0" * 12,
         "rows": {
@@ -486,6 +487,35 @@ def test_the_papers_rows_stand_beside_ours():
     lines = evaluation.format_report(report).splitlines()
     assert any("samples" in line and "231.3 +- 2.0" in line for line in lines)
     assert any("Adversarial nets (2014)" in line and "225.0" in line for line in lines)
+    # A density of values in (-1, 1) is another number: log 2 less for each value.
+    report["protocol"]["value_range"] = [-1.0, 1.0]
+    text = evaluation.format_report(report)
+    assert "(2014)" not in text and "density of values in (-1.0, 1.0)" in text
+
+
+@pytest.mark.parametrize(
+    ("loss", "accuracy"),
+    [
+        ("non_saturating", 0.5),  # all logits are above 0
+        ("hinge", 0.5),
+        ("least_squares", 0.5),
+        ("relativistic", 1.0),
+        ("wasserstein", 1.0),
+    ],
+)
+def test_d_tells_apart_by_what_its_loss_means(loss, accuracy):
+    """Examples have logits of 9 and more, samples of 6 and less."""
+    gan = helpers.tiny_gan(loss=loss)
+    gan.discriminator = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Lambda(lambda x: x[:, :1])]
+    )
+    examples = np.full((6, 4), 9.0, np.float32) + np.arange(6)[:, None]
+    samples = np.full((6, 4), 6.0, np.float32) - 0.1 * np.arange(6)[:, None]
+    for offset in (0, -20):
+        found = evaluation.discriminator_accuracy(
+            gan, examples + offset, samples + np.float32(offset)
+        )
+        assert found == accuracy
 
 
 def report_of(rows, **entries):
@@ -496,6 +526,7 @@ def report_of(rows, **entries):
         "sample_seed": 0,
         "test": ["test", 10_000],
         "features": "pixels",
+        "value_range": [0.0, 1.0],
     }
     return {
         "model": "runs/x",

@@ -375,6 +375,8 @@ def largest_deviation_of_d(gan, interval, num_points: int = 1001) -> float:
 def discriminator_accuracy(gan, examples, samples, batch_size: int = 256) -> float:
     """Returns the share of examples and samples that D tells apart, each weighing half.
 
+    By the loss's `boundary`. Where it has none, by the median of all logits.
+
     Args:
         gan: `GAN`; its discriminator runs with `training=False`.
         examples, samples: arrays in the GAN's own scale.
@@ -384,8 +386,12 @@ def discriminator_accuracy(gan, examples, samples, batch_size: int = 256) -> flo
         float in [0, 1]; 1/2 where D cannot tell them apart.
     """
 
-    def share_judged_real(inputs):
-        logits = predict_locally(gan.discriminator, inputs, batch_size)
-        return float(np.mean(logits > 0))
-
-    return (share_judged_real(examples) + 1 - share_judged_real(samples)) / 2
+    of_examples, of_samples = (
+        predict_locally(gan.discriminator, inputs, batch_size)
+        for inputs in (examples, samples)
+    )
+    boundary = getattr(getattr(gan, "adversarial_loss", None), "boundary", 0.0)
+    if boundary is None:
+        boundary = np.median(np.concatenate([of_examples, of_samples]))
+    found = np.mean(of_examples > boundary), np.mean(of_samples > boundary)
+    return float(found[0] + 1 - found[1]) / 2

@@ -160,6 +160,11 @@ def _remarks(report):
             f"{report['test_examples_in_training']:,} of the {reference[1]:,} test "
             "examples are training examples too: memorising scores well on them"
         )
+    if _has_likelihood(report) and not _is_unit(report):
+        yield (
+            "Parzen LL: a density of values in "
+            f"{tuple(protocol['value_range'])}; published ones are of (0, 1)"
+        )
     for row, scores in report["rows"].items():
         count = len(scores.get("class_shares", ()))
         if count > _MOST_SHARES:
@@ -245,11 +250,19 @@ def format_digits_report(report: dict) -> str:
 
 
 def _published(report):
-    """Rows of the paper's table 1, where it has the dataset."""
+    """Rows of the paper's table 1, where it has the data, whose values are 0 to 1."""
     rows = PUBLISHED.get(report["protocol"]["dataset"], {})
-    if not any("log_likelihood" in row for row in report["rows"].values()):
+    if not _has_likelihood(report) or not _is_unit(report):
         return {}
     return {f"{name} (2014)": {"log_likelihood": row} for name, row in rows.items()}
+
+
+def _has_likelihood(report):
+    return any("log_likelihood" in row for row in report["rows"].values())
+
+
+def _is_unit(report):
+    return tuple(report["protocol"]["value_range"] or ()) == (0.0, 1.0)
 
 
 def _table(rows):
