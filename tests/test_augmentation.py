@@ -776,9 +776,11 @@ def test_a_saved_gan_brings_its_augmentation_to_a_new_process(tmp_path):
     assert state[0] > 0 and state[3] == 2, state
     lines = process.stdout.splitlines()
     assert lines[-2:] == [str(a.get_config()), str(state)], process.stderr
-    # Without its training it loads too.
+    # Without its training it loads too. Convolutions may sum in another order.
     bare = keras.saving.load_model(tmp_path / "gan.keras", compile=False)
-    np.testing.assert_array_equal(bare.generate(2, seed=1), gan.generate(2, seed=1))
+    np.testing.assert_allclose(
+        bare.generate(2, seed=1), gan.generate(2, seed=1), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
