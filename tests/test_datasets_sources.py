@@ -442,6 +442,7 @@ def test_mnist_from_its_original_files(tmp_path, test_data):
     assert np.bincount(test.labels)[0] == 980
 
 
+@pytest.mark.slow
 def test_stacked_mnist_has_every_mode_equally_often(tmp_path, test_data):
     manual = tmp_path / "downloads" / "manual"
     manual.mkdir(parents=True)
