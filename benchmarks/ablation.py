@@ -1,4 +1,4 @@
-"""What makes the training stable: every loss with every stabiliser, by one protocol.
+"""Compares all losses, each with every stabiliser, by one protocol.
 
     python benchmarks/ablation.py --data=grid25 --output=ablation.jsonl
 
@@ -26,7 +26,7 @@ LOSSES = (
     *("minimax", "non_saturating", "hinge", "least_squares", "wasserstein"),
     "relativistic",
 )
-# What each adds to the plain training; gamma of R1 and R2 is the option's.
+# Each is added to the plain training. The option --gamma is that of R1 and R2.
 STABILISERS = ("none", "r1", "r1_r2", "gradient_penalty", "spectral")
 PRESETS = {"ring8": "ring8", "grid25": "grid25", "mnist": "mnist_conv"}
 
@@ -112,7 +112,7 @@ def trained(case, data_dir=None):
     epochs = math.ceil(case["steps"] / data.steps_per_epoch(batch_size))
     experiment = experiment.with_settings({"train.epochs": epochs})
     gan = experiments.build(experiment, data)
-    # Of small networks, several steps at once.
+    # A step of the toys is so short that several are compiled into one call.
     is_toy = experiment.networks.name == "toy_mlp"
     gan.steps_per_execution = math.gcd(case["steps"], 16) if is_toy else 1
     begun = time.perf_counter()

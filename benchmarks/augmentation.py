@@ -1,4 +1,4 @@
-"""What augmentation costs a step of the discriminator.
+"""Measures how much longer a step of the discriminator takes with augmentation.
 
     python benchmarks/augmentation.py --sizes 32 64
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-# Of the pictures' networks: that of TensorFlow, and the faster one in convolutions.
+# For convolutional networks: TensorFlow's layout, in which convolutions are faster.
 MEMORY_FORMAT = torch.channels_last
 
 

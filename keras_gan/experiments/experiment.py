@@ -25,6 +25,9 @@ from keras_gan.experiments.parts import Data, Optimizer, Prior, Runtime, Train
 
 # A short name that is not the last name of its path.
 _ALIASES = {"dataset": "data.name"}
+# The size of a folder of images, as `datasets.resizing.split_size` reads it; that
+# package loads TensorFlow.
+_FOLDER_SIZE = re.compile(r"folder:.+?(@[1-9]\d{0,4}(?:x[1-9]\d{0,4})?)?")
 
 
 class Experiment(Part):
@@ -209,11 +212,10 @@ def _unknown(path, paths):
 
 def _sized_as(before, name):
     """A folder's name, with the size of the folder before where it has none."""
-    size = re.search(r"@[1-9]\d*(x[1-9]\d*)?$", before)
-    both = all(str(each).startswith("folder:") for each in (before, name))
-    if not both or size is None or re.search(r"@[1-9]\d*(x[1-9]\d*)?$", name):
+    before, given = (_FOLDER_SIZE.fullmatch(str(each)) for each in (before, name))
+    if not (before and given) or given[1]:
         return name
-    return name + size[0]
+    return name + (before[1] or "")
 
 
 def _assign(values, path, value):

@@ -73,7 +73,8 @@ _RING8 = Experiment(
 _DIGITS_OPTIMIZER = _adam(3e-3, learning_rate_divisor=1.000636)
 
 
-# Four times as fast as 5e-4 in the first thousand steps (seed 100, validation images).
+# On seed 100 and the validation images the Frechet distance was 12.5 after 1,564 steps.
+# At 5e-4, and without minibatch standard deviation, it was 17.8 after 3,128.
 _CONV_OPTIMIZER = _adam(
     2e-3, beta_1=0.0, beta_2=0.99, decay="cosine", warmup_images=6_400
 )
