@@ -313,6 +313,55 @@ def test_the_summary_counts_by_hand():
     assert networks.multiply_adds(basis) == 60
 
 
+@pytest.mark.parametrize(
+    ("options", "generator_weights", "discriminator_weights"),
+    [
+        # Batch normalisation shifts, so that the dense layers have no bias.
+        ({}, [(3, 5), (5, 64)], [(64, 5), (5, 1), (1,)]),
+        (
+            {"generator_normalization": None, "discriminator_normalization": None},
+            [(3, 5), (5,), (5, 64), (64,)],
+            [(64, 5), (5,), (5, 1), (1,)],
+        ),
+        (
+            {"discriminator_normalization": "spectral", "minibatch_stddev": True},
+            [(3, 5), (5, 64)],
+            [(80, 5), (5,), (5, 1), (1,)],
+        ),
+    ],
+)
+def test_dcgan_has_dense_layers_at_its_ends_where_they_are_asked_for(
+    options, generator_weights, discriminator_weights
+):
+    pair = small("dcgan", dense_units=5, **options)
+    for model, expected in zip(
+        pair, (generator_weights, discriminator_weights), strict=True
+    ):
+        dense = [
+            getattr(layer, "layer", layer)
+            for layer in model.layers
+            if isinstance(getattr(layer, "layer", layer), keras.layers.Dense)
+        ]
+        assert [tuple(w.shape) for layer in dense for w in layer.weights] == expected
+    # Each comes with its activation and its network's batch normalisation.
+    kinds = (keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.BatchNormalization)
+    for model, plain in zip(pair, small("dcgan", **options), strict=True):
+        counts, plain_counts = (
+            np.array([sum(isinstance(x, kind) for x in each.layers) for kind in kinds])
+            for each in (model, plain)
+        )
+        is_generator = model is pair[0]
+        player = "generator" if is_generator else "discriminator"
+        is_normalized = options.get(f"{player}_normalization", "batch") == "batch"
+        expected = [is_generator, not is_generator, is_normalized]
+        np.testing.assert_array_equal(counts - plain_counts, expected)
+
+
+def test_dcgan_refuses_units_below_zero():
+    with pytest.raises(ValueError, match="`dense_units` to be an int >= 0. Received"):
+        small("dcgan", dense_units=-1)
+
+
 # === Precision ===
 
 
@@ -399,7 +448,7 @@ def check_modes(name, modes, **options):
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("dcgan", {"minibatch_stddev": True}),
+        ("dcgan", {"minibatch_stddev": True, "dense_units": 5}),
         pytest.param("resnet", {}, marks=pytest.mark.slow),
         pytest.param("r3gan", {"minibatch_stddev": True}, marks=pytest.mark.slow),
     ],

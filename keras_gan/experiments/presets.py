@@ -73,8 +73,10 @@ _RING8 = Experiment(
 _DIGITS_OPTIMIZER = _adam(3e-3, learning_rate_divisor=1.000636)
 
 
-# On seed 100 and the validation images the Frechet distance was 12.5 after 1,564 steps.
-# At 5e-4, and without minibatch standard deviation, it was 17.8 after 3,128.
+# On seed 100 and the validation images, after 1,564 steps, the Frechet distance was
+# 14.6 without dense layers, 9.0 with D's alone, 3.9 with both, and 2.1 with a gamma of
+# .5 instead of .1. At 2 it was 3.1. At 1 and without minibatch standard deviation,
+# recall was .77; at .5 and 2, with it, .92.
 _CONV_OPTIMIZER = _adam(
     2e-3, beta_1=0.0, beta_2=0.99, decay="cosine", warmup_images=6_400
 )
@@ -83,14 +85,18 @@ _MNIST_CONV = Experiment(
     source=f"{_RPGAN}; DCGAN's networks (arXiv 1511.06434), small",
     data=Data(name="mnist", value_range=(-1.0, 1.0)),
     networks=Component(
-        name="dcgan", width=32, discriminator_normalization=None, minibatch_stddev=True
+        name="dcgan",
+        width=32,
+        discriminator_normalization=None,
+        minibatch_stddev=True,
+        dense_units=256,
     ),
     prior=Prior(name="normal", latent_dim=64),
     loss=Component(name="relativistic"),
-    penalties=_zero_centred(0.1, final_share=0.1, every=4),
+    penalties=_zero_centred(0.5, final_share=0.1, every=4),
     generator=_CONV_OPTIMIZER,
     discriminator=_CONV_OPTIMIZER,
-    train=Train(epochs=60, batch_size=64, ema_half_life=10_000.0, ema_ramp=0.05),
+    train=Train(epochs=20, batch_size=64, ema_half_life=10_000.0, ema_ramp=0.05),
 )
 
 # Any folder of pictures. Where they are few, D would learn them by heart: what it sees

@@ -29,6 +29,7 @@ def dcgan(
     generator_normalization: str | None = "batch",
     discriminator_normalization: str | None = "batch",
     minibatch_stddev: bool = False,
+    dense_units: int = 0,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Builds DCGAN's strided convolutions for images of any size from 8 to 256.
@@ -46,7 +47,10 @@ def dcgan(
         generator_normalization: "batch" or None.
         discriminator_normalization: "batch", "spectral" or None.
         minibatch_stddev: bool, whether `layers.MinibatchStandardDeviation` stands
-            before D's last layer.
+            after D's last convolution.
+        dense_units: int, units of a hidden dense layer after G's latents and before
+            D's logit, as in InfoGAN's networks for digits (arXiv 1606.03657). 0 is
+            none, as in DCGAN: then D adds up what it sees place by place.
         spec, latent_dim, seed: see `networks`.
 
     Returns:
@@ -54,11 +58,12 @@ def dcgan(
 
     Raises:
         ValueError: no images of 8 to 256 pixels a side in (-1, 1), (0, 1) or without
-            bounds; an unknown normalisation; a width below 1.
+            bounds; an unknown normalisation; a width below 1; negative units.
     """
     shape = images.image_shape(spec)
     activation = images.output_activation(spec)
     checks.count("width", width)
+    checks.count("dense_units", dense_units, minimum=0)
     check_normalization("generator_normalization", generator_normalization, "batch")
     check_normalization(
         "discriminator_normalization", discriminator_normalization, "batch", "spectral"
@@ -67,10 +72,18 @@ def dcgan(
     sizes = images.halvings(shape)
     widths = [width << min(level, _MOST_DOUBLINGS) for level in range(len(sizes) - 1)]
     latents = keras.Input((latent_dim,), name="latents")
-    x = _generator(seeds, latents, shape, sizes, widths, generator_normalization)
+    x = _generator(
+        seeds, latents, shape, sizes, widths, generator_normalization, dense_units
+    )
     generator = keras.Model(latents, images.samples_from(x, activation), name="dcgan_g")
     discriminator = _discriminator(
-        seeds, shape, sizes, widths, discriminator_normalization, minibatch_stddev
+        seeds,
+        shape,
+        sizes,
+        widths,
+        discriminator_normalization,
+        minibatch_stddev,
+        dense_units,
     )
     return generator, discriminator
 
@@ -86,7 +99,7 @@ def _initializer(seeds, normalization, transposed_by=None):
     return seeds.he_initializer(2.0 * math.prod(transposed_by), "fan_out")
 
 
-def _generator(seeds, latents, shape, sizes, widths, normalization):
+def _generator(seeds, x, shape, sizes, widths, normalization, dense_units):
     """Returns the image before its activation, in float32."""
     batch = normalization == "batch"
 
@@ -96,12 +109,17 @@ def _generator(seeds, latents, shape, sizes, widths, normalization):
             x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
         return layers.ReLU()(x)
 
+    def dense(units, x):
+        return layers.Dense(
+            units,
+            use_bias=not batch,
+            kernel_initializer=_initializer(seeds, normalization),
+        )(x)
+
+    if dense_units:
+        x = activated(dense(dense_units, x))
     height, breadth = sizes[-1]
-    x = layers.Dense(
-        height * breadth * widths[-1],
-        use_bias=not batch,
-        kernel_initializer=_initializer(seeds, normalization),
-    )(latents)
+    x = dense(height * breadth * widths[-1], x)
     x = activated(layers.Reshape((height, breadth, widths[-1]))(x))
     for level in reversed(range(len(sizes) - 1)):
         is_image = level == 0
@@ -121,8 +139,17 @@ def _generator(seeds, latents, shape, sizes, widths, normalization):
     return x
 
 
-def _discriminator(seeds, shape, sizes, widths, normalization, minibatch_stddev):
+def _discriminator(
+    seeds, shape, sizes, widths, normalization, minibatch_stddev, dense_units
+):
     batch = normalization == "batch"
+
+    def activated(layer, x, normalize=batch):
+        x = maybe_spectral(layer, normalization)(x)
+        if normalize:
+            x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+        return layers.LeakyReLU(negative_slope=0.2)(x)
+
     samples = x = keras.Input(shape, name="samples")
     for level, width in enumerate(widths):
         normalize = batch and level > 0
@@ -134,12 +161,13 @@ def _discriminator(seeds, shape, sizes, widths, normalization, minibatch_stddev)
             use_bias=not normalize,
             kernel_initializer=_initializer(seeds, normalization),
         )
-        x = maybe_spectral(convolution, normalization)(x)
-        if normalize:
-            x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
-        x = layers.LeakyReLU(negative_slope=0.2)(x)
+        x = activated(convolution, x, normalize)
     if minibatch_stddev:
         x = MinibatchStandardDeviation()(x)
     x = layers.Flatten()(x)
+    if dense_units:
+        kernel = _initializer(seeds, normalization)
+        dense = layers.Dense(dense_units, use_bias=not batch, kernel_initializer=kernel)
+        x = activated(dense, x)
     last = logit_layer(_initializer(seeds, normalization))
     return keras.Model(samples, maybe_spectral(last, normalization)(x), name="dcgan_d")
