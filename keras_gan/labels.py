@@ -43,7 +43,8 @@ def asked_for(labels, num_samples: int, num_classes=None, class_names=None):
     """Returns the labels that samples are asked for, one each.
 
     Args:
-        labels: a class or `num_samples` of them: integers, or names.
+        labels: a class or `num_samples` of them: integers, or names. Where classes have
+            no names, a number as text is one.
         num_samples: int, N.
         num_classes: int C, or None where any label >= 0 will do.
         class_names: sequence of str, the names of the classes 0, 1, ..., or None.
@@ -132,6 +133,8 @@ def _from_one_hot(rows, num_classes):
 
 
 def _number_of(name, class_names):
+    if class_names is None and name.isdecimal():
+        return int(name)
     if class_names is None:
         raise ValueError(
             "Expected `labels` to be integers: the classes have no names. Received: "

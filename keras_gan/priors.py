@@ -293,9 +293,8 @@ class Labelled(LatentPrior):
         return labels
 
     def between(self, start, end, share):
-        """Returns latents as `prior.between` does, with the labels of `start`."""
-        latents = self.prior.between(start["latents"], end["latents"], share)
-        return {"latents": latents, "labels": start["labels"]}
+        """Returns latents, without labels, as `prior.between` does."""
+        return self.prior.between(start, end, share)
 
     def symbolic_sample(self):
         labels = keras.KerasTensor((None,), dtype="int32")

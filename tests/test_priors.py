@@ -249,14 +249,11 @@ def test_xla_draws_labels_of_the_same_distribution():
     np.testing.assert_allclose(counts / 4000, [0.1, 0.0, 0.9], atol=0.03)
 
 
-def test_between_two_draws_the_class_is_that_of_the_first():
-    prior = LABELLED["names"]()
-    first, second = ({"latents": np.full((2, 3), v), "labels": [v, v]} for v in (0, 1))
-    between = prior.between(first, second, 0.25)
-    assert between["labels"] == [0, 0]
+def test_latents_between_two_draws_are_those_of_the_prior_within():
+    start, end = np.ones((2, 3)), np.zeros((2, 3))
     np.testing.assert_array_equal(
-        between["latents"],
-        prior.prior.between(first["latents"], second["latents"], 0.25),
+        LABELLED["names"]().between(start, end, 0.25),
+        priors.Normal(3).between(start, end, 0.25),
     )
 
 

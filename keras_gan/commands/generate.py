@@ -32,6 +32,13 @@ def define_flags(values: flags.FlagValues):
         "Those that are there already are not drawn again.",
         flag_values=values,
     )
+    flags.DEFINE_list(
+        "labels",
+        None,
+        "The classes to draw, by number or name: --labels=7, or --labels=cat,dog, taken "
+        "in turn. By default they are drawn as often as in the training.",
+        flag_values=values,
+    )
     quiet.define_import(values)
 
 
@@ -41,7 +48,9 @@ def main(values: flags.FlagValues):
     from keras_gan import runs
     from keras_gan.runs import generating
 
-    runs.write_samples(values.model, values.output, values.num_samples, values.seed)
+    runs.write_samples(
+        values.model, values.output, values.num_samples, values.seed, values.labels
+    )
     what = f"samples of seed {values.seed} are"
     if generating.is_folder(values.output):
         last = values.seed + values.num_samples - 1

@@ -17,6 +17,7 @@ from keras_gan.experiments import (
 # The settings that have a flag of their own, by its name. --set reaches all others.
 SHORT_FLAGS = {
     "dataset": "data.name",
+    "conditional": "data.conditional",
     "loss": "loss",
     "epochs": "train.epochs",
     "batch_size": "train.batch_size",
@@ -39,9 +40,12 @@ def define_flags(values: flags.FlagValues):
         "SETTING=VALUE replaces a setting of the preset, see below. May be repeated.",
         flag_values=values,
     )
-    described = _described()
+    described, fields = _described(), settings()
     for name, path in SHORT_FLAGS.items():
-        flags.DEFINE_string(name, None, described[path], flag_values=values)
+        # --conditional alone is true.
+        is_bool = path in fields and fields[path].annotation is bool
+        define = flags.DEFINE_bool if is_bool else flags.DEFINE_string
+        define(name, None, described[path], flag_values=values)
 
 
 def read(values: flags.FlagValues) -> Experiment:

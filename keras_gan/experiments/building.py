@@ -27,7 +27,10 @@ from keras_gan.experiments.parts import FOLDER_OPTIONS, Data, Prior, Train
 from keras_gan.gan import GAN
 
 # What `build` gives to a builder of networks, so that an experiment does not.
-_GIVEN = ("spec", "latent_dim", "seed", "pixel_means", "pretrained_generator")
+_GIVEN = (
+    *("spec", "latent_dim", "num_classes", "seed"),
+    *("pixel_means", "pretrained_generator"),
+)
 
 # Between two moments of figure 1, which trainings in one dimension record.
 FIGURE_1_STEPS = 10
@@ -59,6 +62,9 @@ def check(experiment: Experiment):
         raise SettingError(
             ("networks", "pretrained"), "to be the run to continue", None
         )
+    if experiment.data.conditional and not _takes(builder, "num_classes"):
+        what = f"to be false for {component.name}, which takes no labels"
+        raise SettingError(("data", "conditional"), what, True)
     checks.one_of("loss.name", experiment.loss.name, losses.names())
     for path, component, kind in _classes(experiment):
         defaults, optional = _takes_from_experiments(kind), _optional(kind.__init__)
@@ -149,6 +155,19 @@ def _takes(builder, name):
     return name in inspect.signature(builder).parameters
 
 
+def prior_of(experiment: Experiment, data: datasets.Dataset) -> priors.LatentPrior:
+    """Returns what the generator is given: latents, and labels where it is conditional.
+
+    Raises:
+        ValueError: a conditional experiment on data without labels.
+    """
+    prior = build_prior(experiment.prior)
+    if not experiment.data.conditional:
+        return prior
+    shares = data.class_probabilities(experiment.data.balanced)
+    return priors.Labelled(prior, shares, data.class_names)
+
+
 def build_prior(prior: Prior) -> priors.LatentPrior:
     """Returns the distribution of the latents, of mean 0."""
     if prior.name == "normal":
@@ -176,6 +195,15 @@ def load_data(data: Data, data_dir=None, split=None) -> datasets.Dataset:
     if data.is_folder:
         options = {name: getattr(data, name) for name in FOLDER_OPTIONS}
     loaded = datasets.load(data.name, split or data.split, data_dir, **options)
+    is_training = split is None
+    wants_labels = data.conditional or data.balanced
+    if is_training and wants_labels and loaded.labels is None:
+        setting = "conditional" if data.conditional else "balanced"
+        hint = "; put the images of each class into a folder of its own"
+        raise ValueError(
+            f"Expected data with labels for {setting}=true. Received: {loaded.name!r}, "
+            f"split {loaded.split!r}, without any{hint if data.is_folder else ''}"
+        )
     if data.contrast_normalization:
         return loaded.contrast_normalized()
     return loaded.to_range(data.value_range) if data.value_range else loaded
@@ -238,7 +266,7 @@ def build(experiment: Experiment, data: datasets.Dataset) -> GAN:
     gan = GAN(
         generator,
         discriminator,
-        latent_prior=build_prior(experiment.prior),
+        latent_prior=prior_of(experiment, data),
         value_range=data.value_range,
         seed=train.seed,
     )
@@ -292,6 +320,8 @@ def _networks(experiment, data):
         "latent_dim": experiment.prior.latent_dim,
         "seed": experiment.train.seed,
     }
+    if experiment.data.conditional:
+        given["num_classes"] = data.num_classes
     if _takes(builder, "pixel_means"):
         given["pixel_means"] = data.pixel_means()
     if _takes(builder, "pretrained_generator"):

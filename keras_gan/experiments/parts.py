@@ -55,6 +55,17 @@ class Data(Part):
         "fewest that hold their largest value.",
     )
 
+    conditional: bool = Field(
+        False,
+        description="Train p(x | label): the labels of the data are given to both "
+        "networks, and samples can be asked for by class.",
+    )
+    balanced: bool = Field(
+        False,
+        description="Take each class as often as any other, also in what the generator "
+        "is asked for in training.",
+    )
+
     @property
     def is_folder(self) -> bool:
         """Whether the data are a folder of images, whose name is its path."""

@@ -56,13 +56,16 @@ class ExportedGenerator:
         self.value_range = self.spec.value_range
         self.sample_shape = self.spec.shape
 
-    def generate(self, num_samples: int, seed=0, batch_size: int = 256) -> np.ndarray:
+    def generate(
+        self, num_samples: int, seed=0, batch_size: int = 256, labels=None
+    ) -> np.ndarray:
         """Draws samples, the same as the `GAN`'s for the same seed.
 
         Args:
             num_samples: int >= 1.
             seed: int of at most 64 bits.
             batch_size: int >= 1.
+            labels: None; exports are not conditional.
 
         Returns:
             float32 array `(num_samples, *sample_shape)` in `value_range`, to which the
@@ -73,15 +76,17 @@ class ExportedGenerator:
         """
         num_samples = checks.num_samples(num_samples)
         batch_size = checks.count("batch_size", batch_size)
+        if labels is not None:
+            self.latent_prior.labels_of(labels, num_samples)
         latents = self.latent_prior.sample(num_samples, seed)
         return self.samples_of(latents, batch_size)
 
-    def generate_each(self, seeds, batch_size: int = 256) -> np.ndarray:
+    def generate_each(self, seeds, batch_size: int = 256, labels=None) -> np.ndarray:
         """Draws one sample for each seed, the same as the `GAN`'s.
 
         Args:
             seeds: sequence of ints of at most 64 bits.
-            batch_size: int >= 1.
+            batch_size, labels: see `generate`.
 
         Returns:
             float32 array `(len(seeds), *sample_shape)`; row i is that of
@@ -91,6 +96,8 @@ class ExportedGenerator:
             ValueError: as `generate`.
         """
         batch_size = checks.count("batch_size", batch_size)
+        if labels is not None:
+            self.latent_prior.labels_of(labels, len(seeds))
         return self.samples_of(self.latent_prior.sample_each(seeds), batch_size)
 
     def samples_of(self, latents, batch_size: int = 256) -> np.ndarray:

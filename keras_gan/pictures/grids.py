@@ -16,6 +16,7 @@ def sample_picture(
     examples=None,
     label: str = "samples",
     channels: Sequence[int] | None = None,
+    columns: int | None = None,
 ) -> np.ndarray:
     """Draws samples as one picture: a grid of images, or a plot.
 
@@ -27,6 +28,7 @@ def sample_picture(
         examples: real data to draw behind a plot, or None; unused for images.
         label: str, what a plot calls the samples.
         channels: see `visible`; unused for plots.
+        columns: see `grid`; unused for plots.
 
     Returns:
         uint8 `(height, width, 1 or 3)`.
@@ -42,7 +44,7 @@ def sample_picture(
             f"Received: {samples.shape}"
         )
     if spec.is_image:
-        return enlarge(grid(visible(samples, spec, channels)))
+        return enlarge(grid(visible(samples, spec, channels), columns))
     if spec.kind == "series":
         return plots.series_plot(samples, examples, label=label)
     if examples is not None:

@@ -35,11 +35,18 @@ def dry_run(experiment, data_dir=None, steps=10) -> dict:
     data = load_data(experiment.data, data_dir)
     gan = build(experiment, data)
     batch_size = experiment.train.discriminator_steps * experiment.train.batch_size
-    batch = next(iter(data.batches(batch_size, seed=experiment.train.seed)))
+    batches = data.batches(
+        batch_size,
+        seed=experiment.train.seed,
+        labels=gan.is_labelled,
+        balanced=experiment.data.balanced,
+    )
+    batch = next(iter(batches))
+    element = batch if isinstance(batch, tuple) else (batch,)
     seconds = []
     for _ in range(steps + 1):
         started = time.perf_counter()
-        gan.train_on_batch(batch)
+        gan.train_on_batch(*element)
         seconds.append(time.perf_counter() - started)
     step_seconds = statistics.median(seconds[1:])
     steps_per_epoch = data.steps_per_epoch(batch_size)

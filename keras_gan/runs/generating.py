@@ -35,7 +35,7 @@ def load_generator(path):
     return load_gan(path, compile=False)
 
 
-def write_samples(model, output, num_samples, seed):
+def write_samples(model, output, num_samples, seed, labels=None):
     """Draws samples from a run or an export and writes them.
 
     Args:
@@ -47,13 +47,17 @@ def write_samples(model, output, num_samples, seed):
             the seeds from `seed` on, see `sample_folder.write_folder`.
         num_samples: int >= 1.
         seed: int; the same seed gives the same samples.
+        labels: a class or several, ints or names; several are taken in turn. None draws
+            them, where the model is conditional. An `.npz` gets them as `labels`.
 
     Raises:
-        ValueError: another suffix, no model, or `num_samples` below 1.
+        ValueError: another suffix, no model, `num_samples` below 1, or no class.
         OSError: an output that cannot be written.
     """
     if is_folder(output):
-        sample_folder.write_folder(load_generator(model), output, num_samples, seed)
+        sample_folder.write_folder(
+            load_generator(model), output, num_samples, seed, labels
+        )
         return
     output = pathlib.Path(output)
     if output.suffix not in (".png", ".npz"):
@@ -63,7 +67,8 @@ def write_samples(model, output, num_samples, seed):
         )
     files.check_output(output)
     gan = load_generator(model)
-    samples = gan.generate(num_samples, seed=seed)
+    labels = labels_in_turn(gan, num_samples, seed, labels)
+    samples = gan.generate(num_samples, seed=seed, labels=labels)
     if output.suffix == ".png":
         picture = grids.sample_picture(samples, gan.spec)
         files.write(output, formats.encode_png(picture))
@@ -73,7 +78,22 @@ def write_samples(model, output, num_samples, seed):
             temporary,
             samples=samples,
             value_range=np.asarray(gan.value_range or (), np.float32),
+            **({} if labels is None else {"labels": labels}),
         )
+
+
+def labels_in_turn(gan, num_samples, seed, labels):
+    """Returns the labels of samples, int32 `(num_samples,)`; None without any.
+
+    Args:
+        gan, num_samples, seed: what `generate` is called of and with.
+        labels: as of `write_samples`.
+    """
+    if labels is not None:
+        return gan.latent_prior.labels_of(np.resize(labels, num_samples), num_samples)
+    if not gan.latent_prior.is_labelled:
+        return None
+    return np.asarray(gan.latent_prior.sample(num_samples, seed)["labels"])
 
 
 def is_folder(output) -> bool:

@@ -23,7 +23,7 @@ _FORMAT = "keras_gan samples 1"
 _BATCH = 64
 
 
-def write_folder(generator, output, num_samples: int, seed: int) -> int:
+def write_folder(generator, output, num_samples: int, seed: int, labels=None) -> int:
     """Writes a PNG file for each of the seeds `seed`, `seed` + 1, ...
 
     The file of seed 7 is `0000007.png`, and its image that of `generate(1, seed=7)`.
@@ -35,6 +35,8 @@ def write_folder(generator, output, num_samples: int, seed: int) -> int:
         output: str or path-like, a directory; it is created.
         num_samples: int >= 1.
         seed: int >= 0.
+        labels: a class, int or name, or a list of them: the file of seed i is of class
+            i modulo their number. None draws them, where the model is conditional.
 
     Returns:
         int, the number of files written now.
@@ -54,14 +56,17 @@ def write_folder(generator, output, num_samples: int, seed: int) -> int:
             f"Received: samples of shape {spec.shape}, of kind {spec.kind}; write them "
             "to a file that ends in .npz"
         )
+    if labels is not None:
+        labels = np.atleast_1d(labels)
+        labels = generator.latent_prior.labels_of(labels, len(labels))
     files.check_output(output, directory=True)
     output.mkdir(parents=True, exist_ok=True)
     with files.locked(output / ".lock"):
-        _claim(output, generator)
-        return _write(generator, output, num_samples, seed)
+        _claim(output, generator, labels)
+        return _write(generator, output, num_samples, seed, labels)
 
 
-def _write(generator, output, num_samples, seed):
+def _write(generator, output, num_samples, seed, labels):
     seeds = range(seed, seed + num_samples)
     wanted = {number: output / f"{number:07}.png" for number in seeds}
     missing = [number for number, path in wanted.items() if not _is_whole(path)]
@@ -74,7 +79,11 @@ def _write(generator, output, num_samples, seed):
     ) as bar:
         for start in range(0, len(missing), _BATCH):
             seeds = missing[start : start + _BATCH]
-            images = generator.spec.to_uint8(generator.generate_each(seeds))
+            asked = None
+            if labels is not None:
+                asked = labels[np.array(seeds) % len(labels)]
+            samples = generator.generate_each(seeds, labels=asked)
+            images = generator.spec.to_uint8(samples)
             for number, image in zip(seeds, images, strict=True):
                 files.write(wanted[number], formats.encode_png(image))
             bar.update(len(seeds))
@@ -90,9 +99,11 @@ def _is_whole(path):
         return False
 
 
-def _claim(output, generator):
+def _claim(output, generator, labels):
     """Makes a directory one of this generator's samples, or finds that it is one."""
     described = {"format": _FORMAT, "generator": _fingerprint(generator)}
+    if labels is not None:
+        described["labels"] = labels.tolist()
     record = output / _RECORD
     try:
         found = None
@@ -110,8 +121,8 @@ def _claim(output, generator):
         return
     if found is not None:
         raise ValueError(
-            f"{output} holds the samples of another generator. Choose another "
-            "directory, or remove them."
+            f"{output} holds the samples of another generator, or of other classes. "
+            "Choose another directory, or remove them."
         )
     pictures = [path for path in output.iterdir() if path.suffix.lower() in SUFFIXES]
     if pictures:

@@ -398,6 +398,7 @@ def _fit(session):
                 ],
                 verbose=0,
                 steps_per_execution=session.steps_per_execution,
+                balanced=experiment.data.balanced,
             )
         except (KeyboardInterrupt, SystemExit):
             request.saving = True  # a second Ctrl-C must not cut it short

@@ -7,18 +7,20 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gan import checks, files, watching
-from keras_gan.pictures import formats, frames, grids
+from keras_gan.pictures import by_class, formats, frames, grids
 
 
 class SampleGrid(keras.callbacks.Callback):
     """Draws samples of fixed latents: a PNG before the first step, then as it goes.
 
     Images become a grid, vectors a histogram or a scatter plot, series lines, see
-    `grids.sample_picture`.
+    `grids.sample_picture`. Where the prior draws labels, the grid has a row for each
+    class and the same latents in all of a column.
 
     Args:
         directory: str or path-like, gets `epoch_00000.png` and so on.
-        num_samples: int; None draws 100 images, or 2,000 vectors or series.
+        num_samples: int; None draws 100 images, or 2,000 vectors or series. Of classes
+            the first as many as have ten samples each, and one at least.
         every: int, epochs between pictures; the last epoch is always drawn.
         seed: int, of the latents.
         examples: real data, to draw behind points and lines; unused for images.
@@ -68,9 +70,14 @@ class SampleGrid(keras.callbacks.Callback):
     def _draw(self, epoch):
         spec = self.model.spec
         count = self.num_samples or (100 if spec.is_image else 2000)
-        samples = self.model.generate(count, seed=self.seed)
+        if spec.is_image and self.model.latent_prior.num_classes is not None:
+            samples = by_class.samples(self.model, self.seed, count)
+            columns = by_class.COLUMNS
+        else:
+            samples = self.model.generate(count, seed=self.seed)
+            columns = None
         picture = grids.sample_picture(
-            samples, spec, self.examples, channels=self.channels
+            samples, spec, self.examples, channels=self.channels, columns=columns
         )
         path = self.directory / f"epoch_{epoch:05}.png"
         files.write(path, formats.encode_png(picture))

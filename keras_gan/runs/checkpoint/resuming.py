@@ -18,6 +18,7 @@ def fit(
     callbacks=(),
     verbose="auto",
     steps_per_execution=None,
+    balanced=False,
 ):
     """Trains `gan` on `data` from any step on, as if it had never been interrupted.
 
@@ -36,6 +37,7 @@ def fit(
         verbose: as in `keras.Model.fit`.
         steps_per_execution: int, as in `keras.Model.compile` but for this training
             only; None leaves it as the GAN was compiled.
+        balanced: bool, whether all classes of the data come equally often.
 
     Returns:
         Keras's `History`, of the epochs that ended here.
@@ -61,7 +63,14 @@ def fit(
         # An execution of several steps runs past an epoch's end in it, so that there
         # they have to divide the epoch.
         endless = count % gan.steps_per_execution == 0
-        batches = data.batches(batch_size, seed, lambda: training.step, endless)
+        batches = data.batches(
+            batch_size,
+            seed,
+            lambda: training.step,
+            endless,
+            labels=gan.is_labelled,
+            balanced=balanced,
+        )
         return gan.fit(
             batches if endless else batches.take(count),
             steps_per_epoch=count if endless else None,
