@@ -12,6 +12,7 @@ FLOORS = (
         "samples",
         "losses",
         "layers",
+        "conditional",
         "resampling",
         "optimizers",
         "priors",
