@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from keras_gan import labels as class_labels
+
 tfd = tfp.distributions
 
 _SQRT_3 = math.sqrt(3.0)
@@ -49,18 +51,23 @@ class LatentPrior:
             shape `(L,)`, whose parameters are numbers, arrays or distributions.
 
     A subclass may give the generator more than latents: `sample` then returns a dict
-    with "latents" `(num_samples, L)` and "labels", int `(num_samples,)`, and
-    `symbolic_sample` says so. Such a prior is labelled: the GAN is one of p(x | label),
-    its generator takes that dict, its discriminator takes {"samples", "labels"}, and
-    data come with labels.
+    with "latents" `(num_samples, L)` and "labels", int32 `(num_samples,)`, and
+    `symbolic_sample` says so. Such a prior is labelled, as `Labelled` is: the GAN is
+    one of p(x | label), its generator takes that dict, its discriminator takes
+    {"samples", "labels"}, and data come with labels.
 
     Attributes:
         distribution: the TFP distribution.
         latent_dim: int, L.
+        num_classes: int, or None where no labels are drawn, or any integers.
+        class_names: tuple of str, one for each class, or None.
 
     Raises:
         ValueError: another shape, or parameters that cannot be saved.
     """
+
+    num_classes = None
+    class_names = None
 
     def __init__(self, distribution):
         if not isinstance(distribution, tfd.Distribution):
@@ -106,6 +113,32 @@ class LatentPrior:
         """
         rows = [self.sample(1, seed) for seed in seeds]
         return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *rows)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether `sample` draws labels too."""
+        return isinstance(self.symbolic_sample(), dict)
+
+    def labels_of(self, labels, num_samples: int):
+        """Returns the labels that `num_samples` samples are asked for.
+
+        Args:
+            labels: a class or `num_samples` of them: integers, or names.
+
+        Returns:
+            int32 array `(num_samples,)`.
+
+        Raises:
+            ValueError: a prior that draws none; labels that are no class of it.
+        """
+        if not self.is_labelled:
+            raise ValueError(
+                "Expected no `labels`: the model is not conditional. Received: "
+                f"{labels!r}; priors.Labelled and networks with num_classes make it so"
+            )
+        return class_labels.asked_for(
+            labels, num_samples, self.num_classes, self.class_names
+        )
 
     def between(self, start, end, share):
         """Returns latents on the way from `start` to `end`: on a straight line.
@@ -196,6 +229,98 @@ class Normal(LatentPrior):
         }
 
 
+@keras.saving.register_keras_serializable("keras_gan")
+class Labelled(LatentPrior):
+    """Latents, and the label of a class beside them: the prior of p(x | label).
+
+    `sample` returns {"latents": float32 `(n, L)`, "labels": int32 `(n,)`}, drawn
+    independently. The latents are those that `prior` draws by the same seed. M. Mirza
+    and S. Osindero, Conditional Generative Adversarial Nets, arXiv 1411.1784 (2014).
+
+    Args:
+        prior: `LatentPrior`, or a TFP distribution with event shape `(L,)`.
+        probabilities: the share of each class: `(C,)` floats >= 0 that sum to 1, as
+            `Dataset.class_probabilities` gives them, or a `tfd.Categorical`.
+        class_names: names of the classes 0, 1, ..., or None.
+
+    Attributes:
+        prior: `LatentPrior`, of the latents alone.
+        probabilities: float64 array `(C,)`.
+        distribution: that of the latents.
+
+    Raises:
+        ValueError: a prior that draws labels already, shares that are no
+            probabilities, or another number of names.
+    """
+
+    def __init__(self, prior, probabilities, class_names=None):
+        self.prior = get(prior)
+        if self.prior.is_labelled:
+            raise ValueError(
+                "Expected a prior of latents alone. Received one that draws labels: "
+                f"{self.prior!r}"
+            )
+        super().__init__(self.prior.distribution)
+        self.probabilities = _probabilities(probabilities)
+        self.num_classes = len(self.probabilities)
+        self.class_names = class_labels.check_names(class_names, self.num_classes)
+        with np.errstate(divide="ignore"):  # a class that is never drawn
+            logits = np.log(self.probabilities).astype(np.float32)
+        self._categorical = tfd.Categorical(logits=logits)
+
+    def sample(self, num_samples, seed):
+        """Returns latents and labels, see the class; arguments as in `LatentPrior`."""
+        seed = stateless_seed(seed)
+        own = tf.random.experimental.stateless_fold_in(seed, 1)
+        return {
+            "latents": self.prior.sample(num_samples, seed),
+            "labels": self._categorical.sample(num_samples, seed=own),
+        }
+
+    def labels_of(self, labels, num_samples: int):
+        """Returns labels as `LatentPrior.labels_of` does.
+
+        Raises:
+            ValueError: also for a class of probability 0, which no training saw.
+        """
+        labels = super().labels_of(labels, num_samples)
+        never = labels[self.probabilities[labels] == 0.0]
+        if never.size:
+            raise ValueError(
+                "Expected `labels` of classes that the model was trained on. Received: "
+                f"{self._shown(never[0])}, whose probability is 0"
+            )
+        return labels
+
+    def between(self, start, end, share):
+        """Returns latents as `prior.between` does, with the labels of `start`."""
+        latents = self.prior.between(start["latents"], end["latents"], share)
+        return {"latents": latents, "labels": start["labels"]}
+
+    def symbolic_sample(self):
+        labels = keras.KerasTensor((None,), dtype="int32")
+        return {"latents": self.prior.symbolic_sample(), "labels": labels}
+
+    def get_config(self):
+        return {
+            "prior": keras.saving.serialize_keras_object(self.prior),
+            "probabilities": self.probabilities.tolist(),
+            "class_names": self.class_names,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        prior = keras.saving.deserialize_keras_object(config["prior"])
+        return cls(**{**config, "prior": prior})
+
+    def __repr__(self):
+        return f"<Labelled prior, {self.num_classes} classes, {self.prior!r}>"
+
+    def _shown(self, label):
+        name = f" ({self.class_names[label]!r})" if self.class_names else ""
+        return f"{label}{name}"
+
+
 def get(identifier):
     """`identifier` as a `LatentPrior`: one already, or a TFP distribution."""
     if isinstance(identifier, LatentPrior):
@@ -208,6 +333,29 @@ def _check_latent_dim(latent_dim):
         raise ValueError(
             f"Expected latent_dim to be a positive int. Received: {latent_dim!r}"
         )
+
+
+def _probabilities(shares):
+    """Returns the shares of the classes as float64 `(C,)`."""
+    if isinstance(shares, tfd.Categorical):
+        if shares.batch_shape.rank != 0:
+            raise ValueError(
+                "Expected a Categorical with batch shape (). Received: "
+                f"{shares.batch_shape}"
+            )
+        shares = shares.probs_parameter()
+    try:
+        shares = np.asarray(shares, np.float64)
+    except (TypeError, ValueError):
+        shares = np.asarray(np.nan)
+    total = shares.sum()
+    # float32 shares of many classes sum to a little more or less than 1.
+    if shares.ndim != 1 or not (shares >= 0).all() or not abs(total - 1) < 1e-4:
+        raise ValueError(
+            "Expected `probabilities` of shape (C,), numbers >= 0 that sum to 1, or a "
+            f"tfd.Categorical. Received: shape {shares.shape} with sum {total:g}"
+        )
+    return shares
 
 
 def _serialize(value):

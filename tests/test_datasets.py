@@ -193,6 +193,72 @@ def test_labels_come_with_their_examples_in_the_order_without(disk, tmp_path):
         np.testing.assert_array_equal(labels, 100 - x.numpy()[:, 0, 0, 0])
 
 
+def of_classes(*counts, num_classes=None):
+    """Data of so many examples of each class; the first pixel of row i is i."""
+    images = np.zeros((sum(counts), 2, 2, 1), np.uint8)
+    images[:, 0, 0, 0] = np.arange(len(images))
+    labels = np.random.default_rng(0).permutation(
+        np.repeat(np.arange(len(counts)), counts)
+    )
+    return Dataset(images, labels, value_range=(0, 255), num_classes=num_classes)
+
+
+def test_class_probabilities_are_the_shares_of_the_examples():
+    data = of_classes(6, 0, 2, num_classes=4)
+    np.testing.assert_array_equal(data.class_probabilities(), [0.75, 0, 0.25, 0])
+    np.testing.assert_array_equal(data.class_probabilities(True), [0.5, 0, 0.5, 0])
+    with pytest.raises(ValueError, match=r"with labels for class_probabilities\(\)"):
+        numbered(3).class_probabilities()
+
+
+def test_balanced_batches_take_the_classes_in_turn():
+    data = of_classes(3, 17, 0, 9)
+    stream = data.batches(6, seed=1, balanced=True, labels=True)
+    epochs = [list(stream.as_numpy_iterator()) for _ in range(12)]
+    assert [len(x) for x, _ in epochs[0]] == [6, 6, 6, 6, 5]
+    rows = np.concatenate([x[:, 0, 0, 0] for epoch in epochs for x, _ in epoch])
+    labels = np.concatenate([labels for epoch in epochs for _, labels in epoch])
+    rows = rows.astype(int)
+    np.testing.assert_array_equal(labels, data.labels[rows])
+    # Each in every three positions, also across the end of an epoch; not in one order.
+    turns = labels.reshape(-1, 3)
+    np.testing.assert_array_equal(np.sort(turns), np.broadcast_to([0, 1, 3], (116, 3)))
+    assert len(np.unique(turns, axis=0)) == 6
+    for label, count in ((0, 3), (1, 17), (3, 9)):
+        of_class = rows[labels == label]
+        passes = of_class[: len(of_class) // count * count].reshape(-1, count)
+        # Every example of the class, before one comes again.
+        expected = np.flatnonzero(data.labels == label)
+        assert (np.sort(passes) == expected).all()
+        assert len(np.unique(passes, axis=0)) > 1
+
+
+def test_balanced_batches_are_a_function_of_the_seed_and_the_step():
+    data = of_classes(3, 17, 9)
+    whole = data.batches(5, 4, balanced=True)
+    uninterrupted = sum((rows_of(whole) for _ in range(4)), [])
+    resumed = data.batches(5, 4, 7, balanced=True)
+    assert rows_of(resumed) + rows_of(resumed) == uninterrupted[7:19]
+    endless = data.batches(5, 4, 3, endless=True, balanced=True).take(15)
+    assert rows_of(endless) == uninterrupted[3:18]
+    assert rows_of(data.batches(5, 5, balanced=True)) != uninterrupted[:6]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8, bool])
+def test_one_hot_labels_are_the_integers_they_stand_for(dtype, caplog):
+    data = Dataset(FLOATS, np.eye(5, dtype=dtype)[[0, 3, 3, 1]])
+    np.testing.assert_array_equal(data.labels, [0, 3, 3, 1])
+    assert (data.labels.dtype, data.num_classes) == (np.int64, 5)
+    assert caplog.messages == [
+        "Labels are one-hot rows of 5; they are taken as the integers 0 to 4."
+    ]
+    for rows in (np.ones((4, 3)), np.zeros((4, 3)), np.full((4, 3), 1 / 3)):
+        with pytest.raises(ValueError, match="or one-hot rows: a 1 and zeros"):
+            Dataset(FLOATS, rows)
+    with pytest.raises(ValueError, match="one-hot `labels` of 4 classes.*rows of 5"):
+        Dataset(FLOATS, np.eye(5)[:4], num_classes=4)
+
+
 # === The kind of the data ===
 
 
@@ -423,7 +489,7 @@ NAN[2, 0, 1, 0] = NAN[3, 1, 1, 0] = np.nan
         ({"images": FLOATS, "value_range": 1.0}, r"low < high.*Received: 1\.0"),
         ({"images": FLOATS, "labels": [0, 1]}, r"shape \(4,\).*shape \(2,\)"),
         ({"images": FLOATS, "labels": [0.0] * 4}, r"integer `labels`.*float64"),
-        ({"images": FLOATS, "labels": [0, 1, -1, 1]}, r"\[0, 2\).*from -1 to 1"),
+        ({"images": FLOATS, "labels": [0, 1, -1, 1]}, r">= 0\. .*from -1 to 1"),
         ({"images": FLOATS, "labels": [0, 1, 2, 3], "num_classes": 3}, r"\[0, 3\)"),
     ],
 )
@@ -443,6 +509,7 @@ def test_bad_data(arguments, message):
         ((2, 2**63), r"`seed` .*Received: 9223372036854775808"),
         ((2, 0, -1), r"`start_step` to be an int >= 0\. Received: -1"),
         ((2, 0, 0, False, True), r"with labels for labels=True\. Received: 'array'"),
+        ((2, 0, 0, False, False, True), r"with labels for balanced=True\. Received"),
     ],
 )
 def test_bad_arguments_of_batches(arguments, message):

@@ -171,3 +171,163 @@ def test_bad_seeds():
         priors.stateless_seed(2**64)
     with pytest.raises(ValueError, match="shape"):
         priors.stateless_seed("one")
+
+
+# === Labels ===
+
+
+def test_labelled_draws_the_priors_latents_and_classes_by_their_share():
+    prior = priors.Labelled(priors.Normal(4), [0.5, 0.0, 0.3, 0.2])
+    drawn = prior.sample(20_000, seed=3)
+    assert drawn["latents"].dtype == tf.float32
+    assert drawn["labels"].dtype == tf.int32
+    np.testing.assert_array_equal(
+        drawn["latents"], priors.Normal(4).sample(20_000, seed=3)
+    )
+    counts = np.bincount(drawn["labels"], minlength=4)
+    assert counts[1] == 0
+    # Six standard deviations of the share of a class.
+    np.testing.assert_allclose(counts / 20_000, prior.probabilities, atol=0.022)
+    # Labels know nothing of their latents.
+    means = [drawn["latents"].numpy()[drawn["labels"] == label] for label in (0, 2, 3)]
+    assert all(np.abs(part.mean(axis=0)).max() < 0.1 for part in means)
+    again, other = prior.sample(20_000, seed=3), prior.sample(20_000, seed=4)
+    np.testing.assert_array_equal(drawn["labels"], again["labels"])
+    assert (drawn["labels"].numpy() != other["labels"].numpy()).mean() > 0.4
+    assert prior.is_labelled and not prior.prior.is_labelled
+    assert (prior.latent_dim, prior.num_classes) == (4, 4)
+    symbolic = prior.symbolic_sample()
+    assert {name: tuple(each.shape) for name, each in symbolic.items()} == {
+        "latents": (None, 4),
+        "labels": (None,),
+    }
+
+
+LABELLED = {
+    "shares": lambda: priors.Labelled(priors.Uniform(3), [0.25, 0.75]),
+    "names": lambda: priors.Labelled(priors.Normal(3), [0.5, 0.5], ["cat", "dog"]),
+    "categorical": lambda: priors.Labelled(
+        tfd.Dirichlet([1.0, 2.0]), tfd.Categorical(logits=[0.0, 1.0, 2.0])
+    ),
+    # 1 is not the sum of these in float32.
+    "many": lambda: priors.Labelled(
+        priors.Normal(1), np.full(1000, 1 / 1000, np.float32)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_a_labelled_prior_survives_serialization(name):
+    prior = LABELLED[name]()
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(prior)))
+    copy = keras.saving.deserialize_keras_object(config)
+    assert copy.class_names == prior.class_names
+    assert prior.probabilities.sum() == pytest.approx(1.0, abs=1e-6)
+    np.testing.assert_array_equal(copy.probabilities, prior.probabilities)
+    first, second = prior.sample(50, 7), copy.sample(50, 7)
+    for key in ("latents", "labels"):
+        np.testing.assert_array_equal(first[key], second[key])
+
+
+def test_row_i_of_sample_each_is_the_sample_of_seed_i():
+    prior = LABELLED["names"]()
+    rows = prior.sample_each([5, 6, 7])
+    for i in range(3):
+        one = prior.sample(1, 5 + i)
+        for key in ("latents", "labels"):
+            np.testing.assert_array_equal(rows[key][i : i + 1], one[key])
+
+
+def test_xla_draws_labels_of_the_same_distribution():
+    prior = priors.Labelled(priors.Normal(2), [0.1, 0.0, 0.9])
+
+    @tf.function(jit_compile=True)
+    def compiled(seed):
+        return prior.sample(4000, seed)
+
+    counts = np.bincount(compiled(tf.constant([6, 7]))["labels"], minlength=3)
+    np.testing.assert_allclose(counts / 4000, [0.1, 0.0, 0.9], atol=0.03)
+
+
+def test_between_two_draws_the_class_is_that_of_the_first():
+    prior = LABELLED["names"]()
+    first, second = ({"latents": np.full((2, 3), v), "labels": [v, v]} for v in (0, 1))
+    between = prior.between(first, second, 0.25)
+    assert between["labels"] == [0, 0]
+    np.testing.assert_array_equal(
+        between["latents"],
+        prior.prior.between(first["latents"], second["latents"], 0.25),
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (1, [1, 1, 1]),
+        (np.int64(0), [0, 0, 0]),
+        ("dog", [1, 1, 1]),
+        ([0, 1, 0], [0, 1, 0]),
+        (np.array([1, 1, 0], np.uint8), [1, 1, 0]),
+        (tf.constant([1, 0, 0]), [1, 0, 0]),
+        (["cat", "dog", "cat"], [0, 1, 0]),
+    ],
+)
+def test_labels_are_asked_for_by_number_or_name(asked, expected):
+    labels = LABELLED["names"]().labels_of(asked, 3)
+    assert labels.dtype == np.int32
+    np.testing.assert_array_equal(labels, expected)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (2, r"`labels` in \[0, 2\)\. Received: values from 2 to 2"),
+        (-1, r"`labels` in \[0, 2\)\. Received: values from -1 to -1"),
+        (1.0, r"to be an int or a name, or an array of 3.*float64 of shape \(\)"),
+        (True, r"to be an int or a name.*Received: bool"),
+        ([0, 1], r"or an array of 3 of them\. Received: int64 of shape \(2,\)"),
+        ([[0, 1, 0]], r"Received: int64 of shape \(1, 3\)"),
+        ("dgo", r"one of 'cat', 'dog'\. Received: 'dgo'\. Did you mean 'dog'\?"),
+        (["cat", "cow", "dog"], r"one of 'cat', 'dog'\. Received: 'cow'"),
+        (None, r"to be an int or a name.*Received: object"),
+    ],
+)
+def test_labels_that_are_no_class_are_one_line(asked, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        LABELLED["names"]().labels_of(asked, 3)
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_for_whom_there_are_none():
+    with pytest.raises(ValueError, match="no `labels`: the model is not conditional"):
+        priors.Normal(3).labels_of(0, 3)
+    with pytest.raises(ValueError, match="the classes have no names. Received: 'cat'"):
+        LABELLED["shares"]().labels_of("cat", 1)
+    prior = priors.Labelled(priors.Normal(2), [0.5, 0.0, 0.5], ["a", "b", "c"])
+    with pytest.raises(
+        ValueError, match=r"trained on. Received: 1 \('b'\), whose prob"
+    ):
+        prior.labels_of([0, 1], 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([0.5, 0.4], r"sum to 1, or a tfd.Categorical. Received.*sum 0.9"),
+        ([1.5, -0.5], "numbers >= 0"),
+        ([[0.5, 0.5]], r"of shape \(C,\).*Received: shape \(1, 2\)"),
+        (10, r"Received: shape \(\) with sum 10"),
+        (["a"], "sum nan"),
+        (tfd.Categorical(probs=[[0.5, 0.5]]), r"batch shape \(\). Received: \(1,\)"),
+    ],
+)
+def test_shares_that_are_no_probabilities(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        priors.Labelled(priors.Normal(2), arguments)
+
+
+def test_a_prior_is_labelled_once_and_has_a_name_for_each_class():
+    with pytest.raises(ValueError, match="alone. Received one that draws labels"):
+        priors.Labelled(LABELLED["shares"](), [1.0])
+    with pytest.raises(ValueError, match="2 different names. Received: a, a"):
+        priors.Labelled(priors.Normal(2), [0.5, 0.5], ["a", "a"])

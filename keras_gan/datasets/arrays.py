@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from keras_gan import labels as class_labels
+
 # Passes over a whole dataset go in pieces of about this many bytes of float64.
 CHUNK_BYTES = 64 * 1024**2
 
@@ -105,50 +107,16 @@ def check_labels(labels, num_examples, num_classes):
     """Returns labels as int64 `(N,)` and the number of classes; None both without.
 
     Args:
-        labels: None, or integers `(N,)` in [0, num_classes).
+        labels: None, or what `labels.of_examples` takes.
         num_examples: int, N.
         num_classes: int, or None for the largest label plus one.
 
     Raises:
-        ValueError: another shape, no integers, or outside [0, num_classes).
+        ValueError: as `labels.of_examples`.
     """
     if labels is None:
         return None, None
-    labels = np.asarray(labels)
-    if labels.shape != (num_examples,):
-        raise ValueError(
-            f"Expected `labels` of shape ({num_examples},), one for each example. "
-            f"Received: shape {labels.shape}"
-        )
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"Expected integer `labels`. Received: dtype {labels.dtype}")
-    labels = labels.astype(np.int64)
-    if num_classes is None:
-        num_classes = int(labels.max()) + 1
-    if labels.min() < 0 or labels.max() >= num_classes:
-        raise ValueError(
-            f"Expected `labels` in [0, {num_classes}). Received: values from "
-            f"{labels.min()} to {labels.max()}"
-        )
-    return labels, num_classes
-
-
-def check_class_names(class_names, num_classes):
-    """Returns names as a tuple of str, or None without.
-
-    Args:
-        class_names: None, or `num_classes` different names.
-        num_classes: int, or None without labels.
-
-    Raises:
-        ValueError: another number of names, or a name twice.
-    """
-    if class_names is None or num_classes is None:
-        return None
-    names = tuple(str(name) for name in class_names)
-    if len(names) != num_classes or len(set(names)) != len(names):
-        raise ValueError(
-            f"Expected `class_names` to be {num_classes} different names. "
-            f"Received: {', '.join(names)}"
-        )
-    return names
+    if num_classes is None and np.ndim(labels) == 2:
+        num_classes = np.shape(labels)[1]
+    labels = class_labels.of_examples(labels, num_examples, num_classes)
+    return labels, num_classes or int(labels.max()) + 1

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gan import checks
+from keras_gan import labels as class_labels
 from keras_gan.datasets import arrays
 from keras_gan.datasets.batches import disk_reader, shuffled_batches
 from keras_gan.samples import (
@@ -47,7 +48,8 @@ class Dataset:
             its high end). Floating point must be finite and lie in `value_range`; other
             than float32 is converted. A `np.memmap` stays on disk, and batches are read
             from there.
-        labels: None, or integers of shape (N,) in [0, num_classes).
+        labels: None, or integers of shape (N,) in [0, num_classes). One-hot rows are
+            taken as these.
         value_range: (low, high), the range in which examples are delivered; None for
             data that are no images, whose values have no bounds.
         name, split: str, what the data are called in messages.
@@ -108,7 +110,7 @@ class Dataset:
         self.labels, self.num_classes = arrays.check_labels(
             labels, len(self), num_classes
         )
-        self.class_names = arrays.check_class_names(class_names, self.num_classes)
+        self.class_names = class_labels.check_names(class_names, self.num_classes)
         self.distribution = distribution
         self._tensor = None
 
@@ -188,6 +190,7 @@ class Dataset:
         start_step: int | Callable[[], int] = 0,
         endless: bool = False,
         labels: bool = False,
+        balanced: bool = False,
     ) -> tf.data.Dataset:
         """Returns shuffled batches in `value_range`, a function of `seed` and the step.
 
@@ -223,6 +226,9 @@ class Dataset:
                 the first starts at `start_step` again, where this is no function.
             labels: bool, whether elements are pairs (x, labels). The rows and their
                 order do not depend on it.
+            balanced: bool, whether each class that has examples comes as often as any
+                other. An epoch then has N examples still, those of rare classes more
+                than once and not all of the frequent ones.
 
         Returns:
             `tf.data.Dataset` of float32 tensors (batch, *image_shape), or of pairs of
@@ -231,16 +237,43 @@ class Dataset:
 
         Raises:
             ValueError: an argument of another type, or outside these bounds;
-                `labels=True` for data without labels.
+                `labels=True` or `balanced=True` for data without labels.
         """
         batch_size = checks.count("batch_size", batch_size)
         seed = checks.count("seed", seed, minimum=-(2**63), maximum=2**63 - 1)
         if not callable(start_step):
             start_step = checks.count("start_step", start_step, minimum=0)
+        if labels or balanced:
+            self._check_labelled("labels=True" if labels else "balanced=True")
         read = self._labelled_reader() if labels else self._reader()
         return shuffled_batches(
-            read, len(self), batch_size, seed, start_step, endless=endless
+            read,
+            len(self),
+            batch_size,
+            seed,
+            start_step,
+            endless,
+            labels=self.labels if balanced else None,
         )
+
+    def class_probabilities(self, balanced: bool = False) -> np.ndarray:
+        """Returns the share of each class among the examples.
+
+        Args:
+            balanced: bool, whether the shares are those of balanced batches: equal for
+                all classes that have examples.
+
+        Returns:
+            float64 array (num_classes,) that sums to 1; 0 for a class without examples.
+
+        Raises:
+            ValueError: data without labels.
+        """
+        self._check_labelled("class_probabilities()")
+        counts = np.bincount(self.labels, minlength=self.num_classes)
+        if balanced:
+            counts = counts > 0
+        return counts / counts.sum()
 
     # === Other datasets made from this one ===
 
@@ -386,6 +419,13 @@ class Dataset:
             setattr(result, name, value)
         return result
 
+    def _check_labelled(self, what):
+        if self.labels is None:
+            raise ValueError(
+                f"Expected data with labels for {what}. Received: {self.name!r}, split "
+                f"{self.split!r}, which has none"
+            )
+
     def _deliver(self, values):
         """Maps float `values` of `images`, NumPy or TensorFlow, to `value_range`."""
         if self.images.dtype != np.uint8:
@@ -414,11 +454,6 @@ class Dataset:
 
     def _labelled_reader(self):
         """Returns a graph function from rows to (examples, int32 labels)."""
-        if self.labels is None:
-            raise ValueError(
-                "Expected data with labels for labels=True. Received: "
-                f"{self.name!r}, split {self.split!r}, which has none"
-            )
         read = self._reader()
         with tf.device("CPU:0"):
             # What the priors of labels draw, too, is int32.
