@@ -1,8 +1,9 @@
 """Layers that labels enter: they compute p(x | label) where Keras has p(x).
 
-A layer here takes [values, labels]: int labels `(batch,)`, from 0 to num_classes - 1. A
-label outside is an error on CPUs, and is not noticed on GPUs and under XLA, as in any
-embedding. Check labels where they enter, as `GAN` does, not in a network.
+A layer here takes [values, labels]: int labels `(batch,)`, from 0 to num_classes - 1.
+Another label is an error on CPUs, and passes unnoticed on GPUs and under XLA. (Keras's
+Embedding takes -1 for the last class.) Networks do not check labels: `GAN` does, where
+they enter.
 
 References: V. Dumoulin et al., A Learned Representation for Artistic Style, arXiv
 1610.07629; H. de Vries et al., Modulating early visual processing by language, arXiv

@@ -141,7 +141,7 @@ def dense_generator(
         hidden: list of layers; a `disturbance` follows each of them.
         output: the layer that gives all values of a sample.
         shape: of one sample; the output is reshaped to it.
-        labels: `labels.Labels`, which join the latents.
+        labels: `conditioning.Labels`, which join the latents.
         disturbance: None for no noise and no dropout.
     """
     latents = keras.Input((latent_dim,), name="latents")
@@ -168,8 +168,8 @@ def maxout_discriminator(
     Args:
         seeds: `LayerSeeds`.
         shape: of one sample.
-        labels: `labels.Labels`, which join what dropout leaves of the samples: no part
-            of a label is dropped, as no other would say the same.
+        labels: `conditioning.Labels`, which join what dropout leaves of the samples: no
+            part of a label is dropped, as no other would say the same.
         units: int, of each maxout layer.
         constraint: None, or a Keras constraint of every kernel.
         initializer: function that returns the initialiser of a kernel; None is uniform

@@ -16,7 +16,7 @@ from keras_gan.networks.common import (
     logit_layer,
     sample_shape,
 )
-from keras_gan.networks.labels import Labels
+from keras_gan.networks.conditioning import Labels
 
 
 def paper_cifar_conv(

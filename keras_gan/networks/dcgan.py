@@ -14,7 +14,7 @@ from keras_gan.networks.common import (
     logit_layer,
     maybe_spectral,
 )
-from keras_gan.networks.labels import Labels
+from keras_gan.networks.conditioning import Labels
 
 # Even, as the strides of 2 are: then a transposed convolution gives each pixel as many
 # weights as its neighbours, and no chequerboard appears.

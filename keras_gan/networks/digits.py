@@ -12,7 +12,7 @@ from keras_gan.networks.common import (
     maxout_discriminator,
     sample_shape,
 )
-from keras_gan.networks.labels import Labels
+from keras_gan.networks.conditioning import Labels
 
 
 def digits_mlp(

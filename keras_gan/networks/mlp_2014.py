@@ -20,7 +20,7 @@ from keras_gan.networks.common import (
     maxout_discriminator,
     sample_shape,
 )
-from keras_gan.networks.labels import Labels
+from keras_gan.networks.conditioning import Labels
 
 # The bound that the TFD recipe sets on the norm of each column of each kernel.
 _TFD_MAX_NORM = 1.9365

@@ -20,7 +20,7 @@ from keras_gan.networks.common import (
     logit_layer,
     maybe_spectral,
 )
-from keras_gan.networks.labels import Labels
+from keras_gan.networks.conditioning import Labels
 from keras_gan.resampling import Downsample2D, Upsample2D
 
 _SLOPE = 0.2

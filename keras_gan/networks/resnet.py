@@ -12,7 +12,7 @@ from keras_gan.networks.common import (
     logit_layer,
     maybe_spectral,
 )
-from keras_gan.networks.labels import Labels
+from keras_gan.networks.conditioning import Labels
 from keras_gan.resampling import Downsample2D, Upsample2D
 
 # D halves the image to 8 pixels at most, and keeps that size in its last two blocks.

@@ -14,7 +14,7 @@ from keras_gan.networks.common import (
     maybe_spectral,
     sample_shape,
 )
-from keras_gan.networks.labels import Labels
+from keras_gan.networks.conditioning import Labels
 
 
 def toy_mlp(
