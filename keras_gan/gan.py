@@ -95,7 +95,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         self.players = ()
         self.augmentation = None
         self.running_means = RunningMeans((), self.replicas)
-        self.data_watch = DataWatch(self.spec)
+        self.data_watch = DataWatch(self.spec, latent_prior.num_classes)
         # Every network is built. Without this, `fit` may build by `call` on the DATA.
         self.built = True
 
@@ -370,7 +370,8 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
 
     def _deal(self, data, parts):
         """Returns the `minibatches.Deal` of what D takes of a batch."""
-        examples = minibatches.examples(data, self.spec, self.is_labelled)
+        examples = minibatches.examples(data, self.spec, self.latent_prior)
+        examples = self.data_watch.classes(examples)
         deal = minibatches.Deal(examples, parts, self.replicas)
         self.data_watch.update(minibatches.samples_in(deal.examples))
         return deal

@@ -55,7 +55,7 @@ class GenerativeModel(BuiltModel, keras.Model):
     @property
     def is_labelled(self):
         """Whether the prior draws labels, and the discriminator takes them."""
-        return isinstance(self.latent_prior.symbolic_sample(), dict)
+        return self.latent_prior.is_labelled
 
     def call(self, latents, training=False):
         """Returns the generator's samples of latents, in `value_range`.
@@ -74,8 +74,10 @@ class GenerativeModel(BuiltModel, keras.Model):
             return {"samples": samples, "labels": latents["labels"]}
         return samples
 
-    def generate(self, num_samples, seed=None, batch_size=256, averaged=True):
-        """Returns samples G(z), z ~ p_z.
+    def generate(
+        self, num_samples, seed=None, batch_size=256, averaged=True, labels=None
+    ):
+        """Returns samples G(z), z ~ p_z; or G(z, y), where the prior draws labels.
 
         Args:
             num_samples: int >= 1.
@@ -85,27 +87,32 @@ class GenerativeModel(BuiltModel, keras.Model):
             batch_size: int, samples that the generator makes at once.
             averaged: bool. Where an average of the weights is kept
                 (`compile(ema_decay=...)`), False draws with the weights themselves.
+            labels: the class of all samples, or `num_samples` of them: ints or names.
+                None draws them from the prior. The latents are the same either way.
 
         Returns:
             float32 array `(num_samples, *sample_shape)`, in `value_range`.
 
         Raises:
-            ValueError: samples that are not finite, as those of a training that
-                diverged.
+            ValueError: labels that are no class of the prior; samples that are not
+                finite, as those of a training that diverged.
         """
         num_samples = checks.num_samples(num_samples)
         batch_size = checks.count("batch_size", batch_size)
+        if labels is not None:
+            labels = self.latent_prior.labels_of(labels, num_samples)
         if seed is None:
             seed = self._sampling_seeds.next()
         latents = self.latent_prior.sample(num_samples, seed)
-        return self.samples_of(latents, batch_size, averaged)
+        return self.samples_of(_labelled(latents, labels), batch_size, averaged)
 
-    def generate_each(self, seeds, batch_size=256):
+    def generate_each(self, seeds, batch_size=256, labels=None):
         """Returns one sample for each seed, whatever the other seeds are.
 
         Args:
             seeds: sequence of ints of at most 64 bits.
             batch_size: int, samples that the generator makes at once.
+            labels: see `generate`.
 
         Returns:
             float32 array `(len(seeds), *sample_shape)`, in `value_range`. Row i is that
@@ -114,7 +121,10 @@ class GenerativeModel(BuiltModel, keras.Model):
         Raises:
             ValueError: as `generate`.
         """
-        return self.samples_of(self.latent_prior.sample_each(seeds), batch_size)
+        if labels is not None:
+            labels = self.latent_prior.labels_of(labels, len(seeds))
+        latents = self.latent_prior.sample_each(seeds)
+        return self.samples_of(_labelled(latents, labels), batch_size)
 
     def predict(self, x, *args, **options):
         """Returns G(z) of given latents, as `keras.Model.predict` does.
@@ -129,7 +139,7 @@ class GenerativeModel(BuiltModel, keras.Model):
             `generate` and `samples_of` refuse.
 
         Raises:
-            ValueError: no latents, but samples say.
+            ValueError: no latents, but samples say; labels that are no class.
         """
         model_checks.check_latents(x, self.latent_prior, self.spec)
         return super().predict(x, *args, **options)
@@ -150,7 +160,8 @@ class GenerativeModel(BuiltModel, keras.Model):
             float32 array `(n, *sample_shape)`, in `value_range`.
 
         Raises:
-            ValueError: no latents; samples that are not finite.
+            ValueError: no latents; labels that are no class; samples that are not
+                finite.
         """
         model_checks.check_latents(latents, self.latent_prior, self.spec)
         # By `predict` of this model where it can be: a compiled function, kept.
@@ -220,6 +231,11 @@ class GenerativeModel(BuiltModel, keras.Model):
         self.average = averaging.WeightAverage(
             self.generator, self.averaged_generator, self._average_steps, decay, ramp
         )
+
+
+def _labelled(latents, labels):
+    """Returns what G takes, with these labels where there are some."""
+    return latents if labels is None else {**latents, "labels": labels}
 
 
 def at_least_float32(tensor):

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gan import datasets, minibatches, model_checks, watching
+from keras_gan import labels as class_labels
 from keras_gan.datasets import arrays
 
 
@@ -32,19 +33,22 @@ class CheckedInputs:
         Args:
             x: what Keras takes, with elements as the class says; uint8 stands for
                 `value_range` linearly. A `datasets.Dataset` gives its own batches.
-            y, batch_size, epochs, verbose, callbacks, **options: as in
-                `keras.Model.fit`.
+            y: labels of an array `x`, where the prior draws labels: ints `(N,)`, or
+                one-hot rows.
+            batch_size, epochs, verbose, callbacks, **options: as in `keras.Model.fit`.
 
         Raises:
             ValueError: a frozen network; a callback that needs the one optimizer of a
-                model; data of another shape, dtype or range (arrays before the first
-                step, all else after it); arrays that are not finite.
+                model; data of another shape, dtype, range or number of classes (arrays
+                before the first step, all else after it); labels that are missing;
+                arrays that are not finite.
             TrainingDiverged: weights that are not finite, which NaN in a stream of data
                 makes them, see `watching.Watch`.
         """
         model_checks.check_trainable({p.name: p.network for p in self.players})
         _refuse_weights(options)
         x, batch_size = checked(x, self, batch_size)
+        x, y = checked_labels(x, y, self)
         if options.get("validation_data") is not None:
             options["validation_data"] = checked_pair(options["validation_data"], self)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
@@ -59,10 +63,16 @@ class CheckedInputs:
         """Evaluates as `keras.Model.evaluate` does, on arrays checked as by `fit`.
 
         Of a stream that is not finite the logs are NaN.
+
+        Raises:
+            ValueError: as `fit`; labels of a stream are refused at its end.
         """
         _refuse_weights(options)
         x, batch_size = checked(x, self, batch_size)
-        return super().evaluate(x, y, batch_size, **options)
+        x, y = checked_labels(x, y, self)
+        logs = super().evaluate(x, y, batch_size, **options)
+        self.data_watch.check_labels()
+        return logs
 
     def train_on_batch(
         self, x, y=None, sample_weight=None, class_weight=None, return_dict=False
@@ -71,15 +81,17 @@ class CheckedInputs:
 
         Args:
             x: array or tensor of one batch, or a dict of them, see the class.
-            y: int labels `(batch,)`, where the prior draws labels, or None.
+            y: labels `(batch,)`, where the prior draws labels, or None.
             sample_weight, class_weight: None; others are refused.
             return_dict: bool, as in Keras.
 
         Raises:
-            ValueError: another shape, dtype or range; NaN or infinity; weights.
+            ValueError: another shape, dtype or range; NaN or infinity; weights; labels
+                that are missing or no classes.
         """
         _refuse_weights({"sample_weight": sample_weight, "class_weight": class_weight})
         _check_batch(x, self.spec)
+        x, y = checked_labels(x, y, self)
         return super().train_on_batch(x, y, return_dict=return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
@@ -93,6 +105,7 @@ class CheckedInputs:
         """
         _refuse_weights({"sample_weight": sample_weight})
         _check_batch(x, self.spec)
+        x, y = checked_labels(x, y, self)
         return super().test_on_batch(x, y, return_dict=return_dict)
 
 
@@ -128,6 +141,7 @@ def checked(x, gan, batch_size=None):
     """
     if isinstance(x, datasets.Dataset):
         _check_spec(x, gan.spec)
+        _check_classes(x, gan.latent_prior)
         batches = x.batches(batch_size or 32, gan.seed or 0, labels=gan.is_labelled)
         return batches, None
     if isinstance(x, types.GeneratorType):
@@ -148,11 +162,52 @@ def _samples_in(x):
     return np.asarray(minibatches.samples_of(x) if isinstance(x, dict) else x)
 
 
+def checked_labels(x, y, gan):
+    """Returns x and y of `fit` with labels as integers, where both are whole.
+
+    Args:
+        x, y: arrays, tensors or dicts of them, or None; anything else is returned as
+            it is. A dict's labels are in it.
+        gan: `GAN`; where its prior draws no labels, nothing is looked at.
+
+    Raises:
+        ValueError: labels that are missing, of another length or no classes.
+    """
+    if not (gan.is_labelled and _is_whole(x)):
+        return x, y
+    labels = minibatches.labels_of(x, y) if isinstance(x, dict) else y
+    minibatches.check_labels_given(labels)
+    count = len(_samples_in(x))
+    labels = class_labels.of_examples(labels, count, gan.latent_prior.num_classes)
+    return (_samples_in(x) if isinstance(x, dict) else x), labels
+
+
 def checked_pair(data, gan):
     """Returns validation data, (x, ...) or what stands alone, with x `checked`."""
     if isinstance(data, tuple):
-        return (checked(data[0], gan)[0], *data[1:])
-    return checked(data, gan)[0]
+        x, y = checked_labels(checked(data[0], gan)[0], *(data[1:2] or (None,)), gan)
+        return (x, y, *data[2:])
+    x, y = checked_labels(checked(data, gan)[0], None, gan)
+    return x if y is None else (x, y)
+
+
+def _check_classes(data, prior):
+    """Raises ValueError unless a `Dataset` has the classes of a labelled prior."""
+    if prior.num_classes is None or data.labels is None:
+        return  # `batches` says that there are none
+    ours, theirs = prior.class_names, data.class_names
+    differ = None not in (ours, theirs) and ours != theirs
+    if differ or data.num_classes > prior.num_classes:
+        raise ValueError(
+            f"Expected data of the prior's {prior.num_classes} classes{_listed(ours)}. "
+            f"Received: {data.num_classes} classes{_listed(theirs)}; see "
+            "Dataset.with_classes_of"
+        )
+
+
+def _listed(names):
+    """Returns the first names in brackets, or nothing."""
+    return f" ({', '.join(names[:5])}{', ...' * (len(names) > 5)})" if names else ""
 
 
 def _check_spec(data, spec):

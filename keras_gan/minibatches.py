@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_gan import labels as class_labels
+
 # What `fit` may be given for an element that is a dict.
 _SAMPLE_KEYS = ("samples", "sample", "images", "image")
 _LABEL_KEYS = ("labels", "label")
@@ -27,18 +29,19 @@ def once_there(step):
     return guarded
 
 
-def examples(data, spec, labelled):
+def examples(data, spec, prior):
     """Returns the examples of a dataset element: what the discriminator takes.
 
     Args:
         data: x, (x, labels), or a dict with `_SAMPLE_KEYS` and perhaps `_LABEL_KEYS`.
         spec: `samples.SampleSpec` of one sample.
-        labelled: bool, whether the discriminator takes labels.
+        prior: of `priors`, which says whether the discriminator takes labels, and of
+            how many classes.
 
     Returns:
         float tensor `(n, *spec.shape)`, of uint8 that in the range which it stands
-        for; where labelled, a dict with that as "samples"
-        and int "labels" `(n,)`.
+        for; where the prior draws labels, a dict with that as "samples" and int32
+        "labels" `(n,)`, which may be no classes of the prior.
 
     Raises:
         ValueError: while tracing, another shape or dtype, labels that are missing, or
@@ -50,7 +53,7 @@ def examples(data, spec, labelled):
             "Expected a dataset of x or (x, labels). Received sample weights too."
         )
     if isinstance(samples, dict):
-        labels = _one_of_keys(samples, _LABEL_KEYS, labels)
+        labels = labels_of(samples, labels)
         samples = samples_of(samples)
     samples = tf.convert_to_tensor(samples)
     check_dtype(samples.dtype.as_numpy_dtype, spec)
@@ -59,20 +62,36 @@ def examples(data, spec, labelled):
     check_shape(samples.shape, spec)
     if samples.dtype == tf.uint8:
         samples = spec.from_uint8(tf.cast(samples, tf.float32))
-    if not labelled:
+    if not prior.is_labelled:
         return samples
+    return {"samples": samples, "labels": _int_labels(labels, prior.num_classes)}
+
+
+def check_labels_given(labels):
+    """Raises ValueError where a conditional model is given no labels."""
     if labels is None:
         raise ValueError(
             "Expected elements (x, labels), which a prior that draws labels asks for. "
             "Received: x alone"
         )
+
+
+def _int_labels(labels, num_classes):
+    """Returns labels, or the one-hot rows that stand for them, as int32 `(n,)`."""
+    check_labels_given(labels)
     labels = tf.convert_to_tensor(labels)
+    if labels.shape.rank is None:
+        labels = tf.ensure_shape(labels, (None,))
+    width = labels.shape[1] if labels.shape.rank == 2 else None
+    if width is not None and width > 1 and width == (num_classes or width):
+        class_labels.say_one_hot(width)
+        return tf.argmax(tf.cast(labels, tf.float32), axis=1, output_type=tf.int32)
     if not labels.dtype.is_integer or labels.shape.rank != 1:
         raise ValueError(
             "Expected integer labels of shape (batch,). Received: "
             f"{labels.dtype.name} of shape {tuple(labels.shape)}"
         )
-    return {"samples": samples, "labels": tf.cast(labels, tf.int32)}
+    return tf.cast(labels, tf.int32)
 
 
 def samples_of(element):
@@ -88,6 +107,11 @@ def samples_of(element):
             f"Received one with: {', '.join(map(repr, element))}"
         )
     return found
+
+
+def labels_of(element, default=None):
+    """Returns the labels of an element that is a dict, or `default` without any."""
+    return _one_of_keys(element, _LABEL_KEYS, default)
 
 
 def check_dtype(dtype, spec):

@@ -16,6 +16,7 @@ from keras_gan import (
     players,
     replicas,
 )
+from keras_gan import labels as class_labels
 
 _TWO_PLAYERS = ("generator", "discriminator")
 # Activations with bounds, and what they can reach.
@@ -428,7 +429,8 @@ def check_latents(x, prior, spec):
         spec: `samples.SampleSpec` of one sample, to recognise these.
 
     Raises:
-        ValueError: another shape, or other keys, than the prior's latents have.
+        ValueError: another shape, or other keys, than the prior's latents have; labels
+            that are no class of the prior.
     """
     received = x
     if isinstance(x, tf.data.Dataset):
@@ -446,6 +448,9 @@ def check_latents(x, prior, spec):
     if shapes.keys() == wanted.keys() and all(
         shape.is_compatible_with(wanted[name].shape) for name, shape in shapes.items()
     ):
+        labels = named.get("labels")
+        if labels is not None and not isinstance(labels, tf.TensorSpec):
+            class_labels.of_examples(labels, len(labels), prior.num_classes)
         return
     hint = ""
     if any(shape.rank and shape[1:] == spec.shape for shape in shapes.values()):

@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_gan import labels as class_labels
+
 # Data that lie outside their range by more than this share of its width, on average,
 # have another range: less may be rounding, or what resizing overshoots.
 _MOST_OUTSIDE = 0.01
@@ -94,21 +96,48 @@ def check_range(spec, values, is_all) -> None:
 class DataWatch:
     """Keeps a few examples of the last batch, to be looked at between the steps.
 
+    And the smallest and the largest label so far. A graph does not refuse a label that
+    is no class: some devices stop the step, others take another label instead.
+
     To look at all of them in each step would cost some percent of its time, and a range
     is known by a few. One NaN among the others makes weights NaN, which are looked at.
 
     Args:
         spec: `samples.SampleSpec` of one sample.
+        num_classes: int, of the labels that are watched; None watches none.
     """
 
-    def __init__(self, spec):
+    def __init__(self, spec, num_classes=None):
         self.spec = spec
+        self.num_classes = num_classes
         self.examples = keras.Variable(
             np.zeros((_NUM_WATCHED, *spec.shape), np.float32),
             trainable=False,
             aggregation="only_first_replica",
             name="data_watch",
         )
+        self.bounds = None
+        if num_classes is not None:
+            self.bounds = keras.Variable(
+                np.zeros(2, np.int32),
+                trainable=False,
+                aggregation="only_first_replica",
+                name="label_watch",
+            )
+
+    def classes(self, examples):
+        """Returns examples whose labels are classes, and keeps the bounds of theirs.
+
+        Args:
+            examples: float tensor, or a dict with int32 "labels" `(n,)`.
+        """
+        if self.bounds is None:
+            return examples
+        labels = examples["labels"]
+        seen = tf.concat([self.bounds.value, labels], axis=0)
+        self.bounds.assign([tf.reduce_min(seen), tf.reduce_max(seen)])
+        labels = tf.clip_by_value(labels, 0, self.num_classes - 1)
+        return {**examples, "labels": labels}
 
     def update(self, samples):
         """Keeps some of a batch, a float tensor `(n, ...)`; n >= 1."""
@@ -123,12 +152,20 @@ class DataWatch:
             is_all: see `check_range`.
 
         Raises:
-            ValueError: another range.
+            ValueError: another range, or labels that are no classes.
         """
+        self.check_labels()
         examples = self.examples.numpy()
         if np.isfinite(examples).all():
             seen.append(examples)
             check_range(self.spec, seen, is_all)
+
+    def check_labels(self):
+        """Raises ValueError for labels that are no classes; then forgets them all."""
+        if self.bounds is not None:
+            lowest, highest = self.bounds.numpy()
+            self.bounds.assign([0, 0])
+            class_labels.check_bounds(lowest, highest, self.num_classes)
 
 
 class Watch(keras.callbacks.Callback):
@@ -143,7 +180,7 @@ class Watch(keras.callbacks.Callback):
         knows_all: bool, whether all data were checked before the first step.
 
     Raises:
-        ValueError: from `fit`, data of another range.
+        ValueError: from `fit`, data of another range, or labels that are no classes.
         TrainingDiverged: from `fit`, a weight that is NaN or infinite.
     """
 
