@@ -5,6 +5,7 @@ Eagerly, because `keras.saving.load_model` finds a class only if it was imported
 
 from keras_gan import (
     augmentation,
+    conditional,
     datasets,
     evaluation,
     experiments,
@@ -31,6 +32,7 @@ __all__ = [
     "augmentation",
     "callbacks",
     "checkpoint",
+    "conditional",
     "datasets",
     "evaluation",
     "experiments",

@@ -13,6 +13,7 @@ FLOORS = (
         "samples",
         "losses",
         "layers",
+        "conditional",
         "resampling",
         "optimizers",
         "priors",

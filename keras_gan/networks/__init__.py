@@ -1,8 +1,10 @@
 """Builders of generators and discriminators as functional Keras models.
 
 A builder returns `(generator, discriminator)`: the generator takes latents
-`(batch, latent_dim)`, the discriminator returns logits `(batch, 1)`. One paper is one
-module. Arguments that several builders share:
+`(batch, latent_dim)`, the discriminator returns logits `(batch, 1)`. With `num_classes`
+both are conditional: the generator takes {"latents", "labels"}, the discriminator takes
+{"samples", "labels"}, where labels are int32 `(batch,)`. One paper is one module.
+Arguments that several builders share:
 
     spec: `samples.SampleSpec` of the samples, such as `data.spec`, or only their shape:
         (H, W, C) of images, (D,) of vectors.
@@ -11,6 +13,11 @@ module. Arguments that several builders share:
         Gaussian noise that is added to each hidden layer of the generator in training.
     generator_dropout: float in [0, 1), share of each hidden layer of the generator
         that is dropped out in training.
+    num_classes: int >= 1, or None for networks without labels. Unless the builder says
+        otherwise, a label becomes a trained vector of min(num_classes, 64) values, at
+        first from N(0, 1), which is joined to G's latents and to D's samples (M. Mirza
+        and S. Osindero, arXiv 1411.1784). Labels are from 0 to num_classes - 1; see
+        `conditional` for others.
     seed: int or None, of initial weights, noise and dropout masks.
 
 `dcgan`, `resnet` and `r3gan` take images of any size from 8 to 256 pixels a side. Their

@@ -127,7 +127,12 @@ def hidden_layer(
 
 
 def dense_generator(
-    latent_dim: int, hidden, output, shape, disturbance: Disturbance | None = None
+    latent_dim: int,
+    hidden,
+    output,
+    shape,
+    labels,
+    disturbance: Disturbance | None = None,
 ) -> keras.Model:
     """Returns the generator: latents -> hidden layers -> output layer -> samples.
 
@@ -136,20 +141,23 @@ def dense_generator(
         hidden: list of layers; a `disturbance` follows each of them.
         output: the layer that gives all values of a sample.
         shape: of one sample; the output is reshaped to it.
+        labels: `conditioning.Labels`, which join the latents.
         disturbance: None for no noise and no dropout.
     """
-    latents = x = keras.Input((latent_dim,), name="latents")
+    latents = keras.Input((latent_dim,), name="latents")
+    x = labels.joined(latents)
     for layer in hidden:
         x = layer(x)
         for disturbing in disturbance.layers() if disturbance else ():
             x = disturbing(x)
     x = layers.Reshape(shape, name="samples", dtype="float32")(output(x))
-    return keras.Model(latents, x, name="generator")
+    return labels.model(latents, x, "generator")
 
 
 def maxout_discriminator(
     seeds: LayerSeeds,
     shape,
+    labels,
     units: int,
     constraint=None,
     initializer=None,
@@ -160,6 +168,8 @@ def maxout_discriminator(
     Args:
         seeds: `LayerSeeds`.
         shape: of one sample.
+        labels: `conditioning.Labels`, which join what dropout leaves of the samples: no
+            part of a label is dropped, as no other would say the same.
         units: int, of each maxout layer.
         constraint: None, or a Keras constraint of every kernel.
         initializer: function that returns the initialiser of a kernel; None is uniform
@@ -169,6 +179,7 @@ def maxout_discriminator(
     initializer = initializer or (lambda: seeds.uniform_initializer(0.005))
     samples = keras.Input(shape, name="samples")
     x = seeds.dropout_layer(keep=keep[0])(layers.Flatten()(samples))
+    x = labels.joined(x)
     for _ in range(2):
         x = Maxout(
             units,
@@ -178,7 +189,7 @@ def maxout_discriminator(
         )(x)
         x = seeds.dropout_layer(keep=keep[1])(x)
     logits = logit_layer(initializer(), constraint)(x)
-    return keras.Model(samples, logits, name="discriminator")
+    return labels.model(samples, logits, "discriminator")
 
 
 def check_normalization(name: str, value, *kinds: str):

@@ -16,6 +16,7 @@ from keras_gan.networks.common import (
     logit_layer,
     sample_shape,
 )
+from keras_gan.networks.conditioning import Labels
 
 
 def paper_cifar_conv(
@@ -23,6 +24,7 @@ def paper_cifar_conv(
     latent_dim: int = 100,
     generator_noise: float = 0.0,
     generator_dropout: float = 0.0,
+    num_classes: int | None = None,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Builds the paper's deconvolutional generator and convolutional discriminator.
@@ -31,11 +33,13 @@ def paper_cifar_conv(
     3, to 32x32x3, with one bias a pixel and channel. D, maxout convolutions of 2
     pieces: 32 channels 8x8 (padding 4, pooling 4, stride 2) -> 32 channels 8x8 (padding
     3, pooling 4, stride 2) -> 192 channels 5x5 (padding 3, pooling 2, stride 2) ->
-    maxout 500 x 5 -> 1, with the dropout of `paper_mlp`.
+    maxout 500 x 5 -> 1, with the dropout of `paper_mlp`. Labels enter D after its
+    convolutions: they join the inputs of the maxout layer.
 
     Args:
         spec: of images of shape (32, 32, 3), the only one that the strides make.
-        latent_dim, generator_noise, generator_dropout, seed: see `networks`.
+        latent_dim, generator_noise, generator_dropout, num_classes, seed: see
+            `networks`.
 
     Returns:
         (generator, discriminator); samples as in `paper_cifar_mlp`.
@@ -67,11 +71,13 @@ def paper_cifar_conv(
         name="deconvolution",
     )
     disturbance = Disturbance(seeds, generator_noise, generator_dropout)
-    generator = dense_generator(latent_dim, hidden, output, shape, disturbance)
-    return generator, _discriminator(seeds, shape)
+    generator = dense_generator(
+        latent_dim, hidden, output, shape, Labels(num_classes, seeds), disturbance
+    )
+    return generator, _discriminator(seeds, shape, Labels(num_classes, seeds))
 
 
-def _discriminator(seeds, shape):
+def _discriminator(seeds, shape, labels):
     samples = keras.Input(shape, name="samples")
     x = seeds.dropout_layer(keep=0.8)(samples)
     for channels, kernel_size, padding, pool_size in (
@@ -89,9 +95,8 @@ def _discriminator(seeds, shape):
             kernel_initializer=seeds.uniform_initializer(0.005),
         )(x)
         x = seeds.dropout_layer(keep=0.5)(x)
-    x = Maxout(500, 5, kernel_initializer=seeds.uniform_initializer(0.005))(
-        layers.Flatten()(x)
-    )
+    x = labels.joined(layers.Flatten()(x))
+    x = Maxout(500, 5, kernel_initializer=seeds.uniform_initializer(0.005))(x)
     x = seeds.dropout_layer(keep=0.5)(x)
     logits = logit_layer(seeds.uniform_initializer(0.005))(x)
-    return keras.Model(samples, logits, name="discriminator")
+    return labels.model(samples, logits, "discriminator")

@@ -5,6 +5,8 @@ import math
 import keras
 import tensorflow as tf
 
+from keras_gan.conditional import ConditionalBatchNormalization, LabelProjection
+
 
 def summary(generator: keras.Model, discriminator: keras.Model) -> str:
     """Returns one line for each network: its parameters, and its work for one example.
@@ -42,7 +44,8 @@ def multiply_adds(network: keras.Model) -> int:
     One for each weight of a dense layer. A convolution uses each weight in every place
     of its output, a transposed one in every place of its input. Other layers with
     weights use each once, if the weights have the shape of the output, or else in
-    every place of their input or output, whichever has more.
+    every place of their input or output, whichever has more. Where a label chooses a
+    row of a weight, that row counts.
 
     Args:
         network: built Keras model. Layers without weights (pooling, activations) count
@@ -72,11 +75,22 @@ def _work(layer):
         places = _places([*inputs, *outputs])
     shapes = {tuple(tensor.shape[1:]) for tensor in outputs}
     return sum(
-        math.prod(weight.shape) * (1 if tuple(weight.shape) in shapes else places)
-        for weight in inner.weights
+        math.prod(shape) * (1 if shape in shapes else places)
+        for shape in _shapes_of_weights(inner)
     )
 
 
+def _shapes_of_weights(layer):
+    """The shapes of what an example uses of each weight."""
+    by_label = isinstance(layer, _BY_LABEL)
+    for weight in layer.weights:
+        # Statistics of all classes have one axis.
+        chosen = by_label and len(weight.shape) == 2
+        yield tuple(weight.shape[1:] if chosen else weight.shape)
+
+
+# Layers with weights `(num_classes, ...)`, of which a label chooses a row.
+_BY_LABEL = (keras.layers.Embedding, ConditionalBatchNormalization, LabelProjection)
 _CONVOLUTIONS = (
     keras.layers.Conv1D,
     keras.layers.Conv2D,

@@ -14,6 +14,7 @@ from keras_gan.networks.common import (
     logit_layer,
     maybe_spectral,
 )
+from keras_gan.networks.conditioning import Labels
 
 # Even, as the strides of 2 are: then a transposed convolution gives each pixel as many
 # weights as its neighbours, and no chequerboard appears.
@@ -30,6 +31,7 @@ def dcgan(
     discriminator_normalization: str | None = "batch",
     minibatch_stddev: bool = False,
     dense_units: int = 0,
+    num_classes: int | None = None,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Builds DCGAN's strided convolutions for images of any size from 8 to 256.
@@ -41,6 +43,12 @@ def dcgan(
     and N(0, 2 / fan in) in a network without batch normalisation. 32x32 comes from
     4x4x128, 8x8x64 and 16x16x32; `images` says what happens to odd sizes.
 
+    Labels enter as in arXiv 1802.05637: G's batch normalisation is conditional, and D
+    adds phi(x) . embed(label) to its logit, where phi(x) is what the last dense layer
+    sees: without `dense_units` the whole map at the bottom, flattened. The embedding is
+    as long, and starts like that layer's weights. In a G without batch normalisation
+    labels join the latents.
+
     Args:
         width: int, channels of the level next to the image. Each halving of the image
             doubles them, up to 8 times as many. The paper's 64x64 has 128 in G.
@@ -51,7 +59,7 @@ def dcgan(
         dense_units: int, units of a hidden dense layer after G's latents and before
             D's logit, as in InfoGAN's networks for digits (arXiv 1606.03657). 0 is
             none, as in DCGAN: then D adds up what it sees place by place.
-        spec, latent_dim, seed: see `networks`.
+        spec, latent_dim, num_classes, seed: see `networks`.
 
     Returns:
         (generator, discriminator); samples in the range of `spec`, (0, 1) for a shape.
@@ -72,12 +80,21 @@ def dcgan(
     sizes = images.halvings(shape)
     widths = [width << min(level, _MOST_DOUBLINGS) for level in range(len(sizes) - 1)]
     latents = keras.Input((latent_dim,), name="latents")
+    labels = Labels(num_classes, seeds)
     x = _generator(
-        seeds, latents, shape, sizes, widths, generator_normalization, dense_units
+        seeds,
+        latents,
+        labels,
+        shape,
+        sizes,
+        widths,
+        generator_normalization,
+        dense_units,
     )
-    generator = keras.Model(latents, images.samples_from(x, activation), name="dcgan_g")
+    generator = labels.model(latents, images.samples_from(x, activation), "dcgan_g")
     discriminator = _discriminator(
         seeds,
+        Labels(num_classes, seeds),
         shape,
         sizes,
         widths,
@@ -99,14 +116,16 @@ def _initializer(seeds, normalization, transposed_by=None):
     return seeds.he_initializer(2.0 * math.prod(transposed_by), "fan_out")
 
 
-def _generator(seeds, x, shape, sizes, widths, normalization, dense_units):
+def _generator(seeds, x, labels, shape, sizes, widths, normalization, dense_units):
     """Returns the image before its activation, in float32."""
     batch = normalization == "batch"
+    if not batch:
+        x = labels.joined(x)
 
     def activated(x):
         # The shift of batch normalisation is the bias.
         if batch:
-            x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+            x = labels.batch_normalized(x)
         return layers.ReLU()(x)
 
     def dense(units, x):
@@ -140,7 +159,7 @@ def _generator(seeds, x, shape, sizes, widths, normalization, dense_units):
 
 
 def _discriminator(
-    seeds, shape, sizes, widths, normalization, minibatch_stddev, dense_units
+    seeds, labels, shape, sizes, widths, normalization, minibatch_stddev, dense_units
 ):
     batch = normalization == "batch"
 
@@ -170,4 +189,10 @@ def _discriminator(
         dense = layers.Dense(dense_units, use_bias=not batch, kernel_initializer=kernel)
         x = activated(dense, x)
     last = logit_layer(_initializer(seeds, normalization))
-    return keras.Model(samples, maybe_spectral(last, normalization)(x), name="dcgan_d")
+    logits = maybe_spectral(last, normalization)(x)
+    # He's deviation of the last layer: Keras takes num_classes for the fan in.
+    stddev = 0.02 if batch else math.sqrt(2 / x.shape[-1])
+    logits = labels.projected(
+        logits, x, lambda: seeds.normal_initializer(stddev), normalization
+    )
+    return labels.model(samples, logits, "dcgan_d")

@@ -12,6 +12,7 @@ from keras_gan.networks.common import (
     maxout_discriminator,
     sample_shape,
 )
+from keras_gan.networks.conditioning import Labels
 
 
 def digits_mlp(
@@ -19,6 +20,7 @@ def digits_mlp(
     latent_dim: int = 100,
     generator_noise: float = 0.0,
     generator_dropout: float = 0.0,
+    num_classes: int | None = None,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Builds small fully connected networks for the 8x8 digits.
@@ -29,7 +31,8 @@ def digits_mlp(
     which need no tuning of their range at these sizes.
 
     Args:
-        spec, latent_dim, generator_noise, generator_dropout, seed: see `networks`.
+        spec, latent_dim, generator_noise, generator_dropout, num_classes, seed: see
+            `networks`.
 
     Returns:
         (generator, discriminator); samples in (0, 1).
@@ -49,7 +52,14 @@ def digits_mlp(
         dtype="float32",
     )
     disturbance = Disturbance(seeds, generator_noise, generator_dropout)
-    generator = dense_generator(latent_dim, hidden, output, shape, disturbance)
+    generator = dense_generator(
+        latent_dim, hidden, output, shape, Labels(num_classes, seeds), disturbance
+    )
     return generator, maxout_discriminator(
-        seeds, shape, 256, initializer=seeds.glorot_initializer, keep=(0.9, 0.6)
+        seeds,
+        shape,
+        Labels(num_classes, seeds),
+        256,
+        initializer=seeds.glorot_initializer,
+        keep=(0.9, 0.6),
     )

@@ -20,6 +20,7 @@ from keras_gan.networks.common import (
     maxout_discriminator,
     sample_shape,
 )
+from keras_gan.networks.conditioning import Labels
 
 # The bound that the TFD recipe sets on the norm of each column of each kernel.
 _TFD_MAX_NORM = 1.9365
@@ -32,6 +33,7 @@ def paper_mlp(
     pixel_means=None,
     generator_noise: float = 0.0,
     generator_dropout: float = 0.0,
+    num_classes: int | None = None,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Builds the paper's fully connected networks for MNIST and for TFD.
@@ -47,7 +49,8 @@ def paper_mlp(
         pixel_means: array of the samples' shape in [0, 1], the means of the training
             pixels (`Dataset.pixel_means`). The output's bias starts at their log-odds;
             None starts it at 0.
-        spec, latent_dim, generator_noise, generator_dropout, seed: see `networks`.
+        spec, latent_dim, generator_noise, generator_dropout, num_classes, seed: see
+            `networks`.
 
     Returns:
         (generator, discriminator); samples in (0, 1).
@@ -82,34 +85,54 @@ def paper_mlp(
         dtype="float32",
     )
     disturbance = Disturbance(seeds, generator_noise, generator_dropout)
-    generator = dense_generator(latent_dim, hidden, output, shape, disturbance)
+    generator = dense_generator(
+        latent_dim, hidden, output, shape, Labels(num_classes, seeds), disturbance
+    )
     if pixel_means is not None:
         output.bias.assign(_log_odds(pixel_means, shape))
-    return generator, maxout_discriminator(seeds, shape, maxout_units, constraint)
+    labels = Labels(num_classes, seeds)
+    return generator, maxout_discriminator(
+        seeds, shape, labels, maxout_units, constraint
+    )
 
 
 def paper_tfd_stage2(
     spec,
     pretrained_generator: keras.Model,
     latent_dim: int = 100,
+    num_classes: int | None = None,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Builds the second stage of the TFD recipe: new layers before a trained generator.
 
     100 -> 8000 ReLU -> 100 sigmoid (bias -2) -> the latents of the pretrained
-    generator, all of whose layers are trained on; and a new discriminator.
+    generator, all of whose layers are trained on; and a new discriminator. Labels join
+    the latents, and reach the pretrained generator too where it takes them.
 
     Args:
-        pretrained_generator: built Keras model, the generator of the first stage.
-        spec, latent_dim, seed: see `networks`.
+        pretrained_generator: built Keras model, the generator of the first stage, of
+            latents or of {"latents", "labels"}.
+        spec, latent_dim, num_classes, seed: see `networks`.
 
     Returns:
         (generator, discriminator).
+
+    Raises:
+        ValueError: a pretrained generator that takes labels, and no `num_classes`.
     """
     shape = sample_shape(spec)
+    inner = pretrained_generator.input
+    takes_labels = isinstance(inner, dict)
+    (inner_latent_dim,) = (inner["latents"] if takes_labels else inner).shape[1:]
+    if takes_labels and num_classes is None:
+        raise ValueError(
+            "Expected `num_classes` of the labels that the pretrained generator takes. "
+            "Received: None"
+        )
     seeds = LayerSeeds(seed)
-    latents = x = keras.Input((latent_dim,), name="latents")
-    (inner_latent_dim,) = pretrained_generator.input_shape[1:]
+    latents = keras.Input((latent_dim,), name="latents")
+    labels = Labels(num_classes, seeds)
+    x = labels.joined(latents)
     for layer in (
         hidden_layer(seeds, 8000, "relu", kernel_constraint=_max_norm()),
         hidden_layer(
@@ -119,11 +142,14 @@ def paper_tfd_stage2(
             bias=-2.0,
             kernel_constraint=_max_norm(),
         ),
-        pretrained_generator,
     ):
         x = layer(x)
-    generator = keras.Model(latents, x, name="stage2_generator")
-    return generator, maxout_discriminator(seeds, shape, 1200, _max_norm())
+    if takes_labels:
+        x = {"latents": x, "labels": labels.tensor}
+    x = pretrained_generator(x)
+    generator = labels.model(latents, x, "stage2_generator")
+    labels = Labels(num_classes, seeds)
+    return generator, maxout_discriminator(seeds, shape, labels, 1200, _max_norm())
 
 
 def paper_cifar_mlp(
@@ -131,6 +157,7 @@ def paper_cifar_mlp(
     latent_dim: int = 100,
     generator_noise: float = 0.0,
     generator_dropout: float = 0.0,
+    num_classes: int | None = None,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Builds the paper's fully connected networks for CIFAR-10.
@@ -139,7 +166,8 @@ def paper_cifar_mlp(
     maxout 1600 units of 5 pieces, twice -> 1, with the dropout of `paper_mlp`.
 
     Args:
-        spec, latent_dim, generator_noise, generator_dropout, seed: see `networks`.
+        spec, latent_dim, generator_noise, generator_dropout, num_classes, seed: see
+            `networks`.
 
     Returns:
         (generator, discriminator); samples are unbounded, for global contrast
@@ -154,8 +182,11 @@ def paper_cifar_mlp(
         dtype="float32",
     )
     disturbance = Disturbance(seeds, generator_noise, generator_dropout)
-    generator = dense_generator(latent_dim, hidden, output, shape, disturbance)
-    return generator, maxout_discriminator(seeds, shape, 1600)
+    generator = dense_generator(
+        latent_dim, hidden, output, shape, Labels(num_classes, seeds), disturbance
+    )
+    labels = Labels(num_classes, seeds)
+    return generator, maxout_discriminator(seeds, shape, labels, 1600)
 
 
 def _max_norm():

@@ -20,6 +20,7 @@ from keras_gan.networks.common import (
     logit_layer,
     maybe_spectral,
 )
+from keras_gan.networks.conditioning import Labels
 from keras_gan.resampling import Downsample2D, Upsample2D
 
 _SLOPE = 0.2
@@ -36,6 +37,7 @@ def r3gan(
     depth: int = 2,
     discriminator_normalization: str | None = None,
     minibatch_stddev: bool = False,
+    num_classes: int | None = None,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Builds R3GAN's residual networks for images of any size from 8 to 256.
@@ -52,6 +54,11 @@ def r3gan(
     sqrt(blocks of the network), and 0 in the last convolution: with three convolutions
     in each of L blocks, the scale L^(-1/4) of Fixup.
 
+    Labels enter as in the paper's code: a vector as long as the latents, from N(0, 1 /
+    num_classes), joins them. D's last layer makes as many features as it sees, without
+    a bias, and the logit is their product with the label's embedding, which starts from
+    N(0, 1 / num_classes / features).
+
     Two departures: the paper's G has no activation at its end, and its filters for
     resampling are [1, 2, 1], which shift images by half a pixel. The paper's CIFAR-10
     has `width=768`, and takes a GPU. On a CPU leave `jit_compile` at "auto": XLA, which
@@ -67,7 +74,7 @@ def r3gan(
             jump there.
         minibatch_stddev: bool, whether `layers.MinibatchStandardDeviation`, and a 1x1
             convolution back to `width`, stand before D's blocks at the bottom.
-        spec, latent_dim, seed: see `networks`.
+        spec, latent_dim, num_classes, seed: see `networks`.
 
     Returns:
         (generator, discriminator); samples in the range of `spec`, (0, 1) for a shape.
@@ -86,11 +93,23 @@ def r3gan(
     seeds = LayerSeeds(seed)
     sizes = images.halvings(shape)
     parts = _Parts(seeds, depth * len(sizes), None)
-    latents = keras.Input((latent_dim,), name="latents")
-    generator = _generator(parts, latents, shape, sizes, (width, depth), activation)
+    generator = _generator(
+        parts,
+        keras.Input((latent_dim,), name="latents"),
+        Labels(num_classes, seeds),
+        shape,
+        sizes,
+        (width, depth),
+        activation,
+    )
     parts = _Parts(seeds, depth * len(sizes), discriminator_normalization)
     return generator, _discriminator(
-        parts, shape, sizes, (width, depth), minibatch_stddev
+        parts,
+        Labels(num_classes, seeds),
+        shape,
+        sizes,
+        (width, depth),
+        minibatch_stddev,
     )
 
 
@@ -198,13 +217,17 @@ class _Parts:
         return self.convolution(x, width, use_bias=False)
 
 
-def _generator(parts, latents, shape, sizes, width_depth, activation):
+def _generator(parts, latents, labels, shape, sizes, width_depth, activation):
     width, depth = width_depth
+    joined = latents
+    if labels.num_classes:
+        stddev = 1 / math.sqrt(labels.num_classes)
+        joined = labels.joined(latents, latents.shape[-1], stddev)
     x = layers.Dense(
         images.level_width(width, sizes[-1]),
         use_bias=False,
         kernel_initializer=parts.seeds.he_initializer(1.0),
-    )(latents)
+    )(joined)
     x = GenerativeBasis(*sizes[-1], parts.seeds.normal_initializer(1.0))(x)
     for size in reversed(sizes):
         if size != sizes[-1]:
@@ -213,10 +236,10 @@ def _generator(parts, latents, shape, sizes, width_depth, activation):
         for _ in range(depth):
             x = parts.block(x)
     x = parts.convolution(x, shape[2], dtype="float32")
-    return keras.Model(latents, images.samples_from(x, activation), name="r3gan_g")
+    return labels.model(latents, images.samples_from(x, activation), "r3gan_g")
 
 
-def _discriminator(parts, shape, sizes, width_depth, minibatch_stddev):
+def _discriminator(parts, labels, shape, sizes, width_depth, minibatch_stddev):
     width, depth = width_depth
     samples = keras.Input(shape, name="samples")
     x = parts.convolution(samples, images.level_width(width, sizes[0]), use_bias=False)
@@ -235,6 +258,22 @@ def _discriminator(parts, shape, sizes, width_depth, minibatch_stddev):
         sizes[-1], use_bias=False, depthwise_initializer=initializer
     )
     x = layers.Flatten()(maybe_spectral(spread, parts.normalization)(x))
-    last = logit_layer(parts.seeds.he_initializer(1.0))
-    logits = maybe_spectral(last, parts.normalization)(x)
-    return keras.Model(samples, logits, name="r3gan_d")
+    logits = _logits(parts, labels, x)
+    return labels.model(samples, logits, "r3gan_d")
+
+
+def _logits(parts, labels, x):
+    initializer = parts.seeds.he_initializer(1.0)
+    if labels.tensor is None:
+        return maybe_spectral(logit_layer(initializer), parts.normalization)(x)
+    features = layers.Dense(
+        x.shape[-1],
+        use_bias=False,
+        kernel_initializer=initializer,
+        name="features",
+        dtype="float32",
+    )
+    x = maybe_spectral(features, parts.normalization)(x)
+    stddev = 1 / math.sqrt(labels.num_classes * x.shape[-1])
+    initializer = parts.seeds.normal_initializer(stddev)
+    return labels.projection(x, initializer, parts.normalization)

@@ -12,6 +12,7 @@ from keras_gan.networks.common import (
     logit_layer,
     maybe_spectral,
 )
+from keras_gan.networks.conditioning import Labels
 from keras_gan.resampling import Downsample2D, Upsample2D
 
 # D halves the image to 8 pixels at most, and keeps that size in its last two blocks.
@@ -26,6 +27,7 @@ def resnet(
     generator_normalization: str | None = "batch",
     discriminator_normalization: str | None = "spectral",
     minibatch_stddev: bool = False,
+    num_classes: int | None = None,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Builds SNGAN's residual networks for images of any size from 8 to 256.
@@ -38,6 +40,10 @@ def resnet(
     has a 1x1 where the size or the width changes. Initial weights are uniform: Glorot's
     in shortcuts and at the ends, sqrt(2) times as wide in 3x3 convolutions.
 
+    Labels enter as in arXiv 1802.05637: G's batch normalisation is conditional, and D
+    adds phi(x) . embed(label) to its logit, where phi(x) is the sum over all places. In
+    a G without batch normalisation labels join the latents.
+
     With `width=256` these are the networks of table 4 at 32x32. They take a GPU.
 
     Args:
@@ -49,7 +55,7 @@ def resnet(
         discriminator_normalization: "spectral" or None.
         minibatch_stddev: bool, whether `layers.MinibatchStandardDeviation` stands
             before D's last block.
-        spec, latent_dim, seed: see `networks`.
+        spec, latent_dim, num_classes, seed: see `networks`.
 
     Returns:
         (generator, discriminator); samples in the range of `spec`, (0, 1) for a shape.
@@ -70,6 +76,7 @@ def resnet(
     generator = _generator(
         seeds,
         keras.Input((latent_dim,), name="latents"),
+        Labels(num_classes, seeds),
         shape,
         (width, depth),
         generator_normalization,
@@ -77,6 +84,7 @@ def resnet(
     )
     return generator, _discriminator(
         seeds,
+        Labels(num_classes, seeds),
         shape,
         (width // 2, depth),
         discriminator_normalization,
@@ -109,14 +117,14 @@ class _Convolutions:
         return maybe_spectral(layer, self._normalization)
 
 
-def _generator(seeds, latents, shape, width_depth, normalization, activation):
+def _generator(seeds, latents, labels, shape, width_depth, normalization, activation):
     width, depth = width_depth
     sizes = images.halvings(shape)[::-1]
     convolutions = _Convolutions(seeds, None)
 
     def activated(x):
         if normalization == "batch":
-            x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+            x = labels.batch_normalized(x)
         return layers.ReLU()(x)
 
     def block(x, size):
@@ -133,7 +141,7 @@ def _generator(seeds, latents, shape, width_depth, normalization, activation):
     x = layers.Dense(
         bottom[0] * bottom[1] * bottom[2],
         kernel_initializer=seeds.glorot_initializer(),
-    )(latents)
+    )(latents if normalization == "batch" else labels.joined(latents))
     x = layers.Reshape(bottom)(x)
     for size in sizes[1:]:
         for _ in range(depth):
@@ -145,10 +153,10 @@ def _generator(seeds, latents, shape, width_depth, normalization, activation):
         kernel_initializer=seeds.glorot_initializer(),
         dtype="float32",
     )(activated(x))
-    return keras.Model(latents, images.samples_from(x, activation), name="resnet_g")
+    return labels.model(latents, images.samples_from(x, activation), "resnet_g")
 
 
-def _discriminator(seeds, shape, width_depth, normalization, minibatch_stddev):
+def _discriminator(seeds, labels, shape, width_depth, normalization, minibatch_stddev):
     width, depth = width_depth
     sizes = images.halvings(shape, _BOTTOM_OF_D)
     convolutions = _Convolutions(seeds, normalization)
@@ -176,7 +184,8 @@ def _discriminator(seeds, shape, width_depth, normalization, minibatch_stddev):
     x = layers.GlobalAveragePooling2D(dtype="float32")(layers.ReLU()(x))
     x = layers.Rescaling(float(sizes[-1][0] * sizes[-1][1]), dtype="float32")(x)
     logits = maybe_spectral(logit_layer(seeds.glorot_initializer()), normalization)(x)
-    return keras.Model(samples, logits, name="resnet_d")
+    logits = labels.projected(logits, x, seeds.glorot_initializer, normalization)
+    return labels.model(samples, logits, "resnet_d")
 
 
 def _resized(layer, x, size):

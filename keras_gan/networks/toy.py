@@ -14,6 +14,7 @@ from keras_gan.networks.common import (
     maybe_spectral,
     sample_shape,
 )
+from keras_gan.networks.conditioning import Labels
 
 
 def toy_mlp(
@@ -23,6 +24,7 @@ def toy_mlp(
     depth: int = 2,
     pack: int = 1,
     discriminator_normalization: str | None = None,
+    num_classes: int | None = None,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Builds small fully connected networks without dropout.
@@ -36,7 +38,7 @@ def toy_mlp(
         depth: int >= 1, hidden layers of each network.
         pack: int >= 1, samples that D judges at once, see `layers.Pack`.
         discriminator_normalization: None or "spectral".
-        latent_dim, seed: see `networks`.
+        latent_dim, num_classes, seed: see `networks`.
 
     Returns:
         (generator, discriminator); samples are unbounded.
@@ -58,9 +60,11 @@ def toy_mlp(
     output = layers.Dense(
         math.prod(shape), kernel_initializer=seeds.glorot_initializer(), dtype="float32"
     )
-    generator = dense_generator(latent_dim, hidden(), output, shape)
+    labels = Labels(num_classes, seeds)
+    generator = dense_generator(latent_dim, hidden(), output, shape, labels)
+    labels = Labels(num_classes, seeds)
     samples = keras.Input(shape, name="samples")
-    x = layers.Flatten()(samples)
+    x = labels.joined(layers.Flatten()(samples))
     if pack > 1:
         x = Pack(pack)(x)
     for layer in hidden():
@@ -69,4 +73,4 @@ def toy_mlp(
         1, kernel_initializer=seeds.glorot_initializer(), dtype="float32"
     )
     x = maybe_spectral(last, normalization)(x)
-    return generator, keras.Model(samples, x, name="discriminator")
+    return generator, labels.model(samples, x, "discriminator")
