@@ -16,6 +16,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_gan import checks
+from keras_gan.normalization import BatchNormalization
 
 
 @keras.saving.register_keras_serializable("keras_gan")
@@ -28,9 +29,6 @@ class ConditionalBatchNormalization(keras.layers.Layer):
     classes are: in training those of the batch, else the moving ones. Gains start at 1
     and shifts at 0, so that the layer starts as that of Keras does (arXiv 1610.07629,
     section 2, and for generators arXiv 1802.05637).
-
-    It is for generators. In training, TensorFlow's variance has no full second gradient
-    (it holds the mean), which penalties of gradients ask of a discriminator.
 
     Args:
         num_classes: int >= 1.
@@ -48,7 +46,7 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_classes = checks.count("num_classes", num_classes)
         # Its outputs are not rounded before the gain and the shift.
-        self.normalization = keras.layers.BatchNormalization(
+        self.normalization = BatchNormalization(
             momentum=momentum,
             epsilon=epsilon,
             center=False,

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_gan import augmentation as augmentations
-from keras_gan import checks, keras_private, minibatches, model_checks, priors
+from keras_gan import checks, layer_checks, minibatches, model_checks, priors
 from keras_gan import penalties as penalties_module
 from keras_gan.generation import GenerativeModel, at_least_float32
 from keras_gan.inputs import CheckedInputs
@@ -82,7 +82,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         shape = model_checks.sample_shape(generator, discriminator, latent_prior)
         further_networks = model_checks.further_networks(players)
         networks = [generator, discriminator, *further_networks.values()]
-        model_checks.check_layers(networks)
+        layer_checks.check_layers(networks, latent_prior)
         training_seed, sampling_seed = model_checks.spread_seed(seed, networks)
         super().__init__(
             generator, latent_prior, shape, value_range, sampling_seed, name
@@ -179,7 +179,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         self.penalties = arguments["penalties"]
         self.objectives = arguments["objectives"]
         if self.augmentation is not arguments["augmentation"]:
-            keras_private.let_go(self, self.augmentation)
+            self._let_go(self.augmentation)
         self.augmentation = arguments["augmentation"]
         # Attributes of the model itself, so that Keras saves their state.
         self.generator_optimizer = arguments["generator_optimizer"]

@@ -218,10 +218,14 @@ class GenerativeModel(BuiltModel, keras.Model):
         seed = self.replicas.seed(seed_generator.next())
         return self.latent_prior.sample(tf.maximum(size, 1), seed)
 
+    def _let_go(self, *parts):
+        """Forgets layers or variables that attributes hold, before these change."""
+        keras_private.let_go(self, *parts)
+
     def _keep_average(self, decay, ramp=None):
         """Starts to average G, goes on with the average that is there, or ends it."""
         if decay is None:
-            keras_private.let_go(self, self.averaged_generator, self._average_steps)
+            self._let_go(self.averaged_generator, self._average_steps)
             self.average = self.averaged_generator = self._average_steps = None
             return
         if self.averaged_generator is None:

@@ -11,6 +11,7 @@ from keras_gan import (
     averaging,
     checks,
     keras_private,
+    layer_checks,
     losses,
     penalties,
     players,
@@ -176,34 +177,6 @@ def further_networks(networks) -> dict:
     return networks
 
 
-def check_layers(networks):
-    """Raises, or warns, where a layer breaks what training or saving relies on.
-
-    Args:
-        networks: list of Keras models.
-
-    Raises:
-        ValueError: a layer that changes its trainable weights whenever it is called.
-    """
-    layers = [layer for each in networks for layer in keras_private.layers_of(each)]
-    for layer in layers:
-        if isinstance(layer, keras.layers.SpectralNormalization):
-            raise ValueError(
-                "Expected layers that leave their trainable weights to the optimizer. "
-                f"Received: {layer.name!r}, a SpectralNormalization, which divides its "
-                "kernel in place at each call: G's steps would change D; "
-                "keras_gan.layers.SpectralNormalization does not"
-            )
-    names = [layer.name for layer in layers if isinstance(layer, keras.layers.Lambda)]
-    if names:
-        warnings.warn(
-            f"{', '.join(map(repr, names))}: what a Lambda layer computes is not saved "
-            "as data, and a saved GAN with it loads with safe_mode=False alone. A "
-            "registered layer of your own does.",
-            stacklevel=2,
-        )
-
-
 def check_trainable(networks):
     """Raises where a player is frozen. One that has no weights is fixed on purpose.
 
@@ -339,6 +312,9 @@ def compile_arguments(arguments, networks, spec) -> dict:
         "objectives": objectives(further, arguments["objectives"]),
         "augmentation": augmentation.get(arguments["augmentation"]),
     }
+    layer_checks.check_second_gradients(
+        networks["discriminator"], arguments["penalties"]
+    )
     check_serializable(arguments)
     if arguments["augmentation"] is not None:  # last, as it makes variables
         arguments["augmentation"].prepare(spec, arguments["loss"])

@@ -31,9 +31,15 @@ class Penalty:
         schedule: None, or a Keras schedule of D's steps, a factor of the penalty: from
             1 down to a share, say, as arXiv 2501.05441 lets gamma fall.
 
+    Attributes:
+        of_gradients: bool, of the class: whether it takes gradients of the critic, so
+            that D descends gradients of gradients.
+
     Raises:
         ValueError: `every` below 1, or no schedule.
     """
+
+    of_gradients = False
 
     def __init__(self, every=1, name=None, schedule=None):
         self.every = checks.count("every", every)
@@ -72,7 +78,7 @@ class Penalty:
 
 
 class _Weighted(Penalty):
-    """A penalty with a factor, `gamma`.
+    """A penalty of gradients with a factor, `gamma`.
 
     Args:
         gamma: float >= 0.
@@ -81,6 +87,8 @@ class _Weighted(Penalty):
     Raises:
         ValueError: `gamma` below 0 or no number.
     """
+
+    of_gradients = True
 
     def __init__(self, gamma, every=1, name=None, schedule=None):
         super().__init__(every, name, schedule)

@@ -226,7 +226,7 @@ def test_labels_reach_the_networks_and_nothing_else():
         ({"x": np.zeros((4, 4), np.float32)}, "labels.*x alone"),
         (
             {"x": np.zeros((4, 4), np.float32), "y": np.zeros(4, np.float32)},
-            "integer labels.*float32",
+            "integer `labels`.*float32",
         ),
         ({"x": {"pixels": np.zeros((4, 4), np.float32)}}, "'samples'.*'pixels'"),
     ],

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "keras_gan"
 FLOORS = (
     {"version", "checks", "files", "replicas", "keras_private", "streams", "backend"},
-    {"labels"},
+    {"labels", "normalization"},
     {
         "samples",
         "losses",
@@ -24,7 +24,7 @@ FLOORS = (
         "logs",
         "watching",
     },
-    {"datasets", "networks", "metrics", "export"},
+    {"datasets", "networks", "metrics", "export", "layer_checks"},
     {"model_checks", "minibatches", "serving"},
     {"generation", "inputs", "serialization"},
     {"gan"},

@@ -587,3 +587,20 @@ def test_a_step_is_the_same_in_every_mode(name):
             np.testing.assert_allclose(x, y, rtol=1e-4, atol=2e-6)
         for key, value in logs.items():
             assert its_logs[key] == pytest.approx(value, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["digits_mlp", "toy_mlp", *CONVOLUTIONAL])
+def test_networks_of_fewer_classes_than_the_prior_are_refused(name):
+    shape, options = SMALL[name]
+    pair = getattr(networks, name)(shape, latent_dim=3, num_classes=3, **options)
+
+    def gan_of(classes):
+        prior = keras_gan.priors.Labelled(
+            keras_gan.priors.Normal(3), np.full(classes, 1 / classes)
+        )
+        value_range = None if shape == (2,) else (0.0, 1.0)
+        return keras_gan.GAN(*pair, prior, value_range=value_range)
+
+    gan_of(3)
+    with pytest.raises(ValueError, match="the prior's 4 classes.*has 3; build them"):
+        gan_of(4)

@@ -35,8 +35,8 @@ def define_flags(values: flags.FlagValues):
     flags.DEFINE_list(
         "labels",
         None,
-        "The classes to draw, by number or name: --labels=7, or --labels=cat,dog, taken "
-        "in turn. By default they are drawn as often as in the training.",
+        "The classes to draw, by number or name: --labels=7, or --labels=cat,dog, "
+        "taken in turn. By default they are drawn as often as in the training.",
         flag_values=values,
     )
     quiet.define_import(values)

@@ -11,6 +11,7 @@ from keras import layers
 from keras_gan import checks
 from keras_gan.conditional import ConditionalBatchNormalization, LabelProjection
 from keras_gan.networks.common import LayerSeeds, maybe_spectral
+from keras_gan.normalization import BatchNormalization
 
 # The most values of an embedded label: 1000 classes need no 1000 inputs of their own.
 _LARGEST_EMBEDDING = 64
@@ -79,7 +80,7 @@ class Labels:
         """Applies batch normalisation, with gains and shifts of each class."""
         options = {"momentum": 0.9, "epsilon": 1e-5}
         if self.tensor is None:
-            return layers.BatchNormalization(**options)(x)
+            return BatchNormalization(**options)(x)
         normalization = ConditionalBatchNormalization(self.num_classes, **options)
         return normalization([x, self.tensor])
 

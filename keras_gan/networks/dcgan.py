@@ -15,6 +15,7 @@ from keras_gan.networks.common import (
     maybe_spectral,
 )
 from keras_gan.networks.conditioning import Labels
+from keras_gan.normalization import BatchNormalization
 
 # Even, as the strides of 2 are: then a transposed convolution gives each pixel as many
 # weights as its neighbours, and no chequerboard appears.
@@ -166,7 +167,7 @@ def _discriminator(
     def activated(layer, x, normalize=batch):
         x = maybe_spectral(layer, normalization)(x)
         if normalize:
-            x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+            x = BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
         return layers.LeakyReLU(negative_slope=0.2)(x)
 
     samples = x = keras.Input(shape, name="samples")
