@@ -7,11 +7,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from keras_gan import experiments, runs
+from keras_gan import experiments, metrics, pictures, runs
 from keras_gan.commands import console
 from keras_gan.experiments import SettingError, get_preset
 from keras_gan.pictures import by_class
-from keras_gan.runs import checkpoint
+from keras_gan.runs import checkpoint, scoring
 
 SETTINGS = {
     "data.conditional": True,
@@ -125,6 +125,34 @@ def test_a_builder_of_the_users_that_takes_no_labels_is_named(monkeypatch):
     experiment = get_preset("digits", {"networks": "own", "conditional": True})
     with pytest.raises(SettingError, match="false for own, which takes no labels"):
         experiments.building.check(experiment)
+
+
+def test_a_conditional_run_is_scored_by_class(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(metrics.Classifier, "STEPS", 60)
+    monkeypatch.setenv("KERAS_GAN_CACHE", str(tmp_path))
+    report = scoring.evaluate(
+        run.path, num_samples=300, output=tmp_path / "scores.json"
+    )
+    assert 0 <= report["discriminator_accuracy"] <= 1
+    scores = report["rows"]["samples"]
+    gan = run.gan()
+    labels = gan.latent_prior.sample(300, 0)["labels"].numpy()
+    rows = {row["label"]: row["num_samples"] for row in scores["by_class"]}
+    assert rows == dict(enumerate(np.bincount(labels, minlength=10)))
+    # Labels of the samples that were scored, and of the examples beside them.
+    assert report["rows"]["training examples"]["class_accuracy"] > 0.5
+    assert 0 <= scores["accuracy_of_samples"] <= 1
+
+
+def test_the_figures_of_a_conditional_run_keep_the_class_of_a_line(run, tmp_path):
+    runs.draw_figures(run.path, output=tmp_path, figure="3")
+    gan = run.gan()
+    drawn = gan.latent_prior.sample(10, 0)
+    start, end = np.split(drawn["latents"].numpy(), 2)
+    lines = pictures.interpolation(gan, start, end, 11, drawn["labels"][:5])
+    picture = pictures.figure_3(lines, gan.spec)
+    found = np.asarray(PIL.Image.open(tmp_path / "figure_3.png"))
+    np.testing.assert_array_equal(found, np.squeeze(picture))
 
 
 # === The command ===

@@ -171,9 +171,12 @@ class Dataset:
         Raises:
             ValueError: `count` is not a positive int.
         """
+        return self.examples(self.fixed_rows(count))
+
+    def fixed_rows(self, count: int) -> np.ndarray:
+        """Returns the row numbers of `fixed_examples`, in ascending order."""
         count = checks.count("count", count)
-        rows = np.random.default_rng(0).permutation(len(self))[:count]
-        return self.examples(np.sort(rows))
+        return np.sort(np.random.default_rng(0).permutation(len(self))[:count])
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Returns how many batches hold every example once: ceil(N / batch_size).

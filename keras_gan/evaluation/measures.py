@@ -1,25 +1,15 @@
 """The measures of a protocol, applied to samples, to data and to a discriminator."""
 
 import hashlib
-import logging
 
 import numpy as np
 
 from keras_gan import metrics, theory
+from keras_gan.evaluation import by_class
+from keras_gan.evaluation.distances import feature_scores
 from keras_gan.evaluation.protocol import Protocol, has_density
 from keras_gan.metrics import Extractor
 from keras_gan.replicas import predict_locally
-
-# Values of a sample up to which covariances are taken: 32x32x3, CIFAR-10's. One matrix
-# of float64 has 75 MB there. At 64x64x3 it has 1.2 GB, at 128x128x3 19 GB, and the
-# square roots take hours.
-MAX_COVARIANCE_VALUES = 32 * 32 * 3
-# Values that deviate by so many times the typical deviation leave float64 no digits of
-# a kernel distance, which takes their third power.
-_MOST_DEVIATION = 1e5
-
-_log = logging.getLogger("keras_gan")
-
 
 # === Samples and examples ===
 
@@ -123,6 +113,7 @@ def score(
     protocol: Protocol,
     cache_dir,
     progress=None,
+    labels=None,
 ) -> dict:
     """Scores samples by `score_points` where the data have a density, else by
     `score_images`.
@@ -130,7 +121,7 @@ def score(
     if has_density(train):
         return score_points(samples, train.distribution, protocol.bins)
     return score_images(
-        samples, train, valid, test, extractor, protocol, cache_dir, progress
+        samples, train, valid, test, extractor, protocol, cache_dir, progress, labels
     )
 
 
@@ -143,6 +134,7 @@ def score_images(
     protocol: Protocol,
     cache_dir=None,
     progress=None,
+    labels=None,
 ) -> dict:
     """Scores samples against examples, by every measure that fits the data.
 
@@ -153,9 +145,10 @@ def score_images(
         protocol: `Protocol`.
         cache_dir: str or path-like, keeps the features of real images; None does not.
         progress: None, or a function of a stage's name and the share done.
+        labels: int `(N,)`, the classes that the samples were asked for, or None.
 
     Returns:
-        dict of floats (and `class_shares`, a list):
+        dict of floats (and `class_shares` and `by_class`, lists):
 
         - `log_likelihood` (mean over `test`, nats), `log_likelihood_standard_error`,
           `validation_log_likelihood`, `sigma`, `sigma_at_edge`: the Parzen-window
@@ -164,6 +157,9 @@ def score_images(
           `train` where there is none.
         - `class_shares`, `classes_covered`, `class_kl_divergence` (nats, to the
           reference's classes), where the extractor is a classifier.
+        - those of `by_class.scores_by_class`, where there are `labels` of both sides,
+          and `accuracy_of_samples`, see `by_class`, where the extractor is a
+          classifier.
         - `inception_score`, `inception_score_standard_deviation`, where the extractor
           has `logits`: over ten splits, fewer where there are fewer samples.
     """
@@ -188,8 +184,21 @@ def score_images(
         protocol.subset_size,
         lambda share: report_progress("distances", share),
     )
+    classes = None
     if hasattr(extractor, "classes"):
-        scores |= _class_scores(samples, reference, extractor)
+        classes = extractor.classes(samples)
+        scores |= _class_scores(classes, reference, extractor)
+    if labels is not None and reference.labels is not None:
+        scores |= by_class.scores_by_class(
+            real, reference.labels, fake, labels, classes, protocol.nearest_k
+        )
+        if isinstance(extractor, metrics.Classifier):
+            scores["accuracy_of_samples"] = by_class.accuracy_of_samples(
+                samples,
+                labels,
+                reference,
+                progress=lambda share: report_progress("classifier of samples", share),
+            )
     if hasattr(extractor, "logits"):
         score = metrics.inception_score(extractor.logits(fake), min(10, len(fake)))
         scores["inception_score"] = score.mean
@@ -214,76 +223,17 @@ def _parzen_scores(samples, valid, test, protocol, report_progress):
     }
 
 
-def _class_scores(samples, reference, classifier):
+def _class_scores(classes, reference, classifier):
     counts = np.bincount(reference.labels, minlength=classifier.num_classes)
     counts = counts.astype(float)
     coverage = metrics.class_coverage(
-        classifier.classes(samples), classifier.num_classes, counts / counts.sum()
+        classes, classifier.num_classes, counts / counts.sum()
     )
     return {
         "class_shares": np.asarray(coverage.shares).tolist(),
         "classes_covered": coverage.classes_covered,
         "class_kl_divergence": coverage.kl_divergence,
     }
-
-
-def feature_scores(
-    real, fake, nearest_k: int = 5, subset_size: int = 1000, progress=None
-) -> dict:
-    """Computes every measure that compares features of real images and of samples.
-
-    Args:
-        real, fake: float arrays `(M, D)` and `(N, D)`.
-        nearest_k: int, see `metrics.prdc`.
-        subset_size: int, see `metrics.kernel_distance`.
-        progress: None, or a function of the share done, a float in [0, 1].
-
-    Returns:
-        dict of floats: `frechet_distance` and `frechet_rank_deficient`, a bool: whether
-        either set has no more examples than features (both only where D <=
-        `MAX_COVARIANCE_VALUES`), `kernel_distance`, `kernel_distance_standard_error`
-        (None for one subset), `precision`, `recall`, `density`, `coverage`.
-
-    Raises:
-        ValueError: as these measures.
-    """
-    report_progress = progress or (lambda share: None)
-    report_progress(0.0)
-    _warn_of_outliers(real, fake)
-    kernel = metrics.kernel_distance(real, fake, subset_size=subset_size)
-    scores = {}
-    if not too_many_values(real.shape[1]):
-        moments = moments_of(real), moments_of(fake)
-        scores["frechet_distance"] = metrics.frechet_distance(*moments)
-        scores["frechet_rank_deficient"] = any(m.rank_deficient for m in moments)
-    scores["kernel_distance"] = kernel.distance
-    # One subset has no spread, and JSON no NaN.
-    scores["kernel_distance_standard_error"] = (
-        kernel.standard_error if kernel.num_subsets > 1 else None
-    )
-    report_progress(0.3)
-    neighbours = metrics.prdc(real, fake, nearest_k=nearest_k)
-    for name in ("precision", "recall", "density", "coverage"):
-        scores[name] = getattr(neighbours, name)
-    report_progress(1.0)
-    return scores
-
-
-def _warn_of_outliers(*sets):
-    """Logs a warning where the rounding of a few values drowns the distances."""
-    for rows in sets:
-        values = np.asarray(rows)
-        middle = np.median(values)
-        typical = np.median(np.abs(values - middle))
-        farthest = np.abs(values - middle).max()
-        if typical and farthest > _MOST_DEVIATION * typical:
-            _log.warning(
-                "Features of up to %.3g lie among typical ones of %.3g: the kernel "
-                "distance is rounding, and the Frechet distance loses digits. Leave "
-                "these samples out.",
-                farthest,
-                typical,
-            )
 
 
 def score_points(samples, distribution, bins: int = 100) -> dict:
@@ -315,45 +265,6 @@ def score_points(samples, distribution, bins: int = 100) -> dict:
     }
 
 
-# === Moments ===
-
-
-def too_many_values(num_values: int) -> bool:
-    """Returns whether a covariance of so many values a sample is left out."""
-    return num_values > MAX_COVARIANCE_VALUES
-
-
-def why_no_covariance(num_values: int) -> str | None:
-    """Returns, in one line, why raw pixels have no Frechet distance; None if they have.
-
-    Args:
-        num_values: int, values in one sample.
-    """
-    if not too_many_values(num_values):
-        return None
-    return (
-        f"left out, because a covariance of {num_values:,} values a sample takes "
-        f"{8 * num_values**2 / 1e9:.1f} GB (the limit is {MAX_COVARIANCE_VALUES:,} "
-        "values); compare by the features of a classifier or of Inception instead"
-    )
-
-
-def moments_of(rows, chunk_size: int = 4096) -> metrics.Moments:
-    """Returns the `metrics.Moments` of an array `(N, ...)`, in float64 by chunks."""
-    moments = metrics.Moments()
-    for start in range(0, len(rows), chunk_size):
-        moments.update(rows[start : start + chunk_size])
-    return moments
-
-
-def data_moments(data, chunk_size: int = 4096) -> metrics.Moments:
-    """Returns the `metrics.Moments` of all examples of a `Dataset`, on raw values."""
-    moments = metrics.Moments()
-    for start in range(0, len(data), chunk_size):
-        moments.update(data.examples(slice(start, start + chunk_size)))
-    return moments
-
-
 # === Discriminators ===
 
 
@@ -379,7 +290,8 @@ def discriminator_accuracy(gan, examples, samples, batch_size: int = 256) -> flo
 
     Args:
         gan: `GAN`; its discriminator runs with `training=False`.
-        examples, samples: arrays in the GAN's own scale.
+        examples, samples: what D takes: arrays in the GAN's own scale, or dicts of
+            them as "samples" with "labels".
         batch_size: int.
 
     Returns:

@@ -179,6 +179,7 @@ def _remarks(report):
                 pairs = zip(names, shares, strict=True)
                 shares = [f"{name} {share}" for name, share in pairs]
             yield f"class shares of {row} in %: {' '.join(shares)}"
+        yield from _by_class_remarks(row, scores, report.get("class_names"))
         if scores.get("sigma_at_edge"):
             yield (
                 f"Parzen windows of {row}: the best width, {scores['sigma']:.3g}, lies "
@@ -193,6 +194,29 @@ def _remarks(report):
         yield (
             f"Frechet distance of {', '.join(deficient)}: no more examples than "
             "features, so mostly bias; compare it with equal numbers of examples only"
+        )
+
+
+def _by_class_remarks(row, scores, names):
+    """What a conditional generator made of the classes that it was asked for."""
+    if "class_accuracy" in scores:
+        yield (f"{row} of the class asked for: {100 * scores['class_accuracy']:.2f}%")
+    if "accuracy_of_samples" in scores:
+        yield (
+            f"test images named right by a classifier that saw {row} alone: "
+            f"{100 * scores['accuracy_of_samples']:.2f}%"
+        )
+    covered = {
+        entry["label"]: entry["coverage"]
+        for entry in scores.get("by_class", ())
+        if "coverage" in entry
+    }
+    if covered:
+        worst = min(covered, key=covered.get)
+        name = names[worst] if names else worst
+        yield (
+            f"coverage of {row} within a class: {covered[worst]:.3f} ({name}) to "
+            f"{max(covered.values()):.3f}"
         )
 
 

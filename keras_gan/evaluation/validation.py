@@ -1,7 +1,7 @@
 """Scores while a model trains, by which the best one can be kept."""
 
 from keras_gan import metrics, theory
-from keras_gan.evaluation import measures, protocol
+from keras_gan.evaluation import distances, measures, protocol
 
 # The scores of `ValidationScores`, with whether more of it is better.
 VALIDATION_SCORES = {
@@ -28,8 +28,8 @@ class ValidationScores:
     Calling it with a `GAN` gives a dict of floats, named by `names`:
 
     - Images: `pixel_frechet_distance` of 2,000 samples to `data`. With more than
-      `measures.MAX_COVARIANCE_VALUES` values an image, `pixel_kernel_distance` of 2,000
-      samples to 2,000 examples instead, which needs no covariance. Where there is a
+      `distances.MAX_COVARIANCE_VALUES` values an image, `pixel_kernel_distance` of
+      2,000 samples to 2,000 examples instead, which needs no covariance. With a
       validation split, also `validation_log_likelihood`: the Parzen estimate, best of
       `sigmas_for` the range, of 1,000 validation examples with 10,000 samples as
       centres.
@@ -59,10 +59,10 @@ class ValidationScores:
             rows = measures.representative_rows(valid, 1000)
             self.validation = valid.examples(rows)
         self.moments = self.pixels = None
-        if measures.too_many_values(data.spec.num_values):
+        if distances.too_many_values(data.spec.num_values):
             self.pixels = data.fixed_examples(_NUM_PIXEL_SAMPLES)
         else:
-            self.moments = measures.data_moments(data)
+            self.moments = distances.data_moments(data)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -11,13 +11,14 @@ from keras_gan.replicas import predict_locally
 from keras_gan.samples import SampleSpec
 
 
-def interpolation(gan: GAN, start, end, steps: int = 9) -> np.ndarray:
+def interpolation(gan: GAN, start, end, steps: int = 9, labels=None) -> np.ndarray:
     """Generates samples on straight lines in the space of z.
 
     Args:
         gan: `GAN`.
         start, end: float `(rows, L)`, latents at the ends.
         steps: int >= 2, samples on a line, both ends among them.
+        labels: int `(rows,)`, the class of each line, where the prior draws labels.
 
     Returns:
         float32 `(rows, steps, *sample_shape)`: G((1 - t) * start + t * end), t evenly
@@ -36,7 +37,11 @@ def interpolation(gan: GAN, start, end, steps: int = 9) -> np.ndarray:
     share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
     # (rows, steps, L)
     latents = (1 - share) * start[:, None] + share * end[:, None]
-    samples = predict_locally(gan, latents.reshape(-1, width))
+    latents = latents.reshape(-1, width)
+    if labels is not None:
+        labels = np.repeat(np.asarray(labels, np.int32), steps)
+        latents = {"latents": latents, "labels": labels}
+    samples = predict_locally(gan, latents)
     return samples.reshape(len(start), steps, *samples.shape[1:])
 
 

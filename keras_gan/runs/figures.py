@@ -125,8 +125,12 @@ def _draw_figure_2(subject, rows=5, columns=6):
 def _draw_figure_3(subject, rows=5, steps=11):
     subject.expect_images(3)
     gan = subject.gan
-    latents = np.asarray(gan.latent_prior.sample(2 * rows, subject.seed))
-    lines = pictures.interpolation(gan, latents[:rows], latents[rows:], steps)
+    latents, labels = gan.latent_prior.sample(2 * rows, subject.seed), None
+    if gan.is_labelled:
+        # Of a class each; z alone moves.
+        latents, labels = latents["latents"], latents["labels"][:rows]
+    latents = np.asarray(latents)
+    lines = pictures.interpolation(gan, latents[:rows], latents[rows:], steps, labels)
     picture = pictures.figure_3(lines, gan.spec)
     return {"figure_3.png": pictures.encode_png(picture)}
 

@@ -10,9 +10,9 @@ import tqdm
 
 from keras_gan import checks, datasets, evaluation, files, metrics
 from keras_gan.datasets import stacked_mnist
-from keras_gan.experiments.building import build
 from keras_gan.metrics.features import inception_2015, inception_weights
 from keras_gan.runs import provenance
+from keras_gan.runs.since_start import progress_since_start
 from keras_gan.runs.subjects import subject_of
 from keras_gan.streams import ProgressStream
 
@@ -317,7 +317,7 @@ class _Scoring:
         """Returns the scores of one row."""
         # The training examples have the same scores for every model.
         is_shared = name == "training examples"
-        key = (name, self.protocol.hash)
+        key = (name, self.protocol.hash, self.is_conditional)
         if is_shared and key in self.shared:
             return self.shared[key]
         scores = evaluation.score(
@@ -329,10 +329,26 @@ class _Scoring:
             self.protocol,
             self.cache_dir,
             functools.partial(self.progress, name),
+            self.labels(name, len(samples)),
         )
         if is_shared:
             self.shared[key] = scores
         return scores
+
+    @property
+    def is_conditional(self):
+        """Whether the generator is asked for classes."""
+        generator = self.subject.generator
+        return generator is not None and generator.latent_prior.is_labelled
+
+    def labels(self, name, count):
+        """Returns the classes of a row's images, int `(count,)`; None without any."""
+        if not self.is_conditional:
+            return None
+        if name == "training examples":
+            return self.train.labels[self.train.fixed_rows(count)]
+        prior = self.subject.generator.latent_prior
+        return prior.sample(count, self.request.seed)["labels"].numpy()
 
     def extractor(self):
         """Returns the feature extractor that was asked for."""
@@ -393,7 +409,7 @@ class _Scoring:
                 self.train, self.test
             )
         if subject.gan is not None:
-            found |= _progress_since_start(
+            found |= progress_since_start(
                 subject.gan,
                 None if subject.run is None else subject.run.experiment,
                 self.train,
@@ -404,43 +420,6 @@ class _Scoring:
         if left_out and (subject.gan is not None or extractor.name == "pixels"):
             found["pixel_frechet_distance_left_out"] = left_out
         return found
-
-
-def _progress_since_start(gan, experiment, data, samples, seed):
-    """Scores a run on images against its own start, and its discriminator.
-
-    Args:
-        gan: `GAN` of the run.
-        experiment: `Experiment` that it was built by, or None: `GAN.fit` alone leaves
-            nothing of the start.
-        data: `Dataset` that it was trained on.
-        samples: float32 `(N, *image_shape)`, the generator's.
-        seed: int, that they were drawn with.
-
-    Returns:
-        dict, the part of `evaluate`'s report that speaks of them.
-    """
-    report = {}
-    if evaluation.why_no_covariance(data.spec.num_values) is None:
-        drawn = {"pixel_frechet_distance": samples}
-        if experiment is not None:
-            first = build(experiment, data).generate(len(samples), seed=seed)
-            drawn["pixel_frechet_distance_at_start"] = first
-        moments = evaluation.data_moments(data)
-        report = {
-            name: metrics.frechet_distance(metrics.Moments().update(rows), moments)
-            for name, rows in drawn.items()
-        }
-        report["num_pixel_samples"] = len(samples)
-    report["discriminator_accuracy"] = evaluation.discriminator_accuracy(
-        gan, data.fixed_examples(len(samples)), samples
-    )
-    # The table holds the other split back, and reads pixels from 0 to 1.
-    if (data.name, data.split, data.value_range) == ("digits", "train", (0.0, 1.0)):
-        report["digits"] = evaluation.digits_report(
-            gan.generate(1000, seed=seed), data, datasets.load("digits", "test")
-        )
-    return report
 
 
 def _as_json(content):

@@ -309,7 +309,8 @@ def _validation_scores(run, data):
     if train.keep_best is not None:
         checks.one_of("train.keep_best", train.keep_best, scores.names)
     held_out = test if valid is None else valid
-    if held_out is None:
+    is_conditional = run.experiment.data.conditional
+    if held_out is None or (is_conditional and held_out.labels is None):
         return scores
     answers = evaluation.HeldOutAnswers(data, held_out, seed=train.seed)
     return lambda gan: {**scores(gan), **answers(gan)}
