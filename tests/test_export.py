@@ -434,6 +434,7 @@ def preset_gan(preset, monkeypatch):
         or (preset.networks.name == "dcgan" and name != "mnist_conv")
         else name
         for name, preset in experiments.PRESETS.items()
+        if not preset.data.conditional
     ],
 )
 def test_networks_of_every_preset(tmp_path, monkeypatch, name):
