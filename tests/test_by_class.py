@@ -80,7 +80,7 @@ def test_examples_with_wrong_labels_score_as_such(digits, monkeypatch):
         for given in (labels, (labels + 1) % 10)
     )
     assert right["class_accuracy"] > 0.9 and wrong["class_accuracy"] < 0.1
-    assert right["accuracy_of_samples"] > 0.9 and wrong["accuracy_of_samples"] < 0.1
+    assert right["accuracy_of_samples"] > 0.8 and wrong["accuracy_of_samples"] < 0.1
     # What is said of all samples together does not see their labels.
     assert right["frechet_distance"] == wrong["frechet_distance"]
     assert len(right["by_class"]) == 10
