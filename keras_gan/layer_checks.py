@@ -96,5 +96,7 @@ def _classes_of(layer, network):
     if not isinstance(layer, keras.layers.Embedding):
         return None
     inputs = getattr(network, "input", None)
-    is_of_labels = isinstance(inputs, dict) and layer.input is inputs.get("labels")
+    # An embedding within another layer has no input of its own.
+    own = getattr(layer, "input", None)
+    is_of_labels = isinstance(inputs, dict) and own is inputs.get("labels")
     return layer.input_dim if is_of_labels else None

@@ -193,6 +193,7 @@ def test_the_chief_saves_and_exports_by_itself(workers):
     assert (folder / "chief" / "1" / "saved_model.pb").exists()
 
 
+@pytest.mark.slow
 def test_two_workers_make_one_run(tmp_path):
     """scripts/train.py in two processes: the chief alone leaves files."""
     folders = [tmp_path / str(index) for index in range(2)]

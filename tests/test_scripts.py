@@ -53,7 +53,7 @@ def test_help_and_misspelt_flags_end_without_tensorflow(root, script, flag):
     ("arguments", "message"),
     [
         (["--preset=digit"], "Expected --preset to be one of 'digits'"),
-        (["--loss=hing"], "non_saturating"),
+        pytest.param(["--loss=hing"], "non_saturating", marks=pytest.mark.slow),
         (
             ["--discriminator_steps=0"],
             "Expected train.discriminator_steps to be an int in [1",
@@ -62,7 +62,11 @@ def test_help_and_misspelt_flags_end_without_tensorflow(root, script, flag):
         (["--set=epoch=3"], "Did you mean 'epochs'?"),
         (["--dataset=digitz"], "Did you mean 'digits'?"),
         (["--preset=tfd"], "TFD_48x48.mat"),
-        (["--keep_checkpoints=0"], "Expected --keep_checkpoints to be an int >= 1"),
+        pytest.param(
+            ["--keep_checkpoints=0"],
+            "Expected --keep_checkpoints to be an int >= 1",
+            marks=pytest.mark.slow,
+        ),
         (
             ["--dry_run", "--distribute=mirrored"],
             "Expected runtime.distribute to be none for a dry run",
