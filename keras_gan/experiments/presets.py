@@ -227,7 +227,7 @@ _PRESETS = (
         "stacked_mnist",
         32,
         0.5,
-        epochs=15,
+        epochs=8,
         dense_units=256,
     ),
     _CIFAR10,
