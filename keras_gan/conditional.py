@@ -91,11 +91,11 @@ class ConditionalBatchNormalization(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_gan")
 class LabelProjection(keras.layers.Layer):
-    """What a projection discriminator adds to its logit: phi(x) . embed(label).
+    """The product of features and a trained vector of the label: phi(x) . embed(label).
 
-    Section 3 of arXiv 1802.05637, where the logit is the sum of this and psi(phi(x)).
-    This part stands for how far log p(label | x) of the data is above that of the
-    samples. `layers.SpectralNormalization` can wrap the layer.
+    A projection discriminator (arXiv 1802.05637, section 3) adds it to the logit that
+    it has without labels, psi(phi(x)). It is large where x looks like an example of
+    that label. `layers.SpectralNormalization` can wrap the layer.
 
     Args:
         num_classes: int >= 1.

@@ -24,6 +24,15 @@ def global_seed():
     keras.utils.set_random_seed(0)
 
 
+@pytest.fixture
+def policy(request):
+    """The global dtype policy of a test, which it names as a parameter."""
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy(request.param)
+    yield request.param
+    keras.mixed_precision.set_dtype_policy(before)
+
+
 @pytest.fixture(scope="session")
 def test_data():
     """The folder of real data that stands in for the network, if there is one."""

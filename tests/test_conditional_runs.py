@@ -110,10 +110,13 @@ def test_balanced_batches_change_the_prior_and_the_order(tmp_path):
         ("grid25", {"balanced": True}, "data with labels for balanced=true"),
     ],
 )
-def test_data_without_labels_are_refused(preset, settings, message):
-    experiment = get_preset(preset, settings)
+def test_data_without_labels_are_refused(preset, settings, message, tmp_path):
+    run = runs.Run(tmp_path / "run", get_preset(preset, settings))
     with pytest.raises(ValueError, match=message):
-        experiments.load_data(experiment.data)
+        experiments.load_data(run.experiment.data)
+    with pytest.raises(ValueError, match=message):
+        runs.train(run)
+    assert not run.path.exists()
 
 
 def test_a_builder_of_the_users_that_takes_no_labels_is_named(monkeypatch):

@@ -465,14 +465,6 @@ def test_the_summary_counts_by_hand():
 # === Precision, gradients and modes ===
 
 
-@pytest.fixture
-def policy(request):
-    before = keras.mixed_precision.dtype_policy()
-    keras.mixed_precision.set_dtype_policy(request.param)
-    yield request.param
-    keras.mixed_precision.set_dtype_policy(before)
-
-
 @pytest.mark.parametrize(
     ("name", "policy"),
     [

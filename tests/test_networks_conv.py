@@ -365,14 +365,6 @@ def test_dcgan_refuses_units_below_zero():
 # === Precision ===
 
 
-@pytest.fixture
-def policy(request):
-    before = keras.mixed_precision.dtype_policy()
-    keras.mixed_precision.set_dtype_policy(request.param)
-    yield request.param
-    keras.mixed_precision.set_dtype_policy(before)
-
-
 @pytest.mark.parametrize(
     ("name", "policy"),
     [

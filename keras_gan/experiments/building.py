@@ -195,7 +195,7 @@ def load_data(data: Data, data_dir=None, split=None) -> datasets.Dataset:
     if data.is_folder:
         options = {name: getattr(data, name) for name in FOLDER_OPTIONS}
     loaded = datasets.load(data.name, split or data.split, data_dir, **options)
-    is_training = split is None
+    is_training = split in (None, data.split)
     wants_labels = data.conditional or data.balanced
     if is_training and wants_labels and loaded.labels is None:
         setting = "conditional" if data.conditional else "balanced"
