@@ -171,9 +171,9 @@ class DataWatch:
 class Watch(keras.callbacks.Callback):
     """Looks at the watched data and the weights while a GAN trains.
 
-    At the range of the data after the first batch and the first epoch; at the weights
-    at the end of the first epoch, of later ones as often as it costs next to nothing,
-    and at the training's end. `GAN.fit` puts it before all other callbacks, so that
+    At the range of the data after the first batch and the first epoch; at their labels
+    after the first batch and each epoch; at the weights at the end of the first epoch,
+    of later ones as often as it costs next to nothing, and at the training's end. `GAN.fit` puts it before all other callbacks, so that
     they never save what it refuses.
 
     Args:
@@ -206,6 +206,7 @@ class Watch(keras.callbacks.Callback):
         if not self._has_ended_one:
             self._has_ended_one = True
             self.model.data_watch.check(self._seen, is_all=True)
+        self.model.data_watch.check_labels()
 
     def on_train_end(self, logs=None):
         check_weights(self.model)

@@ -277,6 +277,13 @@ def test_labels_late_in_a_stream_are_found_at_the_end_of_the_epoch():
         conditional().fit(stream(X, late), verbose=0)
 
 
+def test_labels_of_a_later_epoch_are_found_at_its_end():
+    late = LABELS.copy()
+    late[-1] = 7
+    with pytest.raises(ValueError, match=r"in \[0, 3\)\. Received: values from 0 to 7"):
+        conditional().fit(stream(X, late), steps_per_epoch=1, epochs=2, verbose=0)
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
