@@ -173,8 +173,9 @@ class Watch(keras.callbacks.Callback):
 
     At the range of the data after the first batch and the first epoch; at their labels
     after the first batch and each epoch; at the weights at the end of the first epoch,
-    of later ones as often as it costs next to nothing, and at the training's end. `GAN.fit` puts it before all other callbacks, so that
-    they never save what it refuses.
+    of later ones as often as it costs next to nothing, and at the training's end.
+    `GAN.fit` puts it before all other callbacks, so that they never save what it
+    refuses.
 
     Args:
         knows_all: bool, whether all data were checked before the first step.
