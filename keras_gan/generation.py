@@ -104,7 +104,8 @@ class GenerativeModel(BuiltModel, keras.Model):
         if seed is None:
             seed = self._sampling_seeds.next()
         latents = self.latent_prior.sample(num_samples, seed)
-        return self.samples_of(_labelled(latents, labels), batch_size, averaged)
+        latents = priors.with_labels(latents, labels)
+        return self.samples_of(latents, batch_size, averaged)
 
     def generate_each(self, seeds, batch_size=256, labels=None):
         """Returns one sample for each seed, whatever the other seeds are.
@@ -124,7 +125,7 @@ class GenerativeModel(BuiltModel, keras.Model):
         if labels is not None:
             labels = self.latent_prior.labels_of(labels, len(seeds))
         latents = self.latent_prior.sample_each(seeds)
-        return self.samples_of(_labelled(latents, labels), batch_size)
+        return self.samples_of(priors.with_labels(latents, labels), batch_size)
 
     def predict(self, x, *args, **options):
         """Returns G(z) of given latents, as `keras.Model.predict` does.
@@ -235,11 +236,6 @@ class GenerativeModel(BuiltModel, keras.Model):
         self.average = averaging.WeightAverage(
             self.generator, self.averaged_generator, self._average_steps, decay, ramp
         )
-
-
-def _labelled(latents, labels):
-    """Returns what G takes, with these labels where there are some."""
-    return latents if labels is None else {**latents, "labels": labels}
 
 
 def at_least_float32(tensor):

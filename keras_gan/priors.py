@@ -119,6 +119,11 @@ class LatentPrior:
         """Whether `sample` draws labels too."""
         return isinstance(self.symbolic_sample(), dict)
 
+    @property
+    def classes(self):
+        """The labels that may be drawn, int array; None where these are not known."""
+        return None if self.num_classes is None else np.arange(self.num_classes)
+
     def labels_of(self, labels, num_samples: int):
         """Returns the labels that `num_samples` samples are asked for.
 
@@ -277,6 +282,11 @@ class Labelled(LatentPrior):
             "labels": self._categorical.sample(num_samples, seed=own),
         }
 
+    @property
+    def classes(self):
+        """The classes whose probability is not 0, int array."""
+        return np.flatnonzero(self.probabilities)
+
     def labels_of(self, labels, num_samples: int):
         """Returns labels as `LatentPrior.labels_of` does.
 
@@ -325,6 +335,11 @@ def get(identifier):
     if isinstance(identifier, LatentPrior):
         return identifier
     return LatentPrior(identifier)
+
+
+def with_labels(drawn, labels):
+    """Returns what a prior drew, with other labels unless they are None."""
+    return drawn if labels is None else {**drawn, "labels": labels}
 
 
 def _check_latent_dim(latent_dim):

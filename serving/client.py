@@ -3,7 +3,8 @@
 A script of its own: it needs NumPy and Pillow, for gRPC also `tensorflow-serving-api`,
 and neither Keras nor keras_gan. Latents are drawn by the server, from the seeds, with
 the signature `sample`; `serving_default` and `png` are then asked with these latents,
-or with those of --latents. `sample_png` gives PNGs of seeds at once.
+or with those of --latents. `sample_png` gives PNGs of seeds at once. A conditional
+generator needs --labels as well.
 """
 
 import argparse
@@ -268,9 +269,13 @@ def with_retries(request, timeout, retries, sleep=time.sleep):
 
 def ask(client, arguments, signature, name, rows):
     """Returns the outputs of all rows, and the versions that answered."""
+    given = {name: rows}
+    if arguments.labels is not None:
+        given["labels"] = np.resize(np.array(arguments.labels, np.int64), len(rows))
     parts, versions = [], []
     for start in range(0, len(rows), arguments.batch_size):
-        inputs = {name: rows[start : start + arguments.batch_size]}
+        stop = start + arguments.batch_size
+        inputs = {key: value[start:stop] for key, value in given.items()}
         outputs, version = with_retries(
             lambda seconds, inputs=inputs: client.predict(
                 arguments.model,
@@ -505,8 +510,13 @@ def parsed_arguments(argv=None):
     which.add_argument("--label", help="such as stable or canary")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--num_samples", type=int, default=16, help="of seeds 0, 1, ...")
-    what.add_argument("--seeds", type=_seeds, help="int64s: --seeds=3,1,4")
+    what.add_argument("--seeds", type=_int64s, help="int64s: --seeds=3,1,4")
     what.add_argument("--latents", help="a .npy file of latents (batch, L)")
+    parser.add_argument(
+        "--labels",
+        type=_int64s,
+        help="of a conditional generator: classes, taken in turn: --labels=7",
+    )
     parser.add_argument(
         "--output",
         default="samples.png",
@@ -535,16 +545,16 @@ def parsed_arguments(argv=None):
     return arguments
 
 
-def _seeds(text):
+def _int64s(text):
     try:
-        seeds = [int(seed) for seed in text.split(",")]
+        values = [int(value) for value in text.split(",")]
     except ValueError:
-        seeds = []
-    if not seeds or any(not -(2**63) <= seed < 2**63 for seed in seeds):
+        values = []
+    if not values or any(not -(2**63) <= value < 2**63 for value in values):
         raise argparse.ArgumentTypeError(
             f"Expected int64s with commas between. Received: {text!r}"
         )
-    return seeds
+    return values
 
 
 def _array(name, proto, most_bytes):

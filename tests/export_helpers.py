@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 import keras_gan
-from keras_gan import export
+from keras_gan import export, networks
 from keras_gan.export import cards
+from keras_gan.samples import SampleSpec
 
 TESTS = pathlib.Path(__file__).resolve().parent
 
@@ -35,6 +36,30 @@ def image_gan(value_range=(0.0, 1.0), hidden=None, activation="sigmoid", latents
     )
     prior = keras_gan.priors.Normal(latents)
     return keras_gan.GAN(generator, discriminator, prior, value_range, seed=0)
+
+
+CLASS_NAMES = ("cat", "dog", "eel", "fox")
+
+
+def conditional_gan(build=networks.digits_mlp, spec=None, **options):
+    """Returns an untrained conditional GAN whose classes differ; of eels it has none.
+
+    Args:
+        build: one of `networks`.
+        spec: `SampleSpec`, or None for grey images of 8x8 in the network's usual range.
+        **options: of the builder.
+    """
+    is_mlp = build in (networks.digits_mlp, networks.paper_mlp)
+    spec = spec or SampleSpec((8, 8, 1), "image", (0, 1) if is_mlp else (-1, 1))
+    pair = build(spec, latent_dim=3, num_classes=4, seed=0, **options)
+    shares = (0.5, 0.25, 0.0, 0.25)
+    prior = keras_gan.priors.Labelled(keras_gan.priors.Normal(3), shares, CLASS_NAMES)
+    gan = keras_gan.GAN(*pair, prior, spec.value_range, seed=0)
+    rng = np.random.default_rng(0)
+    # Gains and shifts of the classes are alike at first.
+    for weight in pair[0].trainable_weights:
+        weight.assign(weight + rng.normal(0, 0.2, weight.shape))
+    return gan
 
 
 def compiled(gan, **options):

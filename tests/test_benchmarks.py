@@ -12,6 +12,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_gan import datasets
+
 
 def run(root, monkeypatch, name, *arguments):
     path = root / "benchmarks" / f"{name}.py"
@@ -761,3 +763,29 @@ def test_ablation_runs_each_cell_once_and_goes_on(root, monkeypatch, capsys, tmp
     run(root, monkeypatch, "ablation", *arguments)
     assert output.read_text().count("\n") == 4
     assert capsys.readouterr().out.split("| |")[1].splitlines() == table
+
+
+def test_a_rare_class_with_and_without_balanced_batches(
+    root, monkeypatch, capsys, tmp_path
+):
+    output = tmp_path / "rare_class.jsonl"
+    arguments = (
+        *("--preset=digits_conditional", "--steps=10", "--label=3"),
+        *("--examples=25", f"--output={output}"),
+    )
+    module = run(root, monkeypatch, "rare_class", *arguments)
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [row["balanced"] for row in rows] == [False, True]
+    for row in rows:
+        # Real threes are threes, and the few are among the many.
+        real, few = (row["scores"][name] for name in ("training images", "examples"))
+        assert real["class_accuracy"] > 0.95 and real["coverage"] > few["coverage"]
+        assert few["class_accuracy"] > 0.9
+    printed = capsys.readouterr().out
+    assert printed.count("\n| samples, ") == 2
+    run(root, monkeypatch, "rare_class", *arguments)
+    assert capsys.readouterr().out == printed and output.read_text().count("\n") == 2
+    data = datasets.load("digits")
+    few = module.without_most(data, 3, 25)
+    assert (few.labels == 3).sum() == 25
+    assert len(data) - len(few) == (data.labels == 3).sum() - 25

@@ -233,7 +233,9 @@ def test_a_prior_whose_sampler_cannot_be_exported(tmp_path, monkeypatch):
     generator, _ = helpers.tiny_networks()
     monkeypatch.setattr(prior, "sample", in_python)
     monkeypatch.setattr(
-        publishing.signatures, "latents_of_seeds", lambda *a: np.zeros((4, 3), "f")
+        publishing.signatures,
+        "inputs_of_seeds",
+        lambda *a: {"latents": np.zeros((4, 3), "f")},
     )
     with pytest.raises(ValueError, match=r"sample calls Python \(PyFunc") as caught:
         export.export_generator(generator, prior, tmp_path / "base", value_range=None)

@@ -11,7 +11,6 @@ import sys
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras_gan import export, files, priors
 from keras_gan.export import cards, goldens, publishing, staging
@@ -373,18 +372,11 @@ def test_generators_that_do_not_fit(quick, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-class LabelledNormal(priors.Normal):
-    """A prior that draws a label beside the latents."""
-
-    def sample(self, num_samples, seed):
-        latents = super().sample(num_samples, seed)
-        labels = tf.zeros((num_samples,), tf.int32)
-        return {"latents": latents, "labels": labels}
-
-
-def test_conditional_generators_are_refused(quick, tmp_path):
-    with pytest.raises(ValueError, match="^Conditional generators cannot") as caught:
-        quick(tmp_path / "base", prior=LabelledNormal(3))
+def test_a_generator_without_labels_and_a_prior_with_some(quick, tmp_path):
+    prior = priors.Labelled(priors.Normal(3), [0.5, 0.5])
+    message = r"what the prior draws, latents \(None, 3\), labels \(None,\), to samples"
+    with pytest.raises(ValueError, match=message) as caught:
+        quick(tmp_path / "base", prior=prior)
     assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path) == []
 

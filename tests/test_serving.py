@@ -38,13 +38,12 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     model_management_pb2,
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
 )
 from tensorflow_serving.config import model_server_config_pb2
 
 import keras_gan
+from tests import export_helpers
+from tests.serving_helpers import StandIn, post, predict_request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SERVING = ROOT / "serving"
@@ -78,66 +77,6 @@ def expected(gan, seeds=SEEDS):
 def to_unit(samples):
     low, high = RANGE
     return np.clip((samples - low) / (high - low), 0.0, 1.0)
-
-
-class StandIn:
-    """Starts a stand-in, and holds its process and ports."""
-
-    def __init__(self, *flags, port=0):
-        command = [sys.executable, str(ROOT / "tests" / "serving_standin.py"), *flags]
-        self.process = subprocess.Popen(
-            [*command, f"--port={port}"], stdout=subprocess.PIPE, text=True
-        )
-        line = self.process.stdout.readline()
-        assert line, "the stand-in ended"
-        ports = json.loads(line)
-        self.grpc, self.rest = ports["grpc"], ports["rest"]
-        self.url = f"http://127.0.0.1:{self.rest}/v1/models"
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.grpc}")
-        self.stub = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
-        self.models = model_service_pb2_grpc.ModelServiceStub(self.channel)
-
-    def predict(self, signature, **inputs):
-        """Returns (dict of arrays, version), by the API's own protos."""
-        request = predict_request("digits", signature, **inputs)
-        response = self.stub.Predict(request, timeout=30)
-        outputs = {
-            name: tf.make_ndarray(proto) for name, proto in response.outputs.items()
-        }
-        return outputs, response.model_spec.version.value
-
-    def resident_mib(self):
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
-
-    def stop(self):
-        self.channel.close()
-        self.process.terminate()
-        self.process.wait(timeout=30)
-        self.process.stdout.close()
-
-
-def predict_request(model, signature, version=None, label=None, **inputs):
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name = model
-    request.model_spec.signature_name = signature
-    if version is not None:
-        request.model_spec.version.value = version
-    if label is not None:
-        request.model_spec.version_label = label
-    for name, value in inputs.items():
-        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-    return request
-
-
-def post(url, content):
-    """(status, JSON) of a POST."""
-    body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    try:
-        with urllib.request.urlopen(url, data=body, timeout=30) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
 
 
 def get(url):
@@ -896,10 +835,13 @@ def test_a_minute_of_load(server, client, gans, capsys):
 # === No Python ===
 
 
-@pytest.mark.skipif(not shutil.which("gcc"), reason="there is no gcc")
-def test_a_program_in_c_serves_the_same_samples(base, gans, tmp_path):
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """tests/serve.c as a program."""
+    if not shutil.which("gcc"):
+        pytest.skip("there is no gcc")
     folder = pathlib.Path(tf.__file__).parent
-    program = tmp_path / "serve"
+    program = tmp_path_factory.mktemp("c") / "serve"
     # Reads the library of 1 GB several times faster than the default linker.
     gold = ["-fuse-ld=gold"] if shutil.which("ld.gold") else []
     subprocess.run(
@@ -909,15 +851,23 @@ def test_a_program_in_c_serves_the_same_samples(base, gans, tmp_path):
          "-l:libtensorflow_framework.so.2", f"-Wl,-rpath,{folder}"],
         check=True, timeout=300,
     )  # fmt: skip
-    model = base / "digits" / "1"
-    names = keras_gan.export.read_signatures(model)
-    tensors = [
+    return program
+
+
+def tensors_of(names):
+    """Returns the tensors that the program takes, of a version's signatures."""
+    return [
         names["sample"]["inputs"]["seed"],
         names["sample"]["outputs"]["images"],
         names["sample"]["outputs"]["latents"],
         names["png"]["inputs"]["latents"],
         names["png"]["outputs"]["image_bytes"],
     ]
+
+
+def test_a_program_in_c_serves_the_same_samples(program, base, gans, tmp_path):
+    model = base / "digits" / "1"
+    tensors = tensors_of(keras_gan.export.read_signatures(model))
     for seed in SEEDS[2:]:
         found = subprocess.run(
             [str(program), str(model), *tensors, str(seed), str(tmp_path / "c.png")],
@@ -934,6 +884,33 @@ def test_a_program_in_c_serves_the_same_samples(base, gans, tmp_path):
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert missing.returncode == 1 and "error: loading:" in missing.stderr
+
+
+def test_a_program_in_c_asks_for_a_class(program, tmp_path):
+    gan = export_helpers.conditional_gan()
+    model = gan.export(tmp_path / "animals")
+    names = keras_gan.export.read_signatures(model)
+    labels = [names[each]["inputs"]["labels"] for each in ("sample", "png")]
+
+    def ask(label):
+        picture = tmp_path / "c.png"
+        return subprocess.run(
+            [str(program), str(model), *tensors_of(names), "-3", str(picture),
+             *labels, str(label)],
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+
+    for label in (0, 3):
+        found = ask(label)
+        assert not found.returncode, found.stderr
+        values = np.array(found.stdout.split(), np.float32).reshape(8, 8, 1)
+        (wanted,) = gan.generate_each([-3], labels=label)
+        np.testing.assert_allclose(values, wanted, rtol=0, atol=TOLERANCE)
+        pixels = np.asarray(Image.open(tmp_path / "c.png"), np.float64)
+        assert np.abs(pixels / 255 - wanted[..., 0]).max() <= 0.5 / 255 + TOLERANCE
+    refused = ask(4)
+    assert refused.returncode == 1 and not refused.stdout
+    assert "error: sample: assertion failed: [Expected labels among" in refused.stderr
 
 
 # === Configuration ===

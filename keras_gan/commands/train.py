@@ -202,12 +202,9 @@ def _print_next(run, values):
     """Prints the commands that a trained run is for, each to be typed as it stands."""
     given = [f"--model={run.path}"]
     given += [f"--import={module}" for module in values["import"].value]
-    names = ["evaluate", "figures", "export"]
-    if run.experiment.data.conditional:
-        names.remove("export")  # which knows no labels yet
     commands = [
         console.typed("generate", *given, "--num_samples=100", "--output=grid.png"),
-        *(console.typed(name, *given) for name in names),
+        *(console.typed(name, *given) for name in ("evaluate", "figures", "export")),
     ]
     print("Next: " + "\n      ".join(commands))
 

@@ -11,22 +11,35 @@ SEEDS = (0, 1, -3, 2**40 + 7)
 _MAX_VALUES = 64
 
 
-def goldens(seeds, latents, samples) -> list[dict]:
+def goldens(seeds, latents, samples, labels=None) -> list[dict]:
     """Returns the goldens of samples, as JSON can hold them.
 
     Args:
         seeds: ints, one a row.
         latents: float array `(len(seeds), L)`.
         samples: float array `(len(seeds), *sample_shape)`.
+        labels: int array `(len(seeds),)`, or None where there are none.
 
     Returns:
-        list of dicts: `seed`, all `latents`, up to 64 `values` spread evenly over the
-        sample, and the `mean` of all its values.
+        list of dicts: `seed`, `label` if there are some, all `latents`, up to 64
+        `values` spread evenly over the sample, and the `mean` of all its values.
     """
     return [
-        {"seed": seed, **_golden(latents[row], samples[row])}
+        {
+            "seed": seed,
+            **({} if labels is None else {"label": int(labels[row])}),
+            **_golden(latents[row], samples[row]),
+        }
         for row, seed in enumerate(seeds)
     ]
+
+
+def inputs_of(goldens: list[dict]) -> dict:
+    """Returns what the signature `sample` is asked for the samples of goldens."""
+    inputs = {"seed": np.asarray([golden["seed"] for golden in goldens], np.int64)}
+    if "label" in goldens[0]:
+        inputs["labels"] = np.asarray([each["label"] for each in goldens], np.int64)
+    return inputs
 
 
 def _golden(latents, sample):

@@ -12,7 +12,8 @@ from keras_gan.export import operations
 _PREDICT = "tensorflow/serving/predict"
 # Dtypes that REST can write as JSON, by TensorFlow's numbers.
 _SERVABLE = {1: "float32", 3: "int32", 7: "string", 9: "int64"}
-# The signatures there may be: their inputs, and the outputs of images or of others.
+# The signatures there may be: their inputs, and the outputs of images or of others. All
+# of a conditional generator take labels besides.
 _SIGNATURES = {
     "serving_default": ({"latents"}, ({"images"}, {"samples"})),
     "sample": ({"seed"}, ({"images", "latents"}, {"samples", "latents"})),
@@ -234,6 +235,12 @@ def _signature_faults(signatures):
         for name in ("serving_default", "sample")
         if name not in signatures
     ]
+    with_labels = {
+        name for name, signature in signatures.items() if "labels" in signature.inputs
+    }
+    if with_labels and with_labels != set(signatures):
+        without = sorted(set(signatures) - with_labels)
+        faults.append(f"{', '.join(without)}: no labels, where others take them")
     for name, signature in signatures.items():
         if signature.method_name != _PREDICT:
             faults.append(f"{name}: method {signature.method_name!r}")
@@ -241,7 +248,7 @@ def _signature_faults(signatures):
         if inputs is None:
             faults.append(f"unknown signature {name}")
             continue
-        if set(signature.inputs) != inputs:
+        if set(signature.inputs) - {"labels"} != inputs:
             faults.append(f"{name}: inputs {sorted(signature.inputs)}")
         if set(signature.outputs) not in outputs:
             faults.append(f"{name}: outputs {sorted(signature.outputs)}")

@@ -62,9 +62,7 @@ def convert(servable: Servable, card: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         names = ("serving_default",)
         # Through a SavedModel: a function alone would lose the names.
-        servable = _Convertible(
-            servable.generator, servable.latent_prior, servable.spec
-        )
+        servable = _Convertible(**vars(servable))
         signatures.write_saved_model(servable, pathlib.Path(folder), names)
         converter = tf.lite.TFLiteConverter.from_saved_model(
             folder, signature_keys=list(names)
@@ -83,12 +81,12 @@ def convert(servable: Servable, card: str) -> bytes:
     return content.getvalue()
 
 
-def load(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a model as a function from latents `(batch, L)` to samples."""
+def load(content: bytes) -> Callable[[dict], np.ndarray]:
+    """Returns a model as a function from a dict of its inputs to samples."""
     run = _interpreter(content).get_signature_runner("serving_default")
 
-    def answer(latents):
-        (samples,) = run(latents=latents).values()
+    def answer(inputs):
+        (samples,) = run(**inputs).values()
         return samples
 
     return answer

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import checks
+from keras_gan import checks, model_checks
 from keras_gan.export import cards, graph, listing, signatures
+from keras_gan.priors import with_labels
 from keras_gan.samples import finite
 
 
@@ -65,21 +66,22 @@ class ExportedGenerator:
             num_samples: int >= 1.
             seed: int of at most 64 bits.
             batch_size: int >= 1.
-            labels: None; exports are not conditional.
+            labels: see `generation.GenerativeModel.generate`.
 
         Returns:
             float32 array `(num_samples, *sample_shape)` in `value_range`, to which the
             export clips images.
 
         Raises:
-            ValueError: another number, batch size or seed; samples that are not finite.
+            ValueError: another number, batch size or seed; labels that are no class of
+                the prior; samples that are not finite.
         """
         num_samples = checks.num_samples(num_samples)
         batch_size = checks.count("batch_size", batch_size)
         if labels is not None:
-            self.latent_prior.labels_of(labels, num_samples)
+            labels = self.latent_prior.labels_of(labels, num_samples)
         latents = self.latent_prior.sample(num_samples, seed)
-        return self.samples_of(latents, batch_size)
+        return self.samples_of(with_labels(latents, labels), batch_size)
 
     def generate_each(self, seeds, batch_size: int = 256, labels=None) -> np.ndarray:
         """Draws one sample for each seed, the same as the `GAN`'s.
@@ -97,25 +99,32 @@ class ExportedGenerator:
         """
         batch_size = checks.count("batch_size", batch_size)
         if labels is not None:
-            self.latent_prior.labels_of(labels, len(seeds))
-        return self.samples_of(self.latent_prior.sample_each(seeds), batch_size)
+            labels = self.latent_prior.labels_of(labels, len(seeds))
+        latents = self.latent_prior.sample_each(seeds)
+        return self.samples_of(with_labels(latents, labels), batch_size)
 
     def samples_of(self, latents, batch_size: int = 256) -> np.ndarray:
         """Returns the samples of given latents, as `GAN.samples_of`.
 
         Args:
-            latents: float `(n, L)`.
+            latents: what `latent_prior.sample` gives: float `(n, L)`, or a dict.
             batch_size: int >= 1.
 
         Returns:
             float32 array `(n, *sample_shape)`, in `value_range`.
 
         Raises:
-            ValueError: samples that are not finite.
+            ValueError: labels that are no class; samples that are not finite.
         """
+        model_checks.check_latents(latents, self.latent_prior, self.spec)
+        inputs = {"latents": latents}
+        if isinstance(latents, dict):
+            inputs = {**latents, "labels": tf.cast(latents["labels"], tf.int64)}
         batches = [
-            self._serve(latents=latents[start : start + batch_size])
-            for start in range(0, len(latents), batch_size)
+            self._serve(
+                **{key: x[start : start + batch_size] for key, x in inputs.items()}
+            )
+            for start in range(0, len(inputs["latents"]), batch_size)
         ]
         samples = np.concatenate(
             [batch[self.card["output"]].numpy() for batch in batches]

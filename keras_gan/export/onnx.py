@@ -29,7 +29,7 @@ def check_installed() -> None:
 
 
 def convert(servable: Servable, card: str) -> bytes:
-    """Returns the content of an `.onnx` file, from `latents` to the samples.
+    """Returns the content of an `.onnx` file, from latents to the samples.
 
     Args:
         servable: what is exported.
@@ -43,13 +43,16 @@ def convert(servable: Servable, card: str) -> bytes:
     onnx = checks.require("onnx", extra="onnx")
     tf2onnx = checks.require("tf2onnx", extra="onnx")
     variables = {f"weight_{i}": v for i, v in enumerate(servable.generator.variables)}
-    inputs = [signatures.latents_spec(servable.latent_prior)]
-    inputs += [tf.TensorSpec(v.shape, v.dtype, name) for name, v in variables.items()]
+    given = signatures.input_specs(servable.latent_prior)
+    inputs = given + [
+        tf.TensorSpec(v.shape, v.dtype, name) for name, v in variables.items()
+    ]
 
-    def of_weights(latents, *weights):
+    def of_weights(*values):
+        weights = values[len(given) :]
         pairs = list(zip(variables.values(), weights, strict=True))
         with keras.StatelessScope(state_mapping=pairs):
-            return servable.serving_default(latents)
+            return servable.serving_default(*values[: len(given)])
 
     # The weights are inputs here and get their values below: tf2onnx copies constants
     # again and again, some as lists of Python's numbers, and needs 40 times the memory.
@@ -73,8 +76,8 @@ def convert(servable: Servable, card: str) -> bytes:
     return model.SerializeToString()
 
 
-def load(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a model as a function from latents `(batch, L)` to samples."""
+def load(content: bytes) -> Callable[[dict], np.ndarray]:
+    """Returns a model as a function from a dict of its inputs to samples."""
     onnxruntime = checks.require("onnxruntime", extra="onnx")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors, which are raised as well
@@ -82,8 +85,8 @@ def load(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
         content, options, providers=["CPUExecutionProvider"]
     )
 
-    def answer(latents):
-        (samples,) = session.run(None, {"latents": latents})
+    def answer(inputs):
+        (samples,) = session.run(None, inputs)
         return samples
 
     return answer

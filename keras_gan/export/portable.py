@@ -7,6 +7,7 @@ TensorFlow's random numbers by seed, or an encoder of PNG.
 """
 
 import contextlib
+import dataclasses
 import json
 import pathlib
 
@@ -14,7 +15,7 @@ import keras
 import numpy as np
 
 from keras_gan import checks, files, keras_private, priors
-from keras_gan.export import cards, goldens, litert, onnx, publishing, signatures
+from keras_gan.export import cards, litert, onnx, publishing, signatures
 from keras_gan.export.signatures import Servable
 from keras_gan.samples import check_value_range
 
@@ -39,8 +40,9 @@ def export_file(
 
     The file takes `latents`, float32 `(batch, L)`, and gives `images` in [0, 1], or
     `samples` that are no images, float32 `(batch, *sample_shape)`; the batch is of any
-    size. It computes in float32, also where the generator computes in 16 bits. A row of
-    latents that are not finite gives NaN.
+    size. A conditional generator's takes `labels`, int64 `(batch,)`, as well. It
+    computes in float32, also where the generator computes in 16 bits. A row of latents
+    that are not finite gives NaN, and so does one whose label is no class.
 
     Args:
         generator, latent_prior, value_range, card: see `publishing.export_generator`.
@@ -67,6 +69,8 @@ def export_file(
     files.check_output(path)
     module.check_installed()
     servable = publishing.servable_of(generator, latent_prior, value_range)
+    # Neither format has an operation that stops.
+    servable = dataclasses.replace(servable, refuses=False)
     with _computing_in_float32(servable.generator):
         written = {"name": path.stem, "format": format, "tolerance": TOLERANCE}
         card = {**card, **publishing.describe(servable), **written}
@@ -139,23 +143,20 @@ def _fault(servable: Servable, answer) -> str | None:
 
     Args:
         servable: what was converted.
-        answer: function of latents, float32 `(batch, L)`, to samples.
+        answer: function of a dict of the inputs, arrays, to samples.
     """
-    prior = servable.latent_prior
-    latents = np.concatenate(
-        [
-            signatures.latents_of_seeds(prior, goldens.SEEDS),
-            prior.sample(5, 0).numpy(),
-        ]
-    )
-    expected = signatures.expected_outputs(servable, latents).copy()
+    inputs = signatures.inputs_of_seeds(servable.latent_prior, range(9))
+    expected = signatures.expected_outputs(servable, inputs).copy()
     # One row each way of not being finite, between others.
-    latents[2, 0], latents[5, -1] = np.nan, -np.inf
+    inputs["latents"][2, 0], inputs["latents"][5, -1] = np.nan, -np.inf
     expected[[2, 5]] = np.nan
+    if "labels" in inputs:
+        inputs["labels"][[1, 7]] = -1, servable.latent_prior.classes[-1] + 1
+        expected[[1, 7]] = np.nan
     bound = TOLERANCE * max(1.0, float(np.nanmax(np.abs(expected))))
     # The batch is variable: all rows, one, some.
     for rows in (slice(None), slice(1), slice(4, 7)):
-        found = np.asarray(answer(latents[rows]))
+        found = np.asarray(answer({key: x[rows] for key, x in inputs.items()}))
         wanted = expected[rows]
         if found.dtype != np.float32 or found.shape != wanted.shape:
             return f"it gives {found.dtype} {found.shape} for float32 {wanted.shape}"

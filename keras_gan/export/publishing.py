@@ -38,7 +38,8 @@ def export_generator(
     a server never finds half of one.
 
     Args:
-        generator: Keras model from latents `(batch, L)` to samples.
+        generator: Keras model from latents `(batch, L)` to samples; from {"latents",
+            "labels"}, where the prior draws labels.
         latent_prior: one of `priors`, or a TFP distribution of event shape `(L,)`.
         base: str or path-like, the model's directory; its name is the model's name.
         version: int >= 1, or None for the highest there is + 1.
@@ -55,9 +56,9 @@ def export_generator(
 
     Raises:
         ValueError: a base that is a file; a version that exists or is no int; a
-            generator that does not fit the prior, that is conditional, whose samples
-            are not finite, or that a server cannot run (see `graph.find_faults`); a
-            card that JSON cannot hold.
+            generator that does not fit the prior, whose samples are not finite, or
+            that a server cannot run (see `graph.find_faults`); a prior of labels whose
+            number it does not know; a card that JSON cannot hold.
         OSError: the disk is full or read-only; nothing half-written stays.
     """
     base = pathlib.Path(base)
@@ -115,31 +116,37 @@ def servable_of(generator, latent_prior, value_range):
             "Expected to export outside of a strategy's scope. Received: "
             f"{type(tf.distribute.get_strategy()).__name__}; leave its `with` block"
         )
-    # A prior of labels too draws a dict; the signatures know one tensor of latents.
-    if isinstance(latent_prior.sample(1, 0), dict):
+    if latent_prior.is_labelled and latent_prior.classes is None:
         raise ValueError(
-            "Conditional generators cannot be exported yet. Export a generator whose "
-            "prior draws latents alone, such as priors.Normal(100)."
+            "Expected a prior that knows its classes, such as priors.Labelled, for a "
+            f"server to refuse other labels. Received: {latent_prior!r}, whose "
+            "num_classes is None"
         )
-    latents = keras.KerasTensor((None, latent_prior.latent_dim), dtype="float32")
+    inputs = latent_prior.symbolic_sample()
     try:
-        output = generator(latents)
+        output = generator(inputs)
         sample_shape = tuple(int(size) for size in output.shape[1:])
     except Exception as error:  # a user's own network may raise anything
         raise ValueError(
-            "Expected a generator that takes the prior's latents, shape "
-            f"{latents.shape}, to samples of one known shape. Received: "
+            "Expected a generator that takes what the prior draws, "
+            f"{_shapes(inputs)}, to samples of one known shape. Received: "
             f"{generator.name!r}, which fails on them: {checks.one_line(error)}"
         ) from error
     if _is_distributed(generator):
         copy = keras.models.clone_model(generator)
         if not copy.built:
-            copy(latents)
+            copy(inputs)
         copy.set_weights(generator.get_weights())
         generator = copy
     return Servable(
         generator, latent_prior, SampleSpec.of_generated(sample_shape, value_range)
     )
+
+
+def _shapes(inputs):
+    """Returns "latents (None, 100)", and the labels as well if there are some."""
+    parts = inputs if isinstance(inputs, dict) else {"latents": inputs}
+    return ", ".join(f"{name} {part.shape}" for name, part in parts.items())
 
 
 def _is_distributed(generator):
@@ -184,8 +191,8 @@ def describe(servable):
         ValueError: samples that are not finite.
     """
     generator, prior, spec = servable.generator, servable.latent_prior, servable.spec
-    latents = signatures.latents_of_seeds(prior, goldens.SEEDS)
-    samples = signatures.expected_outputs(servable, latents)
+    inputs = signatures.inputs_of_seeds(prior, goldens.SEEDS)
+    samples = signatures.expected_outputs(servable, inputs)
     if not np.isfinite(samples).all():
         raise ValueError(
             "The generator's samples hold NaN or infinity. Export the last saved model "
@@ -198,6 +205,7 @@ def describe(servable):
         "spec": spec.to_dict(),
         "latent_dim": prior.latent_dim,
         "latent_prior": keras.saving.serialize_keras_object(prior),
+        **_classes(prior),
         "parameters": generator.count_params(),
         "weight_bytes": int(sum(w.nbytes for w in generator.get_weights())),
         "tolerance": signatures.tolerance(generator),
@@ -208,8 +216,15 @@ def describe(servable):
             "keras_gan": __version__,
             **{name: importlib.metadata.version(name) for name in _PACKAGES},
         },
-        "goldens": goldens.goldens(goldens.SEEDS, latents, samples),
+        "goldens": goldens.goldens(goldens.SEEDS, samples=samples, **inputs),
     }
+
+
+def _classes(prior):
+    """What the card of a conditional generator says of its classes."""
+    if not prior.is_labelled:
+        return {}
+    return {"classes": prior.classes.tolist(), "class_names": prior.class_names}
 
 
 def _publish(folder, base, version, card, check):

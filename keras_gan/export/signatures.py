@@ -8,10 +8,13 @@
 | `sample_png` | `seed` int64 [-1] | `image_bytes` string [-1] |
 
 Samples that are no images are called `samples`, keep their values, and have no PNGs.
+Where the prior draws labels, each signature takes `labels`, int64 [-1], as well. One
+that is no class of the training is an error of the whole request: an answer would be
+the sample of another class.
 
-A row's result depends on that row alone, because a server merges requests into
-batches: latents that are NaN give samples that are NaN (a black PNG), and leave the
-other rows as they are. Nothing is compiled by XLA, which the server disables, and
+But for that, a row's result depends on that row alone, because a server merges requests
+into batches: latents that are NaN give samples that are NaN (a black PNG), and leave
+the other rows as they are. Nothing is compiled by XLA, which the server disables, and
 nothing keeps a random state, which every replica of a server would start anew.
 """
 
@@ -35,14 +38,17 @@ class Servable:
     """A generator and what its signatures must know: the functions that a server runs.
 
     Attributes:
-        generator: Keras model from latents `(batch, L)` to samples.
-        latent_prior: `priors.LatentPrior` whose `sample` gives one tensor.
+        generator: Keras model from what the prior draws to samples.
+        latent_prior: `priors.LatentPrior`.
         spec: `SampleSpec` of one sample.
+        refuses: bool, whether a label that is no class is an error. Where a runtime has
+            no errors to raise, its row gives NaN.
     """
 
     generator: keras.Model
     latent_prior: priors.LatentPrior
     spec: SampleSpec
+    refuses: bool = True
 
     @property
     def output_name(self) -> str:
@@ -56,15 +62,15 @@ class Servable:
         of_png = ("png", "sample_png") if has_png else ()
         return ("serving_default", "sample", *of_png)
 
-    def serving_default(self, latents):
-        return {self.output_name: self._outputs(latents)}
+    def serving_default(self, latents, labels=None):
+        return {self.output_name: self._outputs(latents, labels)}
 
-    def sample(self, seed):
+    def sample(self, seed, labels=None):
         latents = self._latents_of_seeds(seed)
-        return {self.output_name: self._outputs(latents), "latents": latents}
+        return {self.output_name: self._outputs(latents, labels), "latents": latents}
 
-    def png(self, latents):
-        pixels = tf.round(self._outputs(latents) * 255.0)
+    def png(self, latents, labels=None):
+        pixels = tf.round(self._outputs(latents, labels) * 255.0)
         # A cast of NaN may give a value that depends on the row's place in the batch.
         pixels = tf.where(tf.math.is_nan(pixels), 0.0, pixels)
         pixels = tf.cast(pixels, tf.uint8)
@@ -73,26 +79,67 @@ class Servable:
         )
         return {"image_bytes": encoded}
 
-    def sample_png(self, seed):
-        return self.png(self._latents_of_seeds(seed))
+    def sample_png(self, seed, labels=None):
+        return self.png(self._latents_of_seeds(seed), labels)
 
-    def _outputs(self, latents):
+    def _outputs(self, latents, labels):
         # The runtime does not check the shape of a placeholder.
         latents = tf.ensure_shape(latents, (None, self.latent_prior.latent_dim))
-        samples = self._generated(latents)
+        # A ReLU would make a number of NaN, and the answer would look like any other.
+        is_valid = tf.reduce_all(tf.math.is_finite(latents), axis=1)
+        if labels is not None:
+            labels, is_class = self._classes_of(labels, latents)
+            is_valid &= is_class
+        samples = self._generated(latents, labels)
         if self.spec.is_image:
             samples = self._to_unit(samples)
-        # A ReLU would make a number of NaN, and the answer would look like any other.
-        is_finite = tf.reduce_all(tf.math.is_finite(latents), axis=1)
-        is_finite = tf.reshape(is_finite, (-1, *(1 for _ in self.spec.shape)))
-        return tf.where(is_finite, samples, np.float32(np.nan))
+        is_valid = tf.reshape(is_valid, (-1, *(1 for _ in self.spec.shape)))
+        return tf.where(is_valid, samples, np.float32(np.nan))
 
-    def _generated(self, latents):
+    def _classes_of(self, labels, latents):
+        """Returns labels that the generator has a class for, and where they are given.
+
+        Args:
+            labels: int64 `(batch,)`, of any value.
+            latents: `(batch, L)`.
+
+        Returns:
+            int32 and bool tensors `(batch,)`.
+        """
+        labels = tf.ensure_shape(labels, (None,))
+        classes = self.latent_prior.classes
+        is_class = tf.reduce_any(labels[:, None] == classes.astype(np.int64), axis=1)
+        if self.refuses:
+            # The operation itself: a choice around it would be a function more.
+            refusals = [
+                tf.raw_ops.Assert(
+                    condition=tf.equal(tf.size(labels), tf.shape(latents)[0]),
+                    data=["Expected one label for each row. Received:", labels],
+                ),
+                tf.raw_ops.Assert(
+                    condition=tf.reduce_all(is_class),
+                    data=[f"Expected labels {_words(classes)}. Received:", labels],
+                ),
+            ]
+            with tf.control_dependencies(refusals):
+                labels = tf.identity(labels)
+        else:
+            # Side by side, which fails where there is one label for several rows: a
+            # layer would take it for all of them.
+            rows = tf.zeros_like(latents[:, :1], tf.int64)
+            labels = tf.concat([labels[:, None], rows], axis=1)[:, 0]
+        labels = tf.where(is_class, labels, classes[0])
+        return tf.cast(labels, tf.int32), is_class
+
+    def _generated(self, latents, labels):
         # A network is not to see an empty batch: TensorFlow's convolution on CPUs would
         # answer it in the shape of its input.
         count = tf.shape(latents)[0]
-        filled = tf.pad(latents, ((0, tf.cast(count < 1, tf.int32)), (0, 0)))
-        return tf.cast(self.generator(filled, training=False), tf.float32)[:count]
+        missing = tf.cast(count < 1, tf.int32)
+        inputs = filled = tf.pad(latents, ((0, missing), (0, 0)))
+        if labels is not None:
+            inputs = {"latents": filled, "labels": tf.pad(labels, ((0, missing),))}
+        return tf.cast(self.generator(inputs, training=False), tf.float32)[:count]
 
     def _to_unit(self, samples):
         return self.spec.to_unit(samples)
@@ -109,12 +156,18 @@ class Servable:
     def _latents_of(self, seed):
         # TFP's stateless seed is two int32 words. One seed a row, so that a row's
         # latents do not depend on the rows before it.
-        return self.latent_prior.sample(1, tf.bitcast(seed, tf.int32))[0]
+        drawn = self.latent_prior.sample(1, tf.bitcast(seed, tf.int32))
+        return _latents(drawn)[0]
 
 
-def latents_spec(latent_prior: priors.LatentPrior) -> tf.TensorSpec:
-    """Returns what every signature but the seeded ones takes, float32 `(None, L)`."""
-    return tf.TensorSpec((None, latent_prior.latent_dim), tf.float32, name="latents")
+def input_specs(latent_prior: priors.LatentPrior, name="serving_default") -> list:
+    """Returns what a signature takes, a list of `tf.TensorSpec`."""
+    specs = [tf.TensorSpec((None, latent_prior.latent_dim), tf.float32, name="latents")]
+    if name in SEEDED:
+        specs = [tf.TensorSpec((None,), tf.int64, name="seed")]
+    if latent_prior.is_labelled:
+        specs.append(tf.TensorSpec((None,), tf.int64, name="labels"))
+    return specs
 
 
 def write_saved_model(servable: Servable, path: pathlib.Path, names=None) -> None:
@@ -128,34 +181,50 @@ def write_saved_model(servable: Servable, path: pathlib.Path, names=None) -> Non
     Raises:
         tf.errors.OpError: the disk is full.
     """
-    latents = latents_spec(servable.latent_prior)
-    seed = tf.TensorSpec((None,), tf.int64, name="seed")
     # `add_endpoint` alone: `track` would store the weights a second time.
     archive = keras.export.ExportArchive()
     for name in names or servable.signature_names:
-        inputs = seed if name in SEEDED else latents
-        archive.add_endpoint(name, getattr(servable, name), [inputs])
+        inputs = input_specs(servable.latent_prior, name)
+        archive.add_endpoint(name, getattr(servable, name), inputs)
     archive.write_out(str(path), verbose=False)
 
 
-def latents_of_seeds(latent_prior: priors.LatentPrior, seeds) -> np.ndarray:
-    """Returns the latents that `sample` draws, float32 `(len(seeds), L)`."""
-    return np.concatenate([latent_prior.sample(1, int(seed)).numpy() for seed in seeds])
+def inputs_of_seeds(latent_prior: priors.LatentPrior, seeds) -> dict:
+    """Returns what `serving_default` takes, with the latents that `sample` draws.
+
+    Args:
+        latent_prior: `priors.LatentPrior`.
+        seeds: ints.
+
+    Returns:
+        dict of "latents", float32 array `(len(seeds), L)`, and, where the prior draws
+        labels, "labels", int64 `(len(seeds),)`: the classes in turn.
+    """
+    latents = _latents(latent_prior.sample_each([int(seed) for seed in seeds])).numpy()
+    if not latent_prior.is_labelled:
+        return {"latents": latents}
+    labels = np.resize(latent_prior.classes, len(latents)).astype(np.int64)
+    return {"latents": latents, "labels": labels}
 
 
-def expected_outputs(servable: Servable, latents: np.ndarray) -> np.ndarray:
+def expected_outputs(servable: Servable, inputs: dict) -> np.ndarray:
     """Returns what `serving_default` answers, computed by Keras on the CPU.
 
     Args:
         servable: what is exported.
-        latents: float32 array `(batch, L)`.
+        inputs: dict of "latents", float32 array `(batch, L)`, and "labels", int64
+            `(batch,)`, where the prior draws some.
 
     Returns:
         float32 array `(batch, *sample_shape)`; images in [0, 1].
     """
     # Not by `predict`: XLA and GPUs round where the server's CPU does not.
     with tf.device("CPU:0"):
-        samples = servable.generator(tf.constant(latents), training=False)
+        given = tf.constant(inputs["latents"])
+        if "labels" in inputs:
+            labels = tf.constant(inputs["labels"], tf.int32)
+            given = {"latents": given, "labels": labels}
+        samples = servable.generator(given, training=False)
     samples = np.asarray(keras.ops.convert_to_numpy(samples), np.float32)
     return servable.spec.to_unit(samples) if servable.spec.is_image else samples
 
@@ -169,3 +238,15 @@ def tolerance(generator: keras.Model) -> float:
     roundings = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
     dtypes = keras_private.compute_dtypes(generator)
     return max([1e-5] + [10 * roundings[d] for d in dtypes if d in roundings])
+
+
+def _latents(drawn):
+    """Returns the latents of what a prior draws, without labels."""
+    return drawn["latents"] if isinstance(drawn, dict) else drawn
+
+
+def _words(classes):
+    """Returns classes in words: "from 0 to 9", or one by one if some are missing."""
+    if len(classes) == classes[-1] - classes[0] + 1:
+        return f"from {classes[0]} to {classes[-1]}"
+    return f"among {', '.join(map(str, classes))}"

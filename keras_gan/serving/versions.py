@@ -23,8 +23,8 @@ class Version:
 
     It is judged before it is loaded, as by `export.ExportedGenerator`: its files must
     be those of its card, and its graph must do no more than compute. Then each
-    signature answers one row of zeros: a version that cannot answer is refused, and the
-    first client does not wait for what TensorFlow does once.
+    signature answers one row of zeros, with a label of its card: a version that cannot
+    answer is refused, and the first client does not wait for what TensorFlow does once.
 
     Args:
         name: str, the model's.
@@ -52,12 +52,13 @@ class Version:
         self.signatures = graph.signature_defs(path)
         if "serving_default" not in self.signatures:
             raise ValueError("signature serving_default is missing")
+        label = cards.read_card(path)["goldens"][0].get("label", 0)
         self._users, self._lock, self._retired = 0, threading.Lock(), False
         self.computing = lambda signature, seconds: None
         self._session = c_session.Session(path, graph.read_signatures(path))
         try:
             for each, signature in self.signatures.items():
-                self.run(each, _zeros(signature))
+                self.run(each, _one_row(signature, label))
         except BaseException:
             self._session.close()
             raise
@@ -154,10 +155,14 @@ def _shape(sizes):
     return f"[{','.join(map(str, sizes))}]"
 
 
-def _zeros(signature):
-    """Returns one row of zeros for each input of a signature."""
+def _one_row(signature, label):
+    """Returns a row for each input of a signature: zeros, but for the label."""
     return {
-        key: np.zeros([max(size, 1) for size in _sizes(info)], _dtype(key, info))
+        key: np.full(
+            [max(size, 1) for size in _sizes(info)],
+            label if key == "labels" else 0,
+            _dtype(key, info),
+        )
         for key, info in signature.inputs.items()
     }
 

@@ -1,9 +1,10 @@
 """Loads a SavedModel in a process of its own: `python probe.py python|server`.
 
 A request, JSON on standard input: `path`, `signatures` (see `c_session.Session`),
-`seeds`, `latent_dim`, `tolerance` (of outputs of up to 1; it grows with larger ones).
-The answer, JSON on standard output: `goldens` of the seeds and, for the server's
-loader, `failures`, one reason for each property that does not hold.
+the card's `goldens`, `latent_dim` and `classes` (None without labels), `tolerance` (of
+outputs of up to 1; it grows with larger ones). The answer, JSON on standard output:
+`goldens` as they are found and, for the server's loader, `failures`, one reason for
+each property that does not hold.
 
 This file runs as a script that imports nothing of `keras_gan` or `keras`: a model that
 needs them to load would not load in a server.
@@ -18,7 +19,7 @@ import sys
 import numpy as np
 
 # A dtype that each input must refuse.
-_OTHER_DTYPES = {"latents": "int64", "seed": "float32"}
+_OTHER_DTYPES = {"latents": "int64", "seed": "float32", "labels": "int32"}
 _ROWS = 8
 
 
@@ -31,10 +32,20 @@ def _load_goldens():
     return module
 
 
-def goldens(answers, seeds):
-    """Returns the goldens of what the signature `sample` answers to these seeds."""
+def found_goldens(request, answer):
+    """Returns the card's goldens as a loaded model computes them.
+
+    Args:
+        request: dict, see above.
+        answer: function from the inputs of the signature `sample` to its outputs.
+    """
+    goldens = _load_goldens()
+    inputs = goldens.inputs_of(request["goldens"])
+    answers = answer(inputs)
     samples = next(value for name, value in answers.items() if name != "latents")
-    return _load_goldens().goldens(seeds, answers["latents"], samples)
+    return goldens.goldens(
+        inputs["seed"].tolist(), answers["latents"], samples, inputs.get("labels")
+    )
 
 
 class _Blind:
@@ -61,12 +72,17 @@ def by_python(request):
     import tensorflow as tf
 
     model = tf.saved_model.load(request["path"])
-    answers = model.signatures["sample"](seed=tf.constant(request["seeds"], tf.int64))
-    answers = {name: value.numpy() for name, value in answers.items()}
+
+    def answer(inputs):
+        inputs = {name: tf.constant(value) for name, value in inputs.items()}
+        outputs = model.signatures["sample"](**inputs)
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    goldens = found_goldens(request, answer)
     loaded = sorted(set(hidden) & set(sys.modules))
     if loaded:
         raise ImportError(f"{', '.join(loaded)} was loaded all the same")
-    return {"goldens": goldens(answers, request["seeds"])}
+    return {"goldens": goldens}
 
 
 def by_server(request):
@@ -76,29 +92,31 @@ def by_server(request):
     session = c_session.Session(request["path"], request["signatures"])
     rng = np.random.default_rng(0)
     latents = rng.uniform(-1, 1, (_ROWS, request["latent_dim"])).astype(np.float32)
-    inputs = {"latents": latents, "seed": rng.integers(-(2**63), 2**63 - 1, _ROWS)}
+    given = {"latents": latents, "seed": rng.integers(-(2**63), 2**63 - 1, _ROWS)}
+    classes = request["classes"]
+    if classes is not None:
+        given["labels"] = rng.choice(np.asarray(classes, np.int64), _ROWS)
     failures, answers = [], {}
     for signature, names in request["signatures"].items():
-        (name,) = names["inputs"]
-        rows = inputs[name]
-        answers[signature] = session.run(signature, {name: rows})
+        inputs = {name: given[name] for name in names["inputs"]}
+        answers[signature] = session.run(signature, inputs)
         failures += _batching_failures(
-            session, signature, name, rows, answers[signature], request["tolerance"]
+            session, signature, inputs, answers[signature], request["tolerance"]
         )
-        failures += _input_failures(session, signature, name, rows)
+        failures += _input_failures(session, signature, inputs)
+        failures += _label_failures(session, signature, inputs, classes)
     failures += _png_failures(answers, request["tolerance"])
-    seeds = request["seeds"]
-    drawn = session.run("sample", {"seed": np.asarray(seeds, np.int64)})
+    goldens = found_goldens(request, lambda inputs: session.run("sample", inputs))
     session.close()
-    return {"goldens": goldens(drawn, seeds), "failures": failures}
+    return {"goldens": goldens, "failures": failures}
 
 
-def _batching_failures(session, signature, name, rows, answer, tolerance):
+def _batching_failures(session, signature, inputs, answer, tolerance):
     """Lists the outputs whose rows change where the batch is cut in two."""
     failures = []
-    for size in range(len(rows) + 1):
-        first = session.run(signature, {name: rows[:size]})
-        rest = session.run(signature, {name: rows[size:]})
+    for size in range(_ROWS + 1):
+        first = session.run(signature, {key: x[:size] for key, x in inputs.items()})
+        rest = session.run(signature, {key: x[size:] for key, x in inputs.items()})
         for output, whole in answer.items():
             parts, bound = np.concatenate([first[output], rest[output]]), tolerance
             if whole.dtype == object:
@@ -108,25 +126,50 @@ def _batching_failures(session, signature, name, rows, answer, tolerance):
             if not _equal(parts, whole, bound):
                 failures.append(
                     f"{signature}: {output} of a row depends on its batch, "
-                    f"{size} + {len(rows) - size} rows"
+                    f"{size} + {_ROWS - size} rows"
                 )
     return failures
 
 
-def _input_failures(session, signature, name, rows):
+def _input_failures(session, signature, inputs):
     """Lists the wrong inputs that a signature takes without an error."""
+    failures = []
+    for name, rows in inputs.items():
+        dtype = _OTHER_DTYPES[name]
+        wrong = {dtype: rows.astype(dtype), "another rank": rows[0]}
+        for description, value in wrong.items():
+            if _is_taken(session, signature, {**inputs, name: value}):
+                failures.append(f"{signature}: takes {name} of {description}")
+    return failures
+
+
+def _label_failures(session, signature, inputs, classes):
+    """Lists the wrong labels that a signature takes without an error."""
+    if classes is None:
+        return []
+    labels = inputs["labels"]
+    # What is no class at either end, and between them if one was never trained on.
+    others = set(range(-1, max(classes) + 2)) - set(classes)
+    wrong = {
+        str(label): np.append(labels[1:], label) for label in [*sorted(others), 2**40]
+    }
+    wrong["another number of rows"] = labels[:1]
+    return [
+        f"{signature}: takes labels of {description}"
+        for description, value in wrong.items()
+        if _is_taken(session, signature, {**inputs, "labels": value})
+    ]
+
+
+def _is_taken(session, signature, inputs):
+    """Whether a signature answers."""
     import c_session
 
-    failures = []
-    dtype = _OTHER_DTYPES[name]
-    wrong = {dtype: rows.astype(dtype), "another rank": rows[0]}
-    for description, value in wrong.items():
-        try:
-            session.run(signature, {name: value})
-            failures.append(f"{signature}: takes {name} of {description}")
-        except c_session.SessionError:
-            pass
-    return failures
+    try:
+        session.run(signature, inputs)
+    except c_session.SessionError:
+        return False
+    return True
 
 
 def _png_failures(answers, tolerance):

@@ -48,7 +48,7 @@ def verify(path, progress: Callable[[str], object] | None = None) -> list[str]:
        the card's goldens.
     4. `server`: the server's own loader, XLA disabled as the server does, loads it and
        matches the goldens; a row's result does not depend on its batch; batches of 0 to
-       8 rows work, a wrong dtype or rank is an error.
+       8 rows work, a wrong dtype or rank is an error, and so is a label of no class.
 
     Args:
         path: str or path-like, a version's directory.
@@ -113,8 +113,9 @@ def probe_faults(path, loader: str) -> list[str]:
     request = {
         "path": str(path.resolve()),
         "signatures": graph.read_signatures(path),
-        "seeds": [golden["seed"] for golden in card["goldens"]],
+        "goldens": card["goldens"],
         "latent_dim": card["latent_dim"],
+        "classes": card.get("classes"),
         "tolerance": card["tolerance"],
     }
     process = subprocess.run(
