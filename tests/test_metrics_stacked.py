@@ -63,8 +63,9 @@ def test_modes_that_are_missing_count(classifier, stacked):
     extractor = metrics.ChannelClassifier(classifier, 3)
     protocol = evaluation.protocol_for("stacked", False, data, None, data, 500)
     scores = evaluation.score_images(
-        images[:500], data, None, data, extractor, protocol
+        images[:500], data, data, data, extractor, protocol
     )
+    assert "log_likelihood" not in scores
     assert 300 < scores["classes_covered"] <= 500
     assert scores["class_kl_divergence"] > 0.6
 
