@@ -95,7 +95,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         self.players = ()
         self.augmentation = None
         self.running_means = RunningMeans((), self.replicas)
-        self.data_watch = DataWatch(self.spec, latent_prior.num_classes)
+        self.data_watch = DataWatch(self.spec, latent_prior.num_classes, self.replicas)
         # Every network is built. Without this, `fit` may build by `call` on the DATA.
         self.built = True
 

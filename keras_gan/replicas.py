@@ -171,6 +171,10 @@ class Replicas:
         """Returns the sums over all replicas of a list of tensors."""
         return values
 
+    def joined(self, values):
+        """Returns the values of all replicas in one vector, from vectors of a size."""
+        return values
+
     def mean(self, terms, size):
         """Returns the means over all examples, and their number.
 
@@ -227,6 +231,10 @@ class SeveralReplicas(Replicas):
     def sum(self, values):
         context = tf.distribute.get_replica_context()
         return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+    def joined(self, values):
+        context = tf.distribute.get_replica_context()
+        return context.all_gather(values, axis=0)
 
     def mean(self, terms, size):
         size = tf.cast(size, tf.float32)

@@ -105,10 +105,12 @@ class DataWatch:
     Args:
         spec: `samples.SampleSpec` of one sample.
         num_classes: int, of the labels that are watched; None watches none.
+        replicas: `replicas.Replicas`.
     """
 
-    def __init__(self, spec, num_classes=None):
+    def __init__(self, spec, num_classes, replicas):
         self.spec = spec
+        self.replicas = replicas
         self.num_classes = num_classes
         self.examples = keras.Variable(
             np.zeros((_NUM_WATCHED, *spec.shape), np.float32),
@@ -135,7 +137,10 @@ class DataWatch:
             return examples
         labels = examples["labels"]
         seen = tf.concat([self.bounds.value, labels], axis=0)
-        self.bounds.assign([tf.reduce_min(seen), tf.reduce_max(seen)])
+        bounds = self.replicas.joined(
+            tf.stack([tf.reduce_min(seen), tf.reduce_max(seen)])
+        )
+        self.bounds.assign([tf.reduce_min(bounds), tf.reduce_max(bounds)])
         labels = tf.clip_by_value(labels, 0, self.num_classes - 1)
         return {**examples, "labels": labels}
 

@@ -74,6 +74,8 @@ class ClassPrior(keras_gan.priors.Normal):
         fixed: bool, whether every row is the same, so that replicas can be compared.
     """
 
+    num_classes = NUM_CLASSES
+
     def __init__(self, latent_dim, fixed=False):
         super().__init__(latent_dim)
         self.fixed = fixed
