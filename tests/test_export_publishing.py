@@ -359,7 +359,7 @@ def test_generators_that_do_not_fit(quick, tmp_path):
     for generator, message in (
         ("generator", "Expected a Keras model for a generator"),
         (keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)]), r"\(None, 3\)"),
-        (keras.Model(list(two), joined), r"Expected a generator that takes the prior"),
+        (keras.Model(list(two), joined), r"Expected a generator that takes what"),
         (keras.Model(two[1], [two[1], two[1]]), r"to samples of one known shape"),
     ):
         with pytest.raises(ValueError, match=message) as caught:

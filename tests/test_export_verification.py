@@ -42,8 +42,9 @@ def request(path):
     return {
         "path": str(path),
         "signatures": export.read_signatures(path),
-        "seeds": [golden["seed"] for golden in card["goldens"]],
+        "goldens": card["goldens"],
         "latent_dim": card["latent_dim"],
+        "classes": card.get("classes"),
         "tolerance": card["tolerance"],
     }
 
@@ -375,9 +376,9 @@ def test_values_halfway_between_two_levels_are_no_fault(good, tmp_path, child):
     answers = [child.run(path, "png", latents=np.ones((n, 3), "f")) for n in (1, 2)]
     first, second = (answer["image_bytes"][0] for answer in answers)
     assert first != second
-    seeds = {**request(path), "seeds": []}
+    asked = {**request(path), "goldens": []}
     try:
-        failures = child("by_server", seeds)["failures"]
+        failures = child("by_server", asked)["failures"]
     except RuntimeError as error:
         pytest.fail(str(error))
     assert failures == []

@@ -37,7 +37,7 @@ def goldens(seeds, latents, samples, labels=None) -> list[dict]:
 def inputs_of(goldens: list[dict]) -> dict:
     """Returns what the signature `sample` is asked for the samples of goldens."""
     inputs = {"seed": np.asarray([golden["seed"] for golden in goldens], np.int64)}
-    if "label" in goldens[0]:
+    if any("label" in golden for golden in goldens):
         inputs["labels"] = np.asarray([each["label"] for each in goldens], np.int64)
     return inputs
 

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import checks, model_checks
+from keras_gan import checks
+from keras_gan import labels as class_labels
 from keras_gan.export import cards, graph, listing, signatures
 from keras_gan.priors import with_labels
 from keras_gan.samples import finite
@@ -116,10 +117,14 @@ class ExportedGenerator:
         Raises:
             ValueError: labels that are no class; samples that are not finite.
         """
-        model_checks.check_latents(latents, self.latent_prior, self.spec)
         inputs = {"latents": latents}
         if isinstance(latents, dict):
-            inputs = {**latents, "labels": tf.cast(latents["labels"], tf.int64)}
+            labels = class_labels.of_examples(
+                latents["labels"],
+                len(latents["latents"]),
+                self.latent_prior.num_classes,
+            )
+            inputs = {**latents, "labels": labels}
         batches = [
             self._serve(
                 **{key: x[start : start + batch_size] for key, x in inputs.items()}

@@ -197,10 +197,24 @@ def inputs_of_seeds(latent_prior: priors.LatentPrior, seeds) -> dict:
         seeds: ints.
 
     Returns:
-        dict of "latents", float32 array `(len(seeds), L)`, and, where the prior draws
-        labels, "labels", int64 `(len(seeds),)`: the classes in turn.
+        dict, see `inputs_of`.
     """
-    latents = _latents(latent_prior.sample_each([int(seed) for seed in seeds])).numpy()
+    drawn = latent_prior.sample_each([int(seed) for seed in seeds])
+    return inputs_of(latent_prior, drawn)
+
+
+def inputs_of(latent_prior: priors.LatentPrior, drawn) -> dict:
+    """Returns what `serving_default` takes, with latents that a prior drew.
+
+    Args:
+        latent_prior: `priors.LatentPrior`.
+        drawn: what it drew, n rows.
+
+    Returns:
+        dict of "latents", float32 array `(n, L)`, and, where the prior draws labels,
+        "labels", int64 `(n,)`: the classes in turn.
+    """
+    latents = _latents(drawn).numpy()
     if not latent_prior.is_labelled:
         return {"latents": latents}
     labels = np.resize(latent_prior.classes, len(latents)).astype(np.int64)

@@ -13,7 +13,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from keras_gan.export.signatures import SEEDED, Servable, inputs_of_seeds
+from keras_gan.export.signatures import SEEDED, Servable, inputs_of
 
 # Two sizes: one request, and a batch of them.
 BATCH_SIZES = (1, 8)
@@ -82,11 +82,10 @@ def _prediction_log(name, signature, size, latent_prior):
     request = log.predict_log.request
     request.model_spec.name = name
     request.model_spec.signature_name = signature
-    seeds = np.arange(size, dtype=np.int64)
-    inputs = inputs_of_seeds(latent_prior, seeds)
+    inputs = inputs_of(latent_prior, latent_prior.sample(size, 0))
     if signature in SEEDED:
-        inputs = {**inputs, "seed": seeds}
         del inputs["latents"]
+        inputs["seed"] = np.arange(size, dtype=np.int64)
     for key, value in inputs.items():
         request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
     return log
