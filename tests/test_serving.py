@@ -47,6 +47,7 @@ from tests.serving_helpers import StandIn, post, predict_request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SERVING = ROOT / "serving"
+CONDITIONAL = ROOT / "saved_models" / "mnist_conditional"
 TOLERANCE = 1e-5
 SEEDS = (0, 1, -3, 2**40 + 7)
 # Narrower than the samples, so that the export scales and clips.
@@ -340,6 +341,12 @@ def test_the_commands_of_the_docs(server, gans, tmp_path, page):
         if (tmp_path / name).exists():
             pixels = np.asarray(Image.open(tmp_path / name), np.float64) / 255
             assert np.abs(pixels - seven[..., 0]).max() <= 0.5 / 255 + TOLERANCE
+    if page == "docs/serving.md":  # by curl, of the published conditional generator
+        generator = keras_gan.export.ExportedGenerator(CONDITIONAL)
+        wanted = (generator.generate_each([1], labels=7)[0] + 1) / 2
+        pixels = np.asarray(Image.open(tmp_path / "digit.png"), np.float64) / 255
+        assert np.abs(pixels - wanted[..., 0]).max() <= 0.5 / 255 + TOLERANCE
+        assert (tmp_path / "sevens.png").exists()
     names = {path.name for path in tmp_path.iterdir()}
     assert {"grid.png"} < names
     assert names & {"seven.png", "digits"}
@@ -605,19 +612,19 @@ def test_waits_grow_and_stay_within_the_deadline(client):
 
 
 def write_config(path, base, versions, stable, canary):
-    """Writes the models.config of serving/, for digits in `base`."""
+    """Writes the models.config of serving/, for digits in `base`, without `mnist`."""
     text = (SERVING / "models.config").read_text()
     config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
-    (model,) = (
-        model for model in config.model_config_list.config if model.name == "digits"
-    )
+    models = {model.name: model for model in config.model_config_list.config}
+    model, conditional = models["digits"], models["mnist_conditional"]
     assert model.base_path == "/models/digits"
     model.base_path = str(base)
+    conditional.base_path = str(CONDITIONAL)
     del config.model_config_list.config[:]
     model.model_version_policy.specific.versions[:] = versions
     model.version_labels["stable"] = stable
     model.version_labels["canary"] = canary
-    config.model_config_list.config.append(model)
+    config.model_config_list.config.extend([model, conditional])
     # By a rename: the stand-in may read the file at any moment, and an empty one is a
     # valid configuration without models.
     incoming = path.with_name(f"{path.name}.incoming")
