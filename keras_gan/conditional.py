@@ -8,7 +8,8 @@ they enter.
 References: V. Dumoulin et al., A Learned Representation for Artistic Style, arXiv
 1610.07629; H. de Vries et al., Modulating early visual processing by language, arXiv
 1707.00683; T. Miyato and M. Koyama, cGANs with Projection Discriminator, arXiv
-1802.05637.
+1802.05637; A. Odena et al., Conditional Image Synthesis with Auxiliary Classifier
+GANs, arXiv 1610.09585.
 """
 
 import keras
@@ -137,6 +138,39 @@ class LabelProjection(keras.layers.Layer):
             "num_classes": self.num_classes,
             "embeddings_initializer": initializer,
         }
+
+
+@keras.saving.register_keras_serializable("keras_gan")
+class LabelLogProbability(keras.layers.Layer):
+    """The log of the probability that a softmax gives to the label: log p(label | x).
+
+    What the auxiliary classifier of arXiv 1610.09585 answers, and all that
+    `losses.AuxiliaryClassifier` has to know of labels.
+
+    Args:
+        name, dtype: as for every layer.
+
+    Input: [logits of all classes, float `(batch, C)`, int labels `(batch,)`]. Output:
+    float `(batch, 1)`, at most 0, in nats.
+
+    Attributes:
+        num_classes: int C, known once the layer is built.
+
+    Raises:
+        ValueError: other inputs.
+    """
+
+    def build(self, input_shape):
+        shape, _ = _check_shapes(self, input_shape, rank=2)
+        self.num_classes = shape[-1]
+
+    def call(self, inputs):
+        logits, labels = inputs
+        log_probabilities = ops.log_softmax(logits, axis=-1)
+        return tf.gather(log_probabilities, labels, batch_dims=1)[:, None]
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0][0], 1)
 
 
 def _rows(weight, labels):

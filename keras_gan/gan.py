@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_gan import augmentation as augmentations
-from keras_gan import checks, layer_checks, minibatches, model_checks, priors
+from keras_gan import checks, layer_checks, losses, minibatches, model_checks, priors
 from keras_gan import penalties as penalties_module
 from keras_gan.generation import GenerativeModel, at_least_float32
 from keras_gan.inputs import CheckedInputs
@@ -46,7 +46,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             {"latents", "labels"}, where the prior draws labels too.
         discriminator: Keras model from samples to ONE logit each, `(batch, 1)`, with no
             sigmoid: D(x) = sigmoid(logit). It takes {"samples", "labels"} where the
-            prior draws labels.
+            prior draws labels; see `losses.AuxiliaryClassifier` for `(batch, 2)`.
         latent_prior: one of `priors`, or any TFP distribution of event shape `(L,)`.
         value_range: (low, high) of the samples that the networks work in, or None where
             their values have no bounds.
@@ -79,7 +79,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         players=None,
     ):
         latent_prior = priors.get(latent_prior)
-        shape = model_checks.sample_shape(generator, discriminator, latent_prior)
+        shape, columns = model_checks.shapes(generator, discriminator, latent_prior)
         further_networks = model_checks.further_networks(players)
         networks = [generator, discriminator, *further_networks.values()]
         layer_checks.check_layers(networks, latent_prior)
@@ -88,7 +88,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             generator, latent_prior, shape, value_range, sampling_seed, name
         )
         self.seed = checks.seed(seed)
-        self.discriminator = discriminator
+        self.discriminator, self._columns = discriminator, columns
         self.further_networks = further_networks
         self._training_seeds = keras.random.SeedGenerator(training_seed)
         # === Training, see `compile` ===
@@ -143,17 +143,18 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
 
         Raises:
             TypeError: another argument, such as Keras's `metrics`.
-            ValueError: an unknown loss, k < 1, one optimizer for two networks, what
-                cannot be saved, a decay outside (0, 1), or an augmentation that is not
-                for such samples; a call in another strategy's scope than the GAN was
-                made in, or XLA or several steps in one execution on several replicas.
+            ValueError: a loss that is unknown or does not read what D answers, k < 1,
+                one optimizer for two networks, what cannot be saved, a decay outside
+                (0, 1), or an augmentation that is not for such samples; a call in
+                another strategy's scope than the GAN was made in, or XLA or several
+                steps in one execution on several replicas.
         """
         model_checks.refuse_others(others)
         model_checks.check_strategy(self.replicas, jit_compile, steps_per_execution)
         given = {
             "generator_optimizer": generator_optimizer,
             "discriminator_optimizer": discriminator_optimizer,
-            "loss": loss,
+            "loss": model_checks.loss_for(self._columns, loss),
             "discriminator_steps": discriminator_steps,
             "jit_compile": jit_compile,
             "steps_per_execution": steps_per_execution,
@@ -254,7 +255,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             with tf.GradientTape() as tape:
                 loss, terms = self.further_objective(player, real, latents, True)
             self.running_means.update(terms, player.descend(tape, loss, size))
-        return self._logs()
+        return self.replicas.reducible(self.get_metrics_result())
 
     def discriminator_objective(self, real, latents, training):
         """Returns what D descends on one minibatch, and the terms to log.
@@ -272,12 +273,12 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         """
         critic = self.critic(training)
         fake = self.judged(latents, training)
-        real_logits, fake_logits = critic(real), critic(fake)
-        loss = self.adversarial_loss.discriminator_loss(real_logits, fake_logits)
+        of_real, of_fake = critic.answers(real), critic.answers(fake)
+        loss = self.adversarial_loss.discriminator_loss(of_real, of_fake)
         loss += weight_penalty(self.discriminator)
-        terms = self.adversarial_loss.diagnostics(real_logits, fake_logits)
+        terms = self.adversarial_loss.diagnostics(of_real, of_fake)
         if training and self.augmentation is not None:
-            terms = {**terms, **self.augmentation.terms(real_logits)}
+            terms = {**terms, **self.augmentation.terms(losses.logits(of_real))}
         if training and self.penalties:  # without any, no seed is drawn
             seed = self.replicas.seed(self._training_seeds.next())
             step = self.discriminator_optimizer.iterations
@@ -292,18 +293,18 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         """Returns what G descends on one minibatch, and the terms to log.
 
         Args:
-            real, latents, training: as for the discriminator. The loss sees the logits
-                of `real` only where it is relativistic.
+            real, latents, training: as for the discriminator. The loss sees what D
+                answers to `real` only where it is relativistic.
 
         Returns:
             (scalar loss, dict of scalars): the adversarial loss plus G's weight
             regularisers.
         """
         critic = self.critic(training)
-        logits = [critic(self.judged(latents, training))]
+        answers = [critic.answers(self.judged(latents, training))]
         if self.adversarial_loss.relativistic:
-            logits.append(critic(real))
-        loss = self.adversarial_loss.generator_loss(*logits)
+            answers.append(critic.answers(real))
+        loss = self.adversarial_loss.generator_loss(*answers)
         loss += weight_penalty(self.generator)
         return loss, {"generator_loss": loss}
 
@@ -315,7 +316,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         return loss, {f"{player.name}_loss": loss}
 
     def critic(self, training):
-        """Returns the discriminator as a function of what it takes to float logits.
+        """Returns the discriminator as a `losses.Critic`, a function to float logits.
 
         In training it augments first: whatever one critic is called on, row i of it
         gets the same draws, examples, samples and what penalties ask for alike.
@@ -323,8 +324,10 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         augment = augmentations.of_one_draw(
             self.augmentation if training else None, self._training_seeds, self.replicas
         )
-        return lambda inputs: at_least_float32(
-            self.discriminator(augment(inputs), training=training)
+        return losses.Critic(
+            lambda inputs: at_least_float32(
+                self.discriminator(augment(inputs), training=training)
+            )
         )
 
     @minibatches.once_there
@@ -336,7 +339,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             _, terms = objective(real, latents, training=False)
             terms = minibatches.nan_unless_finite(terms, real)
             self.running_means.update(terms, size)
-        return self._logs()
+        return self.replicas.reducible(self.get_metrics_result())
 
     # === What Keras asks for ===
 
@@ -360,11 +363,11 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
 
     def _terms(self):
         """Returns the names of what the objectives log."""
-        logits = tf.zeros((1, 1))
+        answers = tf.zeros((1, self._columns))
         return [
             *(f"{player.name}_loss" for player in self.players),
-            *self.adversarial_loss.diagnostics(logits, logits),
-            *(self.augmentation.terms(logits) if self.augmentation else ()),
+            *self.adversarial_loss.diagnostics(answers, answers),
+            *(self.augmentation.terms(answers) if self.augmentation else ()),
             *(penalty.name for penalty in self.penalties),
         ]
 
@@ -375,6 +378,3 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         deal = minibatches.Deal(examples, parts, self.replicas)
         self.data_watch.update(minibatches.samples_in(deal.examples))
         return deal
-
-    def _logs(self):
-        return self.replicas.reducible(self.get_metrics_result())

@@ -5,9 +5,15 @@ import warnings
 import keras
 
 from keras_gan import keras_private
-from keras_gan.conditional import ConditionalBatchNormalization, LabelProjection
+from keras_gan.conditional import (
+    ConditionalBatchNormalization,
+    LabelLogProbability,
+    LabelProjection,
+)
 from keras_gan.normalization import BatchNormalization
 
+# Layers that take labels.
+_OF_LABELS = (ConditionalBatchNormalization, LabelLogProbability, LabelProjection)
 # Layers that normalise by `tf.nn.moments`.
 _BY_MOMENTS = (
     keras.layers.BatchNormalization,
@@ -91,7 +97,7 @@ def _check_classes(networks, prior):
 
 def _classes_of(layer, network):
     """Returns how many classes a layer knows, or None for one that takes no labels."""
-    if isinstance(layer, ConditionalBatchNormalization | LabelProjection):
+    if isinstance(layer, _OF_LABELS):
         return layer.num_classes
     if not isinstance(layer, keras.layers.Embedding):
         return None

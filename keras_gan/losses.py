@@ -11,7 +11,8 @@ no hidden label smoothing and no hidden factor.
 
 A loss for `GAN.compile` is an `AdversarialLoss` that Keras can serialise.
 
-Reference: Goodfellow et al., Generative Adversarial Nets, arXiv 1406.2661.
+References: Goodfellow et al., Generative Adversarial Nets, arXiv 1406.2661; A. Odena et
+al., Conditional Image Synthesis with Auxiliary Classifier GANs, arXiv 1610.09585.
 """
 
 import keras
@@ -95,6 +96,34 @@ def probabilities(real_logits, fake_logits) -> dict:
     }
 
 
+def logits(answers):
+    """Returns D's logits among all that it answers: the first column.
+
+    Args:
+        answers: float array or tensor `(m, columns)`.
+
+    Returns:
+        float `(m, 1)`; answers of one column as they are.
+    """
+    return answers if answers.shape[-1] == 1 else answers[:, :1]
+
+
+class Critic:
+    """The discriminator as a function of what it takes to its logits `(m, 1)`.
+
+    Penalties see no more of it. Losses see all `answers`.
+
+    Args:
+        answers: function of what D takes to what it answers, float `(m, columns)`.
+    """
+
+    def __init__(self, answers):
+        self.answers = answers
+
+    def __call__(self, inputs):
+        return logits(self.answers(inputs))
+
+
 class AdversarialLoss:
     """What `GAN.compile(loss=...)` takes; subclass it to write another loss.
 
@@ -107,10 +136,13 @@ class AdversarialLoss:
             examples. `generator_loss` then gets their logits too, one for each sample.
         boundary: float, the logit at which D cannot tell an example from a sample; None
             where only differences of logits count.
+        columns: int, of what D answers: 1, the logits. A loss that reads 2 is given
+            `(m, 2)` in the place of logits, whose first column are the logits.
     """
 
     relativistic = False
     boundary = 0.0
+    columns = 1
 
     def discriminator_loss(self, real_logits, fake_logits):
         """Returns the scalar that the discriminator descends, from logits `(m, 1)`."""
@@ -242,8 +274,90 @@ class Relativistic(AdversarialLoss):
         return ops.mean(ops.softplus(real_logits - fake_logits))
 
 
+@keras.saving.register_keras_serializable("keras_gan")
+class AuxiliaryClassifier(AdversarialLoss):
+    """AC-GAN: a loss of logits, and for both players the cross entropy of the labels.
+
+    D answers two columns: the logits a and b of another loss, which no label changes,
+    and log p(label | sample), see `conditional.LabelLogProbability`. With the latter's
+    means A over examples and B over samples,
+
+        D descends  loss_D(a, b) - weight * (A + B)
+        G descends  loss_G(b)    - weight * B
+
+    With `loss="non_saturating"` these are L_S and L_C of arXiv 1610.09585, equations 2
+    and 3. It logs what the other loss does, and the cross entropies -A and -B in nats,
+    `class_loss_real` and `class_loss_fake`: log(number of classes) where D guesses.
+
+    In the paper D learns the classes from samples too, also from those that are not yet
+    of the class asked for. `from_samples=False` leaves B out of what D descends.
+
+    Args:
+        loss: `AdversarialLoss` of logits, or its name.
+        weight: float >= 0.
+        from_samples: bool, whether D learns the classes from samples too.
+
+    Raises:
+        ValueError: an unknown loss, or one that reads more than logits; a `weight`
+            below 0 or no number.
+    """
+
+    columns = 2
+
+    def __init__(self, loss="non_saturating", weight=1.0, from_samples=True):
+        self.loss = get(loss)
+        if self.loss.columns != 1:
+            raise ValueError(
+                "Expected `loss` to be a loss of logits alone. Received: "
+                f"{type(self.loss).__name__}"
+            )
+        if not checks.is_number(weight) or weight < 0:
+            raise ValueError(f"Expected weight >= 0. Received: {weight!r}")
+        self.weight = weight
+        self.from_samples = from_samples
+        self.relativistic = self.loss.relativistic
+        self.boundary = self.loss.boundary
+
+    def discriminator_loss(self, real_logits, fake_logits):
+        loss = self.loss.discriminator_loss(logits(real_logits), logits(fake_logits))
+        learned = [real_logits, fake_logits] if self.from_samples else [real_logits]
+        return loss + self.weight * sum(map(_class_loss, learned))
+
+    def generator_loss(self, fake_logits, real_logits=None):
+        seen = [fake_logits] if real_logits is None else [fake_logits, real_logits]
+        loss = self.loss.generator_loss(*map(logits, seen))
+        return loss + self.weight * _class_loss(fake_logits)
+
+    def diagnostics(self, real_logits, fake_logits):
+        terms = self.loss.diagnostics(logits(real_logits), logits(fake_logits))
+        return {
+            **terms,
+            "class_loss_real": _class_loss(real_logits),
+            "class_loss_fake": _class_loss(fake_logits),
+        }
+
+    def get_config(self):
+        loss = keras.saving.serialize_keras_object(self.loss)
+        return {
+            "loss": loss,
+            "weight": self.weight,
+            "from_samples": self.from_samples,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        loss = keras.saving.deserialize_keras_object(config["loss"])
+        return cls(**{**config, "loss": loss})
+
+
+def _class_loss(answers):
+    """Returns the mean cross entropy of the labels, from `(m, 2)`."""
+    return -ops.mean(answers[:, 1])
+
+
 # The names by which `get` and experiments know them.
 BY_NAME = {
+    "auxiliary_classifier": AuxiliaryClassifier,
     "hinge": Hinge,
     "least_squares": LeastSquares,
     "minimax": Minimax,

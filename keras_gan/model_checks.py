@@ -53,23 +53,27 @@ _INSTEAD = {
 }
 
 
-def sample_shape(generator, discriminator, latent_prior) -> tuple:
-    """Returns the shape of one sample, if prior, G and D fit in a row.
+def shapes(generator, discriminator, latent_prior) -> tuple:
+    """Returns the shape of one sample and D's columns, if prior, G and D fit in a row.
 
     Raises:
         ValueError: a network that is no Keras model, does not take what the one before
-            gives, or fails on it; a discriminator with another output than one logit.
+            gives, or fails on it; a discriminator with another output than one logit
+            or, where it takes labels, than the two columns that
+            `losses.AuxiliaryClassifier` reads.
     """
     latents = latent_prior.symbolic_sample()
     samples = _output(generator, "generator", latents, "latent prior")
     judged = samples
     if isinstance(latents, dict):
         judged = {"samples": samples, "labels": latents["labels"]}
-    logits = _output(discriminator, "discriminator", judged, "generator's output")
-    if tuple(logits.shape[1:]) != (1,):
+    answers = _output(discriminator, "discriminator", judged, "generator's output")
+    may_classify = isinstance(latents, dict)
+    if answers.shape[1:] not in ([(1,), (2,)] if may_classify else [(1,)]):
+        more = ", or (None, 2) with an auxiliary classifier" if may_classify else ""
         raise ValueError(
             "Expected a discriminator with one logit for each sample, output shape "
-            f"(None, 1). Received output shape: {tuple(logits.shape)}"
+            f"(None, 1){more}. Received output shape: {tuple(answers.shape)}"
         )
     activation = last_activation(discriminator)
     if activation in ("sigmoid", "softmax", "hard_sigmoid"):
@@ -77,7 +81,7 @@ def sample_shape(generator, discriminator, latent_prior) -> tuple:
             "Expected a discriminator that ends in a logit, of which the losses take "
             f"the sigmoid. Received: {activation} as its last activation; remove it."
         )
-    return tuple(samples.shape[1:])
+    return tuple(samples.shape[1:]), answers.shape[1]
 
 
 def check_reach(generator, spec):
@@ -283,6 +287,33 @@ def check_strategy(all_replicas, jit_compile, steps_per_execution):
     replicas.check_steps_per_execution(all_replicas.strategy, steps_per_execution)
 
 
+def loss_for(columns, identifier) -> losses.AdversarialLoss:
+    """Returns the loss that `identifier` stands for, if it reads all that D answers.
+
+    Args:
+        columns: int, of the discriminator's output.
+        identifier: see `losses.get`.
+
+    Raises:
+        ValueError: the loss of an auxiliary classifier that is not there, or a
+            classifier that no loss reads; an unknown loss.
+    """
+    loss = losses.get(identifier)
+    if columns < loss.columns:
+        raise ValueError(
+            f"Expected a discriminator of output shape (None, {loss.columns}), a logit "
+            f"and log p(label | sample), for the loss {type(loss).__name__}. Received "
+            f"output shape: (None, {columns}); see auxiliary_classifier in networks"
+        )
+    if columns > loss.columns:
+        raise ValueError(
+            "Expected loss=losses.AuxiliaryClassifier(...) for a discriminator of "
+            f"output shape (None, {columns}), a logit and log p(label | sample). "
+            f"Received: {type(loss).__name__}, which reads the logit alone"
+        )
+    return loss
+
+
 def compile_arguments(arguments, networks, spec) -> dict:
     """Returns the arguments of `GAN.compile`, names replaced by what they stand for.
 
@@ -301,7 +332,6 @@ def compile_arguments(arguments, networks, spec) -> dict:
         **arguments,
         "generator_optimizer": chosen["generator"],
         "discriminator_optimizer": chosen["discriminator"],
-        "loss": losses.get(arguments["loss"]),
         "discriminator_steps": checks.count(
             "discriminator_steps", arguments["discriminator_steps"]
         ),

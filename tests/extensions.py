@@ -18,10 +18,12 @@ PENALTIES = tuple(sorted(keras_gan.penalties.BY_NAME))
 LOSSES = tuple(
     name
     for name in keras_gan.losses.names()
-    if name not in ("minimax", "non_saturating")
+    if name not in ("minimax", "non_saturating", "auxiliary_classifier")
 )
 LAYERS = ("spectral", "packed")
-KINDS = (*OWN, *PENALTIES, *LOSSES, *LAYERS)
+# With an auxiliary classifier, and R1, which is not to see it.
+CLASSIFIED = "classified"
+KINDS = (*OWN, *PENALTIES, *LOSSES, *LAYERS, CLASSIFIED)
 # Whose steps draw numbers, or group rows, on each replica anew.
 DIFFERS_ON_REPLICAS = ("dragan", "gradient_penalty", "packed")
 
@@ -119,6 +121,20 @@ def labelled_networks(seed=0):
     return generator, keras.Model({"samples": samples, "labels": labels}, logits)
 
 
+def classifier(seed=0):
+    """D of `helpers.tiny_networks`' sizes that names the class of what it sees."""
+    init = [keras.initializers.GlorotUniform(seed=seed + i) for i in range(3)]
+    labels = keras.Input((), dtype="int32", name="labels")
+    samples = keras.Input((4,), name="samples")
+    x = keras.layers.Dense(6, activation="tanh", kernel_initializer=init[0])(samples)
+    options = {"dtype": "float32"}
+    logits = keras.layers.Dense(1, kernel_initializer=init[1], **options)(x)
+    classes = keras.layers.Dense(NUM_CLASSES, kernel_initializer=init[2], **options)(x)
+    named = keras_gan.conditional.LabelLogProbability(**options)([classes, labels])
+    answers = keras.layers.Concatenate(**options)([logits, named])
+    return keras.Model({"samples": samples, "labels": labels}, answers)
+
+
 def encoder(seed=0):
     """4 values -> 5 tanh -> 3 latents."""
     init = [keras.initializers.GlorotUniform(seed=seed + i) for i in range(2)]
@@ -172,6 +188,11 @@ def gan_with(kind, fixed=False, rate=0.1, **options):
         players = {"encoder": encoder()}
         options["optimizers"] = {"encoder": keras.optimizers.SGD(rate)}
         options["objectives"] = {"encoder": InferLatents()}
+    elif kind == CLASSIFIED:
+        networks = labelled_networks()[0], classifier()
+        prior = ClassPrior(3, fixed)
+        options["loss"] = keras_gan.losses.AuxiliaryClassifier(weight=0.5)
+        options["penalties"] = [keras_gan.penalties.R1(0.5, every=2)]
     else:
         networks, prior = labelled_networks(), ClassPrior(3, fixed)
     gan = keras_gan.GAN(*networks, prior, value_range=None, seed=0, players=players)
@@ -182,7 +203,7 @@ def gan_with(kind, fixed=False, rate=0.1, **options):
 def batch_for(kind, count=8, seed=0):
     """What `fit` takes for an element: examples, with classes where they count."""
     x = helpers.examples(count, seed)
-    if kind == "labelled":
+    if kind in ("labelled", CLASSIFIED):
         return x, (np.arange(count) % NUM_CLASSES).astype(np.int32)
     return x
 

@@ -19,8 +19,9 @@ from keras_gan.runs import checkpoint
 from tests import extensions, helpers
 
 # One of each sort is fast, and of these fewer on replicas.
-ON_REPLICAS = ("own_relativistic", "player", "labelled", "spectral")
+ON_REPLICAS = ("own_relativistic", "player", "spectral", extensions.CLASSIFIED)
 FAST = (*extensions.OWN, "gradient_penalty", "relativistic", *extensions.LAYERS)
+FAST = (*FAST, extensions.CLASSIFIED)
 KINDS = [
     kind if kind in FAST else pytest.param(kind, marks=pytest.mark.slow)
     for kind in extensions.KINDS
@@ -49,6 +50,7 @@ def test_it_trains_and_logs_by_name(kind):
     more = {
         "own_penalty": ("interpolated_gradient", "lazy"),
         "player": ("encoder_loss",),
+        extensions.CLASSIFIED: ("class_loss_real", "class_loss_fake", "r1"),
     }
     names = {*names, *more.get(kind, ())}
     assert set(logs) == {"discriminator_loss", "generator_loss", *names}

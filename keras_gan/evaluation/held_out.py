@@ -43,11 +43,11 @@ class HeldOutAnswers:
     def __call__(self, gan) -> dict[str, float]:
         latents = gan.latent_prior.sample(self.count, self.seed)
         labels = np.asarray(latents["labels"]) if gan.is_labelled else None
-        fake = _logits(gan, gan.samples_of(latents), labels)
+        fake = _answers(gan, gan.samples_of(latents), labels)
         found = {}
         for name, (examples, labels) in self.examples.items():
             said = gan.adversarial_loss.diagnostics(
-                _logits(gan, examples, labels), fake
+                _answers(gan, examples, labels), fake
             )
             found |= {
                 f"{name}_{log}": float(mean)
@@ -64,14 +64,14 @@ def _read(data, count):
     return data.examples(rows), labels
 
 
-def _logits(gan, samples, labels):
-    """D's logits, as many as it gives: one that judges packs gives fewer."""
+def _answers(gan, samples, labels):
+    """What D answers, as often as it does: one that judges packs answers less."""
     critic = gan.critic(training=False)
-    logits = []
+    answers = []
     for start in range(0, len(samples), _BATCH_SIZE):
         inputs = samples[start : start + _BATCH_SIZE]
         if gan.is_labelled:
             of_rows = labels[start : start + _BATCH_SIZE]
             inputs = {"samples": inputs, "labels": of_rows}
-        logits.append(np.asarray(critic(inputs)))
-    return np.concatenate(logits)
+        answers.append(np.asarray(critic.answers(inputs)))
+    return np.concatenate(answers)

@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from keras_gan import metrics, theory
+from keras_gan import losses, metrics, theory
 from keras_gan.evaluation import by_class
 from keras_gan.evaluation.distances import feature_scores
 from keras_gan.evaluation.protocol import Protocol, has_density
@@ -302,7 +302,7 @@ def discriminator_accuracy(gan, examples, samples, batch_size: int = 256) -> flo
     """
 
     of_examples, of_samples = (
-        predict_locally(gan.discriminator, inputs, batch_size)
+        losses.logits(predict_locally(gan.discriminator, inputs, batch_size))
         for inputs in (examples, samples)
     )
     boundary = getattr(getattr(gan, "adversarial_loss", None), "boundary", 0.0)
