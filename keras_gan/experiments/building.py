@@ -66,6 +66,7 @@ def check(experiment: Experiment):
         what = f"to be false for {component.name}, which takes no labels"
         raise SettingError(("data", "conditional"), what, True)
     checks.one_of("loss.name", experiment.loss.name, losses.names())
+    _check_classifier(experiment)
     for path, component, kind in _classes(experiment):
         defaults, optional = _takes_from_experiments(kind), _optional(kind.__init__)
         _check_arguments(path, component, defaults, optional)
@@ -78,6 +79,24 @@ def check(experiment: Experiment):
         checks.one_of(
             "train.keep_best", experiment.train.keep_best, evaluation.VALIDATION_SCORES
         )
+
+
+def _check_classifier(experiment):
+    """Raises unless D has an auxiliary classifier just where the loss asks for one.
+
+    A builder of the user's may name its argument otherwise: `GAN.compile` checks it.
+    """
+    setting, loss = "auxiliary_classifier", experiment.loss.name
+    is_asked = losses.get(loss).columns > 1
+    if not _takes(networks.BUILDERS[experiment.networks.name], setting):
+        return
+    is_there = experiment.networks.arguments.get(setting, False)
+    if is_there != is_asked:
+        what = f"to be {str(is_asked).lower()} for loss={loss}"
+        raise SettingError(("networks", setting), what, is_there)
+    if is_asked and not experiment.data.conditional:
+        what = f"to be true for loss={loss}"
+        raise SettingError(("data", "conditional"), what, False)
 
 
 def _classes(experiment):

@@ -59,7 +59,8 @@ class Experiment(Part):
     loss: Component = Field(
         Component(name="non_saturating"),
         description="The adversarial loss: non_saturating, minimax, hinge, "
-        "least_squares, wasserstein or relativistic.",
+        "least_squares, wasserstein, relativistic, or auxiliary_classifier around one "
+        "of these.",
     )
     penalties: Annotated[tuple[Component, ...], Field(strict=False)] = Field(
         (),

@@ -13,6 +13,9 @@ Arguments that several builders share:
         Gaussian noise that is added to each hidden layer of the generator in training.
     generator_dropout: float in [0, 1), share of each hidden layer of the generator
         that is dropped out in training.
+    auxiliary_classifier: bool, whether D has no label for an input, but says how likely
+        it is: D returns `(batch, 2)`, a logit that no label changes and log p(label |
+        sample), for `losses.AuxiliaryClassifier` (A. Odena et al., arXiv 1610.09585).
     num_classes: int >= 1, or None for networks without labels. Unless the builder says
         otherwise, a label becomes a trained vector of min(num_classes, 64) values, at
         first from N(0, 1), which is joined to G's latents and to D's samples (M. Mirza

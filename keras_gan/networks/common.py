@@ -189,6 +189,7 @@ def maxout_discriminator(
         )(x)
         x = seeds.dropout_layer(keep=keep[1])(x)
     logits = logit_layer(initializer(), constraint)(x)
+    logits = labels.classified(logits, x, initializer, constraint=constraint)
     return labels.model(samples, logits, "discriminator")
 
 
@@ -210,12 +211,12 @@ def maybe_spectral(layer, normalization: str | None):
     return SpectralNormalization(layer, name=f"spectral_{layer.name}")
 
 
-def logit_layer(initializer, constraint=None):
-    """Returns the last layer of a discriminator: one logit a sample, in float32."""
+def logit_layer(initializer, constraint=None, units=1, name="logits"):
+    """Returns a last layer of a discriminator: one logit or more, in float32."""
     return layers.Dense(
-        1,
+        units,
         kernel_initializer=initializer,
         kernel_constraint=constraint,
-        name="logits",
+        name=name,
         dtype="float32",
     )

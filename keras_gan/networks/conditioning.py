@@ -2,15 +2,20 @@
 
 References: M. Mirza and S. Osindero, Conditional Generative Adversarial Nets, arXiv
 1411.1784; T. Miyato and M. Koyama, cGANs with Projection Discriminator, arXiv
-1802.05637.
+1802.05637; A. Odena et al., Conditional Image Synthesis with Auxiliary Classifier GANs,
+arXiv 1610.09585.
 """
 
 import keras
 from keras import layers
 
 from keras_gan import checks
-from keras_gan.conditional import ConditionalBatchNormalization, LabelProjection
-from keras_gan.networks.common import LayerSeeds, maybe_spectral
+from keras_gan.conditional import (
+    ConditionalBatchNormalization,
+    LabelLogProbability,
+    LabelProjection,
+)
+from keras_gan.networks.common import LayerSeeds, logit_layer, maybe_spectral
 from keras_gan.normalization import BatchNormalization
 
 # The most values of an embedded label: 1000 classes need no 1000 inputs of their own.
@@ -25,17 +30,30 @@ class Labels:
     Args:
         num_classes: None for no labels, or int >= 1.
         seeds: `LayerSeeds` of the embeddings.
+        auxiliary_classifier: bool, of a discriminator: whether it answers how likely a
+            label is (`classified`). Its logit is then that of a network without labels.
 
     Attributes:
-        num_classes: as given.
+        num_classes, auxiliary_classifier: as given.
         tensor: None, or the network's symbolic labels, int32 `(batch,)`.
 
     Raises:
-        ValueError: `num_classes` below 1, or no int.
+        ValueError: `num_classes` below 1, or no int; None with an auxiliary classifier.
     """
 
-    def __init__(self, num_classes: int | None, seeds: LayerSeeds):
+    def __init__(
+        self,
+        num_classes: int | None,
+        seeds: LayerSeeds,
+        auxiliary_classifier: bool = False,
+    ):
+        if auxiliary_classifier and num_classes is None:
+            raise ValueError(
+                "Expected `num_classes` for an auxiliary classifier, which tells "
+                "classes apart. Received: None"
+            )
         self.num_classes = num_classes
+        self.auxiliary_classifier = auxiliary_classifier
         self.tensor = None
         self._seeds = seeds
         if num_classes is not None:
@@ -66,7 +84,7 @@ class Labels:
         Returns:
             `(batch, F + size)`.
         """
-        if self.tensor is None:
+        if self.tensor is None or self.auxiliary_classifier:
             return x
         embedding = layers.Embedding(
             self.num_classes,
@@ -100,13 +118,46 @@ class Labels:
     def projected(self, logits, features, make_initializer, normalization: str | None):
         """Adds the projection of the features to the logits (arXiv 1802.05637).
 
+        An auxiliary classifier takes its place, see `classified`.
+
         Args:
             logits: symbolic, `(batch, 1)`: psi(phi(x)) there.
             features: symbolic, `(batch, F)`: phi(x).
             make_initializer: function that returns the embedding's initialiser.
             normalization: see `projection`.
         """
+        if self.auxiliary_classifier:
+            return self.classified(logits, features, make_initializer, normalization)
         if self.tensor is None:
             return logits
         projection = self.projection(features, make_initializer(), normalization)
         return layers.Add(name="labelled_logits", dtype="float32")([logits, projection])
+
+    def classified(
+        self, logits, features, make_initializer, normalization=None, constraint=None
+    ):
+        """Joins log p(label | sample) to the logits, where there is a classifier.
+
+        A dense layer of the features gives the classes' logits (arXiv 1610.09585).
+
+        Args:
+            logits: symbolic, `(batch, 1)`.
+            features: symbolic, `(batch, F)`, what the last layer sees.
+            make_initializer: function that returns the dense layer's initialiser.
+            normalization: "spectral" normalises it, as all of such a discriminator.
+            constraint: None, or a Keras constraint of its kernel.
+
+        Returns:
+            `(batch, 2)`; `logits` where there is no auxiliary classifier.
+        """
+        if not self.auxiliary_classifier:
+            return logits
+        dense = logit_layer(
+            make_initializer(), constraint, self.num_classes, "class_logits"
+        )
+        classes = maybe_spectral(dense, normalization)(features)
+        log_probability = LabelLogProbability(
+            name="label_log_probability", dtype="float32"
+        )([classes, self.tensor])
+        join = layers.Concatenate(name="answers", dtype="float32")
+        return join([logits, log_probability])

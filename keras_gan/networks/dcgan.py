@@ -32,6 +32,7 @@ def dcgan(
     discriminator_normalization: str | None = "batch",
     minibatch_stddev: bool = False,
     dense_units: int = 0,
+    auxiliary_classifier: bool = False,
     num_classes: int | None = None,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
@@ -60,7 +61,7 @@ def dcgan(
         dense_units: int, units of a hidden dense layer after G's latents and before
             D's logit, as in InfoGAN's networks for digits (arXiv 1606.03657). 0 is
             none, as in DCGAN: then D adds up what it sees place by place.
-        spec, latent_dim, num_classes, seed: see `networks`.
+        spec, latent_dim, auxiliary_classifier, num_classes, seed: see `networks`.
 
     Returns:
         (generator, discriminator); samples in the range of `spec`, (0, 1) for a shape.
@@ -95,7 +96,7 @@ def dcgan(
     generator = labels.model(latents, images.samples_from(x, activation), "dcgan_g")
     discriminator = _discriminator(
         seeds,
-        Labels(num_classes, seeds),
+        Labels(num_classes, seeds, auxiliary_classifier),
         shape,
         sizes,
         widths,

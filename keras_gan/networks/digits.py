@@ -20,6 +20,7 @@ def digits_mlp(
     latent_dim: int = 100,
     generator_noise: float = 0.0,
     generator_dropout: float = 0.0,
+    auxiliary_classifier: bool = False,
     num_classes: int | None = None,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
@@ -31,8 +32,8 @@ def digits_mlp(
     which need no tuning of their range at these sizes.
 
     Args:
-        spec, latent_dim, generator_noise, generator_dropout, num_classes, seed: see
-            `networks`.
+        spec, latent_dim, generator_noise, generator_dropout, auxiliary_classifier,
+            num_classes, seed: see `networks`.
 
     Returns:
         (generator, discriminator); samples in (0, 1).
@@ -58,7 +59,7 @@ def digits_mlp(
     return generator, maxout_discriminator(
         seeds,
         shape,
-        Labels(num_classes, seeds),
+        Labels(num_classes, seeds, auxiliary_classifier),
         256,
         initializer=seeds.glorot_initializer,
         keep=(0.9, 0.6),

@@ -33,6 +33,7 @@ def paper_mlp(
     pixel_means=None,
     generator_noise: float = 0.0,
     generator_dropout: float = 0.0,
+    auxiliary_classifier: bool = False,
     num_classes: int | None = None,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
@@ -49,8 +50,8 @@ def paper_mlp(
         pixel_means: array of the samples' shape in [0, 1], the means of the training
             pixels (`Dataset.pixel_means`). The output's bias starts at their log-odds;
             None starts it at 0.
-        spec, latent_dim, generator_noise, generator_dropout, num_classes, seed: see
-            `networks`.
+        spec, latent_dim, generator_noise, generator_dropout, auxiliary_classifier,
+            num_classes, seed: see `networks`.
 
     Returns:
         (generator, discriminator); samples in (0, 1).
@@ -90,7 +91,7 @@ def paper_mlp(
     )
     if pixel_means is not None:
         output.bias.assign(_log_odds(pixel_means, shape))
-    labels = Labels(num_classes, seeds)
+    labels = Labels(num_classes, seeds, auxiliary_classifier)
     return generator, maxout_discriminator(
         seeds, shape, labels, maxout_units, constraint
     )

@@ -27,6 +27,7 @@ def resnet(
     generator_normalization: str | None = "batch",
     discriminator_normalization: str | None = "spectral",
     minibatch_stddev: bool = False,
+    auxiliary_classifier: bool = False,
     num_classes: int | None = None,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
@@ -55,7 +56,7 @@ def resnet(
         discriminator_normalization: "spectral" or None.
         minibatch_stddev: bool, whether `layers.MinibatchStandardDeviation` stands
             before D's last block.
-        spec, latent_dim, num_classes, seed: see `networks`.
+        spec, latent_dim, auxiliary_classifier, num_classes, seed: see `networks`.
 
     Returns:
         (generator, discriminator); samples in the range of `spec`, (0, 1) for a shape.
@@ -84,7 +85,7 @@ def resnet(
     )
     return generator, _discriminator(
         seeds,
-        Labels(num_classes, seeds),
+        Labels(num_classes, seeds, auxiliary_classifier),
         shape,
         (width // 2, depth),
         discriminator_normalization,

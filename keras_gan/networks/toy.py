@@ -24,6 +24,7 @@ def toy_mlp(
     depth: int = 2,
     pack: int = 1,
     discriminator_normalization: str | None = None,
+    auxiliary_classifier: bool = False,
     num_classes: int | None = None,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model]:
@@ -38,15 +39,23 @@ def toy_mlp(
         depth: int >= 1, hidden layers of each network.
         pack: int >= 1, samples that D judges at once, see `layers.Pack`.
         discriminator_normalization: None or "spectral".
-        latent_dim, num_classes, seed: see `networks`.
+        latent_dim, auxiliary_classifier, num_classes, seed: see `networks`.
 
     Returns:
         (generator, discriminator); samples are unbounded.
+
+    Raises:
+        ValueError: an unknown normalisation; an auxiliary classifier of packs.
     """
     shape = sample_shape(spec)
     checks.count("depth", depth)
     normalization = discriminator_normalization
     check_normalization("discriminator_normalization", normalization, "spectral")
+    if auxiliary_classifier and pack > 1:
+        raise ValueError(
+            "Expected pack=1 with an auxiliary classifier: samples of a pack have no "
+            f"label in common. Received: pack={pack}"
+        )
     seeds = LayerSeeds(seed)
 
     def hidden():
@@ -62,7 +71,7 @@ def toy_mlp(
     )
     labels = Labels(num_classes, seeds)
     generator = dense_generator(latent_dim, hidden(), output, shape, labels)
-    labels = Labels(num_classes, seeds)
+    labels = Labels(num_classes, seeds, auxiliary_classifier)
     samples = keras.Input(shape, name="samples")
     x = labels.joined(layers.Flatten()(samples))
     if pack > 1:
@@ -72,5 +81,6 @@ def toy_mlp(
     last = layers.Dense(
         1, kernel_initializer=seeds.glorot_initializer(), dtype="float32"
     )
-    x = maybe_spectral(last, normalization)(x)
-    return generator, labels.model(samples, x, "discriminator")
+    logits = maybe_spectral(last, normalization)(x)
+    logits = labels.classified(logits, x, seeds.glorot_initializer, normalization)
+    return generator, labels.model(samples, logits, "discriminator")
