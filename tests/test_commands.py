@@ -162,6 +162,17 @@ def test_flags_and_set_replace_settings(capsys):
     assert read("--preset=digits") == PRESETS["digits"]
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_arguments_that_are_set_reach_what_a_flag_names(place):
+    given = ["--set=loss.from_samples=false", "--set=loss.weight=0.5"]
+    given.insert(place, "--loss=auxiliary_classifier")
+    values = console.flag_values(console._module("train"))
+    values(["train", *given])
+    loss = settings.read(values).loss
+    assert loss.name == "auxiliary_classifier"
+    assert loss.arguments == {"from_samples": False, "weight": 0.5}
+
+
 def test_the_command_that_resumes_gives_the_same_settings(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["scripts/train.py"])
     monkeypatch.setattr(sys, "executable", "/usr/bin/python")

@@ -54,16 +54,19 @@ def read(values: flags.FlagValues) -> Experiment:
     Raises:
         ValueError: an unknown preset or setting, or an invalid value.
     """
-    replaced = {}
+    given = {
+        path: values[name].value
+        for name, path in SHORT_FLAGS.items()
+        if values[name].value is not None
+    }
+    # The name of a component drops the arguments before it, and --set may give some.
+    replaced = {path: given[path] for path in given if _is_component(path)}
     for text in values.set:
         path, equals, value = text.partition("=")
         if not equals:
             raise ValueError(f"Expected --set=SETTING=VALUE. Received: --set={text}")
         replaced[path] = value
-    for name, path in SHORT_FLAGS.items():
-        if values[name].value is not None:
-            replaced[path] = values[name].value
-    return get_preset(values.preset, replaced)
+    return get_preset(values.preset, {**replaced, **given})
 
 
 def assignments(experiment: Experiment, preset: str) -> list[str]:
