@@ -236,7 +236,7 @@ def test_epochs_may_not_grow_where_a_schedule_lasts_all_of_them(settings, grows)
     [
         ({"networks": "unet"}, "`networks.name` to be one of .*'paper_cifar_conv'"),
         ({"networks": "digit_mlp"}, "Did you mean 'digits_mlp'"),
-        ({"loss": "hing"}, "`loss.name` to be one of 'hinge', 'least_squares'"),
+        ({"loss": "hing"}, "`loss.name` to be one of 'auxiliary_classifier', 'hinge'"),
         (
             {"networks.generator_nois": 0.5},
             "arguments of digits_mlp among generator_noise, generator_dropout.*"
