@@ -230,6 +230,11 @@ class Train(Part):
         description="Seed of the initial weights, the order of the data, the latents "
         "and dropout.",
     )
+    init_from: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="A run, or a .keras file, whose networks the training starts from, "
+        "as far as they fit; none starts from those of the seed.",
+    )
     sample_epochs: Size = Field(1, description="Epochs between pictures of samples.")
     evaluation_epochs: Size | None = Field(
         None, description="Epochs between evaluations; none evaluates nothing."
