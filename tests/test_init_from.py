@@ -244,6 +244,26 @@ def test_rows_of_joined_latents_are_taken_and_those_of_labels_start_as_built(sou
     assert "6 of 7 weights" in lines[1] and "64 of 74 rows" in lines[1]
 
 
+def test_rows_of_latents_are_taken_where_labels_are_other_ones():
+    """Three classes have three values of a label, four have four, and none has none."""
+    named = [
+        dcgan((8, 8, 1), names, seed=seed, generator_normalization=None)
+        for seed, names in enumerate(["abc", "abcd", None])
+    ]
+    disturbed(named[0])
+    theirs, *_ = values(named[0].generator, "Dense")
+    before, *_ = values(named[1].generator, "Dense")
+    assert theirs.shape[0] == 9 and before.shape[0] == 10
+    lines = taken(named[1], named[0])
+    now, *_ = values(named[1].generator, "Dense")
+    np.testing.assert_array_equal(now, np.concatenate([theirs[:6], before[6:]]))
+    assert "(6 of 10 rows of " in lines[0] and "(3, 3) for (4, 4)" in lines[0]
+    lines = taken(named[2], named[0])
+    now, *_ = values(named[2].generator, "Dense")
+    np.testing.assert_array_equal(now, theirs[:6])
+    assert "rows of" not in lines[0] and "not:" not in lines[0]
+
+
 # === Other images ===
 
 

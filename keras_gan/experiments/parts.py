@@ -196,7 +196,7 @@ class Optimizer(Part):
 
 
 class Train(Part):
-    """Algorithm 1's sizes, and what a run keeps of it."""
+    """Algorithm 1's sizes, what a run starts from, and what it keeps."""
 
     epochs: Size = Field(description="Passes over the data.")
     batch_size: Size = Field(100, description="m, the examples in a minibatch.")

@@ -44,8 +44,7 @@ class Transfer:
     def __init__(self, network, other, classes=None, other_classes=None):
         self.network = network
         self._rows = _rows_of_classes(classes, other_classes)
-        self._num_classes = len(classes or ())
-        ours = list(_layers(network, self._num_classes))
+        ours = list(_layers(network, len(classes or ())))
         theirs = list(_layers(other, len(other_classes or ())))
         # Keras numbers the names that it gives, through a process.
         names = {re.sub(r"_\d+$", "", each.name) for each in (network, other)}
@@ -93,28 +92,33 @@ class Transfer:
 
     def _give(self, ours, theirs, notes):
         """Assigns the weight `theirs` to `ours`, and says whether it fits."""
+        if theirs.by_class and not ours.by_class:
+            return False
         values = keras.ops.convert_to_numpy(theirs.variable)
-        if ours.by_class and theirs.by_class:
+        shape = tuple(ours.variable.shape)
+        if ours.by_class and not theirs.by_class:
+            values = np.broadcast_to(values, shape)
+        elif ours.by_class:
             rows, others = self._rows
-            if len(rows) < self._num_classes:
-                notes[f"{len(rows)} of {self._num_classes} classes by name"] = None
+            if len(rows) < shape[0]:
+                notes[f"{len(rows)} of {shape[0]} classes by name"] = None
             if not rows:
                 return False
-            taken = values[others]
-            values = keras.ops.convert_to_numpy(ours.variable).copy()
-            values[rows] = taken
-        elif ours.by_class:
-            values = np.broadcast_to(values, ours.variable.shape)
-        elif theirs.by_class:
-            return False
-        elif values.shape != tuple(ours.variable.shape):
-            taken, total = ours.shape[0], ours.variable.shape[0]
-            notes[f"{taken} of {total} rows of {ours.variable.path}"] = None
-            rows = values[:taken]
-            values = keras.ops.convert_to_numpy(ours.variable).copy()
-            values[:taken] = rows
+            values = _with_rows(ours, rows, values[others])
+        elif values.shape != shape:
+            rows = ours.shape[0]
+            if rows < shape[0]:
+                notes[f"{rows} of {shape[0]} rows of {ours.variable.path}"] = None
+            values = _with_rows(ours, slice(rows), values[:rows])
         ours.variable.assign(values)
         return True
+
+
+def _with_rows(weight, rows, values):
+    """The values of a weight, some rows replaced."""
+    replaced = keras.ops.convert_to_numpy(weight.variable).copy()
+    replaced[rows] = values
+    return replaced
 
 
 def _described(name, *weights):
