@@ -23,6 +23,7 @@ SHORT_FLAGS = {
     "batch_size": "train.batch_size",
     "discriminator_steps": "train.discriminator_steps",
     "seed": "train.seed",
+    "init_from": "train.init_from",
     "mixed_precision": "runtime.mixed_precision",
     "jit_compile": "runtime.jit_compile",
     "distribute": "runtime.distribute",

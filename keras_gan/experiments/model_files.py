@@ -13,6 +13,22 @@ from keras_gan.gan import GAN
 MODEL = "gan.keras"
 
 
+def model_file(path) -> pathlib.Path:
+    """Returns the file of the model in a run's directory, or the `.keras` file itself.
+
+    Raises:
+        ValueError: there is none.
+    """
+    path = pathlib.Path(path)
+    file = path / MODEL if path.is_dir() else path
+    if not file.is_file():
+        raise ValueError(
+            f"Expected a run's directory with a {MODEL}, a .keras file or an exported "
+            f"generator. Received: {path}, where there is none"
+        )
+    return file
+
+
 def load_gan(path, compile=True) -> GAN:
     """Loads the `GAN` of a run's directory, or of a `.keras` file.
 
@@ -23,13 +39,7 @@ def load_gan(path, compile=True) -> GAN:
     Raises:
         ValueError: there is no model at `path`, or none that can be read.
     """
-    path = pathlib.Path(path)
-    file = path / MODEL if path.is_dir() else path
-    if not file.is_file():
-        raise ValueError(
-            f"Expected a run's directory with a {MODEL}, a .keras file or an exported "
-            f"generator. Received: {path}, where there is none"
-        )
+    file = model_file(path)
     try:
         gan = keras.saving.load_model(file, compile=compile)
         if not isinstance(gan, GAN):

@@ -196,7 +196,7 @@ class Optimizer(Part):
 
 
 class Train(Part):
-    """Algorithm 1's sizes, and what a run keeps of it."""
+    """Algorithm 1's sizes, what a run starts from, and what it keeps."""
 
     epochs: Size = Field(description="Passes over the data.")
     batch_size: Size = Field(100, description="m, the examples in a minibatch.")
@@ -229,6 +229,11 @@ class Train(Part):
         lt=2**32,
         description="Seed of the initial weights, the order of the data, the latents "
         "and dropout.",
+    )
+    init_from: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="A run, or a .keras file, whose networks the training starts from, "
+        "as far as they fit; none starts from those of the seed.",
     )
     sample_epochs: Size = Field(1, description="Epochs between pictures of samples.")
     evaluation_epochs: Size | None = Field(

@@ -18,6 +18,8 @@ from keras_gan.conditional import (
 from keras_gan.networks.common import LayerSeeds, logit_layer, maybe_spectral
 from keras_gan.normalization import BatchNormalization
 
+# The layer whose output has the label's values after those that it joins.
+JOINED = "with_labels"
 # The most values of an embedded label: 1000 classes need no 1000 inputs of their own.
 _LARGEST_EMBEDDING = 64
 
@@ -92,7 +94,7 @@ class Labels:
             embeddings_initializer=self._seeds.normal_initializer(stddev),
             name="embedded_labels",
         )
-        return layers.Concatenate(name="with_labels")([x, embedding(self.tensor)])
+        return layers.Concatenate(name=JOINED)([x, embedding(self.tensor)])
 
     def batch_normalized(self, x):
         """Applies batch normalisation, with gains and shifts of each class."""

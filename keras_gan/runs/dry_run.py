@@ -6,6 +6,7 @@ import time
 
 from keras_gan import networks
 from keras_gan.experiments.building import build, load_data
+from keras_gan.runs import initial
 
 
 def dry_run(experiment, data_dir=None, steps=10) -> dict:
@@ -25,15 +26,18 @@ def dry_run(experiment, data_dir=None, steps=10) -> dict:
         on Windows).
 
     Raises:
-        ValueError: an experiment that is to be distributed.
+        ValueError: an experiment that is to be distributed; see also `initial.load`.
     """
     if experiment.runtime.distribute is not None:
         raise ValueError(
             "Expected runtime.distribute to be none for a dry run, which is of one "
             f"device. Received: {experiment.runtime.distribute!r}"
         )
+    source = initial.load(experiment)
     data = load_data(experiment.data, data_dir)
     gan = build(experiment, data)
+    if source:
+        initial.take(gan, source)
     batch_size = experiment.train.discriminator_steps * experiment.train.batch_size
     batches = data.batches(
         batch_size,

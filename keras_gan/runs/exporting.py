@@ -5,6 +5,7 @@ import pathlib
 from keras_gan import datasets, export
 from keras_gan.experiments.model_files import load_gan
 from keras_gan.export import portable
+from keras_gan.runs import paths
 from keras_gan.runs.run import CONFIG, EXPORT, Run
 
 # What `export.verify` checks, by the names that it gives its stages.
@@ -87,7 +88,7 @@ def _card(run, gan):
     card = {
         "dataset": datasets.public_name(experiment.data.name),
         "contrast_normalization": experiment.data.contrast_normalization,
-        "experiment": _without_paths(experiment).to_dict(),
+        "experiment": paths.without(experiment).to_dict(),
         "data": {
             name: value
             for name, value in config.get("data", {}).items()
@@ -102,15 +103,6 @@ def _card(run, gan):
     if scores.get("step") == gan.generator_steps and set(names) <= set(scores):
         card["scores"] = {name: scores[name] for name in names}
     return card
-
-
-def _without_paths(experiment):
-    """The experiment without the paths of who made it."""
-    settings = {"data.name": datasets.public_name(experiment.data.name)}
-    pretrained = experiment.networks.arguments.get("pretrained")
-    if pretrained is not None:
-        settings["networks.pretrained"] = pathlib.PurePath(pretrained).name
-    return experiment.with_settings(settings)
 
 
 def verify_export(path, progress=None) -> list[str]:

@@ -179,6 +179,7 @@ class Run:
         """The content of `config.json`.
 
         Its keys are `format`, `experiment` and `data_dir`; of a training also `data`,
+        `initial` (what it took of `train.init_from`, and of which file; None without),
         `execution` (what "auto" came to), `rounding` (what decides the last bits),
         `started`, `resumed`, `versions`, `machine` and `git_commit`.
         """

@@ -107,8 +107,9 @@ def evaluate(
         examples themselves. Of images with one also `test_examples_in_training`, see
         `evaluation.shared_examples`. Of a GAN of images `pixel_frechet_distance` and,
         of a run, `pixel_frechet_distance_at_start` (`num_pixel_samples` samples of the
-        generator and of the same before its first step, to all training data, raw
-        values), `discriminator_accuracy`, and for the digits `digits`, see
+        generator and of the same before its first step, which a run that started from
+        another one leaves out, to all training data, raw values),
+        `discriminator_accuracy`, and for the digits `digits`, see
         `evaluation.digits_report`. Images of more than
         `evaluation.MAX_COVARIANCE_VALUES` values have no Frechet distance of raw
         values; `pixel_frechet_distance_left_out` gives the reason.

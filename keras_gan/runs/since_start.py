@@ -21,7 +21,8 @@ def progress_since_start(gan, experiment, data, samples, seed):
     report = {}
     if evaluation.why_no_covariance(data.spec.num_values) is None:
         drawn = {"pixel_frechet_distance": samples}
-        if experiment is not None:
+        # What a run has taken of another one may be gone.
+        if experiment is not None and experiment.train.init_from is None:
             first = build(experiment, data).generate(len(samples), seed=seed)
             drawn["pixel_frechet_distance_at_start"] = first
         moments = evaluation.data_moments(data)

@@ -6,8 +6,6 @@ import datetime
 import gc
 import importlib.util
 import logging
-import os
-import pathlib
 import tempfile
 from typing import Any
 
@@ -18,7 +16,15 @@ from keras_gan.experiments import building
 from keras_gan.experiments.parts import MOST_EPOCHS
 from keras_gan.pictures import formats, grids
 from keras_gan.runs import callbacks as run_callbacks
-from keras_gan.runs import checkpoint, interrupts, provenance, starting, time_budget
+from keras_gan.runs import (
+    checkpoint,
+    initial,
+    interrupts,
+    paths,
+    provenance,
+    starting,
+    time_budget,
+)
 from keras_gan.runs.run import Run
 
 _log = logging.getLogger("keras_gan")
@@ -130,7 +136,7 @@ def train(
     checks.one_of("resume", resume, ("auto", "never"))
     budget = time_budget.of(run.experiment, minutes)
     building.check(run.experiment)
-    run.experiment = _with_absolute_paths(run.experiment)
+    run.experiment = paths.absolute(run.experiment)
     # Before any other use of a device: a strategy must find the devices as they are.
     strategy = replicas.strategy(run.experiment.runtime.distribute or "none")
     if not replicas.is_chief(strategy):
@@ -178,19 +184,6 @@ def _silent(level=logging.WARNING):
         yield
     finally:
         _log.setLevel(before)
-
-
-def _with_absolute_paths(experiment):
-    """The experiment with paths that mean the same from any folder."""
-    settings = {}
-    pretrained = experiment.networks.arguments.get("pretrained")
-    if pretrained is not None:
-        settings["networks.pretrained"] = str(pathlib.Path(pretrained).resolve())
-    if experiment.data.is_folder:
-        prefix, colon, path = experiment.data.name.partition(":")
-        path = pathlib.Path(os.path.expanduser(path)).absolute()
-        settings["data.name"] = f"{prefix}{colon}{path}"
-    return experiment.with_settings(settings)
 
 
 # === How long a training is ===
@@ -325,6 +318,8 @@ def _picture_of(data):
 
 def _restored(run, strategy, start):
     """(data, the GAN as it is at the start or in the checkpoint, what both are)."""
+    # A checkpoint needs none; and what is missing is said before data are loaded.
+    source = None if start else initial.load(run.experiment, run.path)
     data = run.data()
     with strategy.scope():
         gan = run.build()
@@ -333,12 +328,15 @@ def _restored(run, strategy, start):
             "data": provenance.describe_data(data),
             "execution": provenance.describe_execution(run.experiment, gan),
             "rounding": provenance.describe_rounding(),
+            "initial": start.metadata.get("initial") if start else None,
         }
         if start:
             starting.check_same("data", start, described, run)
             starting.check_same("execution", start, described, run)
             provenance.warn_of_other_rounding(start.metadata.get("rounding", {}))
             checkpoint.restore(gan, start)
+        elif source:
+            described["initial"] = initial.take(gan, source)
     steps = start.step if start else 0
     if not replicas.agree(strategy, steps):
         raise ValueError(
