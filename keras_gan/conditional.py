@@ -198,6 +198,10 @@ class MixtureEmbedding(keras.layers.Embedding):
         return (input_shape[0], self.output_dim)
 
 
+class NoMixtures(ValueError):
+    """A generator that takes labels by other layers than `of_mixtures` knows."""
+
+
 def of_mixtures(generator: keras.Model) -> keras.Model:
     """Copies a generator of labels as one of mixtures of classes.
 
@@ -215,12 +219,12 @@ def of_mixtures(generator: keras.Model) -> keras.Model:
         float32 `(batch, C)`, where C is the number of classes that its layers know.
 
     Raises:
-        ValueError: no such model, or one that Keras cannot copy.
+        NoMixtures: no such model, or one that Keras cannot copy.
     """
     try:
         return _of_mixtures(generator)
     except (TypeError, ValueError, NotImplementedError) as error:
-        raise ValueError(
+        raise NoMixtures(
             "Expected a functional generator whose labels enter by "
             "keras.layers.Embedding or layers of keras_gan.conditional alone. "
             f"Received: {generator.name!r}, {checks.one_line(error)}"
