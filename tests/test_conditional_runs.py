@@ -183,6 +183,24 @@ def test_a_generator_of_other_layers_has_no_such_figure(run, tmp_path, monkeypat
         runs.draw_figures(run.path, "classes", tmp_path)
 
 
+def test_figure_1_of_a_conditional_run_has_its_classes(tmp_path):
+    settings = {"data.name": "mixture1d", "conditional": True, "epochs": 2}
+    preset = get_preset("gaussian1d", {**settings, "batch_size": 5000})
+    game = runs.train(runs.Run(tmp_path / "run", preset))
+    found = pictures.load_frames(game.moments_path)
+    assert [frame.num_classes for frame in found] == [3] * len(found)
+    with np.errstate(all="raise"):
+        written = runs.draw_figures(game.path, "1")
+    assert [path.name for path in written] == ["figure_1.png", "figure_1.gif"]
+    picture = pictures.decode_png(written[0].read_bytes())
+    names = game.gan().latent_prior.class_names
+    assert names == ("left", "middle", "right")
+    np.testing.assert_array_equal(picture, pictures.figure_1(found, names))
+    # The evaluations ask D about each class.
+    (line,) = map(json.loads, game.evaluations_path.read_text().splitlines())
+    assert 0 <= line["largest_deviation_of_d"] <= 0.5
+
+
 # === Films ===
 
 

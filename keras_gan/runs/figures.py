@@ -123,11 +123,14 @@ def _draw_figure_1(subject):
             f"Received: {subject.run.path}, which has none"
         )
     frames = pictures.load_frames(path)
-    animation = pictures.figure_1_animation(frames)
+    names = None
+    if frames[0].num_classes is not None:
+        names = subject.gan.latent_prior.class_names
+    animation = pictures.figure_1_animation(frames, names)
     # The last picture stands for two seconds before all begins anew.
     milliseconds = [120] * (len(animation) - 1) + [2000]
     return {
-        "figure_1.png": pictures.encode_png(pictures.figure_1(frames)),
+        "figure_1.png": pictures.encode_png(pictures.figure_1(frames, names)),
         "figure_1.gif": pictures.encode_gif(animation, milliseconds),
     }
 

@@ -97,7 +97,7 @@ class FigureOne(keras.callbacks.Callback):
 
     Args:
         path: str or path-like, ends in `.npz`; see `frames.load_frames`.
-        distribution: TFP distribution of the data, event shape `(1,)`.
+        distribution: TFP distribution of the data, see `frames.frame_of`.
         every: int, generator steps.
 
     Raises:
@@ -135,7 +135,9 @@ class FigureOne(keras.callbacks.Callback):
 
     def _record(self):
         moment = frames.frame_of(self.model, self.distribution)
-        if not np.isfinite([*moment.samples, *moment.discriminator]).all():
+        if not all(
+            np.isfinite(x).all() for x in (moment.samples, moment.discriminator)
+        ):
             raise watching.diverged(self.model, "the samples or D(x) are not finite")
         self.moments.append(moment)
         frames.save_frames(self.path, self.moments)
