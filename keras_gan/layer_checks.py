@@ -5,15 +5,9 @@ import warnings
 import keras
 
 from keras_gan import keras_private
-from keras_gan.conditional import (
-    ConditionalBatchNormalization,
-    LabelLogProbability,
-    LabelProjection,
-)
+from keras_gan.conditional import num_classes_of
 from keras_gan.normalization import BatchNormalization
 
-# Layers that take labels.
-_OF_LABELS = (ConditionalBatchNormalization, LabelLogProbability, LabelProjection)
 # Layers that normalise by `tf.nn.moments`.
 _BY_MOMENTS = (
     keras.layers.BatchNormalization,
@@ -86,23 +80,10 @@ def _check_classes(networks, prior):
         return
     for network in networks:
         for layer in keras_private.layers_of(network):
-            count = _classes_of(layer, network)
+            count = num_classes_of(layer, network)
             if count is not None and count < prior.num_classes:
                 raise ValueError(
                     f"Expected networks of the prior's {prior.num_classes} classes. "
                     f"Received: {network.name!r}, whose layer {layer.name!r} has "
                     f"{count}; build them with num_classes={prior.num_classes}"
                 )
-
-
-def _classes_of(layer, network):
-    """Returns how many classes a layer knows, or None for one that takes no labels."""
-    if isinstance(layer, _OF_LABELS):
-        return layer.num_classes
-    if not isinstance(layer, keras.layers.Embedding):
-        return None
-    inputs = getattr(network, "input", None)
-    # An embedding within another layer has no input of its own.
-    own = getattr(layer, "input", None)
-    is_of_labels = isinstance(inputs, dict) and own is inputs.get("labels")
-    return layer.input_dim if is_of_labels else None

@@ -54,6 +54,34 @@ def tiny_gan(
     return gan
 
 
+def one_dimensional_gan(scales=(1.0,) * 3, means=(0.0,) * 3, shifts=(0.0,) * 3):
+    """A conditional GAN: G(z, y) = scales[y] z + means[y], and D's logit x + shifts[y].
+
+    The latents are normal, and all classes equally frequent.
+    """
+    labels = keras.Input((), dtype="int32", name="labels")
+    latents = keras.Input((1,), name="latents")
+    samples = keras.Input((1,), name="samples")
+
+    def of_class(values):
+        start = keras.initializers.Constant(np.reshape(values, (-1, 1)))
+        return keras.layers.Embedding(len(values), 1, start)(labels)
+
+    scaled = keras.layers.Multiply()([latents, of_class(scales)])
+    generated = keras.layers.Add()([scaled, of_class(means)])
+    logits = keras.layers.Add()([samples, of_class(shifts)])
+    prior = keras_gan.priors.Labelled(
+        keras_gan.priors.Normal(1), np.full(len(means), 1 / len(means))
+    )
+    return keras_gan.GAN(
+        keras.Model({"latents": latents, "labels": labels}, generated),
+        keras.Model({"samples": samples, "labels": labels}, logits),
+        prior,
+        value_range=None,
+        seed=0,
+    )
+
+
 def examples(count, seed=0):
     """float32 `(count, 4)`, normal around 1."""
     rng = np.random.default_rng(seed)

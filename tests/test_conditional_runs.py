@@ -7,11 +7,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from keras_gan import experiments, metrics, pictures, runs
+from keras_gan import conditional, experiments, metrics, pictures, runs
 from keras_gan.commands import console
 from keras_gan.experiments import SettingError, get_preset
 from keras_gan.pictures import by_class
-from keras_gan.runs import checkpoint, scoring
+from keras_gan.runs import checkpoint, scoring, walking
 
 SETTINGS = {
     "data.conditional": True,
@@ -51,8 +51,8 @@ def test_a_run_has_the_classes_of_its_data(run):
 
 def test_pictures_have_a_row_a_class_and_one_latent_a_column(run):
     gan = run.gan()
-    samples = by_class.samples(gan, seed=3)
-    assert samples.shape == (100, 8, 8, 1)
+    samples, columns = by_class.samples(gan, seed=3)
+    assert samples.shape == (100, 8, 8, 1) and columns == 10
     latents = gan.latent_prior.sample(10, 3)["latents"]
     for label in (0, 4, 9):
         expected = gan.samples_of(
@@ -60,8 +60,6 @@ def test_pictures_have_a_row_a_class_and_one_latent_a_column(run):
         )
         found = samples[10 * label : 10 * label + 10]
         np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert len(by_class.samples(gan, seed=3, count=25)) == 20
-    assert len(by_class.samples(gan, seed=3, count=1)) == 10
     drawn = sorted(run.samples_dir.iterdir())
     assert [path.name for path in drawn] == [
         f"epoch_{epoch:05}.png" for epoch in range(3)
@@ -158,11 +156,113 @@ def test_the_figures_of_a_conditional_run_keep_the_class_of_a_line(run, tmp_path
     np.testing.assert_array_equal(found, np.squeeze(picture))
 
 
+def test_a_figure_leads_from_class_to_class(run, tmp_path):
+    gan = run.gan()
+    for labels in (None, ["3", "8", "1"]):
+        (path,) = runs.draw_figures(
+            run.path, "classes", tmp_path, seed=2, labels=labels
+        )
+        assert path == tmp_path / "classes.png"
+        expected = pictures.figure_3(by_class.lines(gan, 2, labels), gan.spec)
+        found = np.asarray(PIL.Image.open(path))
+        np.testing.assert_array_equal(found, np.squeeze(expected))
+    with pytest.raises(ValueError, match="^Expected `labels` for the figure classes"):
+        runs.draw_figures(run.path, "2", tmp_path, labels=[3, 8])
+    with pytest.raises(ValueError, match="`labels` to be one of '0', '1'"):
+        runs.draw_figures(run.path, "all", tmp_path, labels=["3", "x"])
+
+
+def test_a_generator_of_other_layers_has_no_such_figure(run, tmp_path, monkeypatch):
+    def no_layers(generator):
+        raise conditional.NoMixtures("Expected a functional generator")
+
+    monkeypatch.setattr(conditional, "of_mixtures", no_layers)
+    names = {path.name for path in runs.draw_figures(run.path, output=tmp_path)}
+    assert "figure_3.png" in names and "classes.png" not in names
+    with pytest.raises(ValueError, match="^Expected a functional generator"):
+        runs.draw_figures(run.path, "classes", tmp_path)
+
+
+def test_figure_1_of_a_conditional_run_has_its_classes(tmp_path):
+    settings = {"data.name": "mixture1d", "conditional": True, "epochs": 2}
+    preset = get_preset("gaussian1d", {**settings, "batch_size": 5000})
+    game = runs.train(runs.Run(tmp_path / "run", preset))
+    found = pictures.load_frames(game.moments_path)
+    assert [frame.num_classes for frame in found] == [3] * len(found)
+    with np.errstate(all="raise"):
+        written = runs.draw_figures(game.path, "1")
+    assert [path.name for path in written] == ["figure_1.png", "figure_1.gif"]
+    picture = pictures.decode_png(written[0].read_bytes())
+    names = game.gan().latent_prior.class_names
+    assert names == ("left", "middle", "right")
+    np.testing.assert_array_equal(picture, pictures.figure_1(found, names))
+    # The evaluations ask D about each class.
+    (line,) = map(json.loads, game.evaluations_path.read_text().splitlines())
+    assert 0 <= line["largest_deviation_of_d"] <= 0.5
+
+
+# === Films ===
+
+
+@pytest.fixture
+def frames(monkeypatch):
+    """The samples of each frame of the film that was made last."""
+    kept = []
+
+    def walk(*args):
+        kept[:] = list(original(*args))
+        return iter(kept)
+
+    original = walking._walk
+    monkeypatch.setattr(walking, "_walk", walk)
+    return kept
+
+
+def test_a_film_goes_from_class_to_class_at_fixed_latents(run, tmp_path, frames):
+    options = {"num_samples": 3, "seed": 20, "frames": 4, "labels": ["3", "8", "0"]}
+    count = runs.write_walk(run.path, tmp_path / "w.gif", **options)
+    assert count == len(frames) == 12
+    gan = run.gan()
+    latents = gan.latent_prior.sample_each([20, 21, 22])["latents"]
+    for label, frame in zip((3, 8, 0), frames[::4], strict=True):
+        inputs = {"latents": latents, "labels": np.full(3, label, np.int32)}
+        np.testing.assert_allclose(frame, gan.samples_of(inputs), atol=1e-5)
+    steps = [np.abs(a - b).mean() for a, b in zip(frames, frames[1:], strict=False)]
+    assert min(steps) > 0 and max(steps) < 6 * np.median(steps)
+
+
+def test_a_film_of_classes_may_move_in_the_latents_too(run, tmp_path, frames):
+    options = {"num_samples": 2, "seed": 5, "stops": 2, "frames": 2}
+    runs.write_walk(run.path, tmp_path / "w.gif", labels=[1, 2, 3, 4], **options)
+    assert len(frames) == 8
+    gan = run.gan()
+    # Both rounds take as long: half of one is half of the other.
+    for frame, stop, label in ((0, 0, 1), (4, 1, 3)):
+        latents = gan.latent_prior.sample_each([5 + stop, 7 + stop])["latents"]
+        inputs = {"latents": latents, "labels": np.full(2, label, np.int32)}
+        np.testing.assert_allclose(frames[frame], gan.samples_of(inputs), atol=1e-5)
+
+
+def test_a_film_of_one_class_moves_in_the_latents(run, tmp_path, frames):
+    options = {"num_samples": 2, "seed": 5, "stops": 2, "frames": 1}
+    runs.write_walk(run.path, tmp_path / "w.gif", labels="7", **options)
+    gan = run.gan()
+    for stop in (0, 1):
+        expected = gan.generate_each([5 + stop, 7 + stop], labels=7)
+        np.testing.assert_allclose(frames[stop], expected, atol=1e-5)
+    # Without labels each walk stays in the class of its first seed.
+    runs.write_walk(run.path, tmp_path / "w.gif", **options)
+    drawn = gan.latent_prior.sample_each([5, 7])["labels"]
+    for stop in (0, 1):
+        expected = gan.generate_each([5 + stop, 7 + stop], labels=drawn)
+        np.testing.assert_allclose(frames[stop], expected, atol=1e-5)
+
+
 # === The command ===
 
 
-def command(*arguments):
-    return console.run(arguments, "generate")
+def command(*arguments, name="generate"):
+    return console.run(arguments, name)
 
 
 def test_the_command_draws_the_classes_that_it_names(run, tmp_path, capsys):
@@ -197,3 +297,21 @@ def test_a_folder_holds_the_samples_of_some_classes(run, tmp_path, capsys):
     assert len(list(output.glob("*.png"))) == 4
     assert command(*arguments, "--labels=2", "--num_samples=3") == 1
     assert "of another generator, or of other classes" in capsys.readouterr().err
+
+
+def test_the_commands_lead_from_class_to_class(run, tmp_path, capsys):
+    model, film = f"--model={run.path}", f"--output={tmp_path / 'w.gif'}"
+    small = ("--num_samples=2", "--frames=5")
+    assert command(model, film, *small, "--labels=3,8", name="walk") == 0
+    assert "A walk of 0.5 s is in" in capsys.readouterr().out
+    with PIL.Image.open(tmp_path / "w.gif") as opened:
+        assert opened.n_frames == 10
+    assert command(model, film, *small, "--labels=3,x", name="walk") == 1
+    assert "error: Expected --labels to be one of '0', '1'" in capsys.readouterr().err
+    assert command(model, film, "--labels=3", "--stops=1", name="walk") == 1
+    assert "error: Expected --stops to be an int >= 2" in capsys.readouterr().err
+    output = f"--output={tmp_path}"
+    assert (
+        command(model, output, "--figure=classes", "--labels=3,8", name="figures") == 0
+    )
+    assert "classes.png" in capsys.readouterr().out

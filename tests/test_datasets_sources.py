@@ -92,14 +92,15 @@ def test_digits_are_split_within_each_class():
 # === Toy mixtures ===
 
 
-@pytest.mark.parametrize("name", ["gaussian1d", "ring8", "grid25"])
+@pytest.mark.parametrize("name", ["gaussian1d", "ring8", "grid25", "mixture1d"])
 def test_toy_samples(name):
     splits = [datasets.load(name, split) for split in ("train", "valid", "test")]
     assert [len(data) for data in splits] == [50_000, 10_000, 10_000]
     train = splits[0]
     event_shape = tuple(train.distribution.event_shape)
-    assert train.image_shape == event_shape == ((1,) if name == "gaussian1d" else (2,))
-    assert train.value_range is None and train.labels is None
+    assert train.image_shape == event_shape == ((1,) if name.endswith("1d") else (2,))
+    assert train.value_range is None
+    assert (train.labels is None) == (name != "mixture1d")
     assert np.array_equal(train.images, datasets.load(name).images)
     assert not np.array_equal(splits[1].images, splits[2].images)
     # Samples and distribution agree: E[-log p(x)] of both is the entropy.
@@ -115,6 +116,23 @@ def test_gaussian1d_is_that_of_scipy():
     log_prob = toy.gaussian1d().log_prob(x[:, None].astype(np.float32))
     expected = scipy.stats.norm(2, 0.5).logpdf(x)
     np.testing.assert_allclose(log_prob, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_samples_of_mixture1d_are_of_the_component_that_labels_them():
+    for split in ("train", "test"):
+        data = datasets.load("mixture1d", split)
+        assert data.class_names == ("left", "middle", "right")
+        counts = np.bincount(data.labels)
+        assert np.abs(counts - len(data) / 3).max() < 5 * np.sqrt(len(data) / 3)
+        for label, (mean, scale) in enumerate([(-2, 0.8), (0, 0.4), (2, 0.8)]):
+            of_class = data.images[data.labels == label, 0]
+            component = data.distribution.components_distribution[label]
+            x = np.linspace(-4, 4, 9, dtype=np.float32)[:, None]
+            expected = scipy.stats.norm(mean, scale).pdf(x[:, 0])
+            np.testing.assert_allclose(component.prob(x), expected, atol=1e-5)
+            assert scipy.stats.kstest(of_class, "norm", (mean, scale)).pvalue > 1e-4
+    again = datasets.load("mixture1d", "test")
+    np.testing.assert_array_equal(data.labels, again.labels)
 
 
 @pytest.mark.parametrize(

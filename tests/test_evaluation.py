@@ -363,10 +363,25 @@ def test_largest_deviation_of_d():
     )
     data = keras_gan.datasets.load("gaussian1d", "valid")
     expected = 1 / (1 + np.exp(-0.5 * 1.959964)) - 0.5
-    interval = evaluation.central_interval(data.distribution)
+    (interval,) = intervals = evaluation.central_intervals(data, gan)
     assert interval == pytest.approx([2 - 0.5 * 1.959964, 2 + 0.5 * 1.959964])
-    found = evaluation.largest_deviation_of_d(gan, interval)
+    found = evaluation.largest_deviation_of_d(gan, intervals)
     assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_largest_deviation_of_d_over_classes():
+    """D's logit is x minus the mean of the class, but for 1/2 more in the last."""
+    gan = helpers.one_dimensional_gan(shifts=(2.0, 0.0, -1.5))
+    data = keras_gan.datasets.load("mixture1d", "valid")
+    intervals = evaluation.central_intervals(data, gan)
+    for interval, mean, scale in zip(
+        intervals, (-2, 0, 2), (0.8, 0.4, 0.8), strict=True
+    ):
+        half = 1.959964 * scale
+        assert interval == pytest.approx([mean - half, mean + half], abs=1e-4)
+    found = evaluation.largest_deviation_of_d(gan, intervals)
+    expected = 1 / (1 + np.exp(-0.8 * 1.959964 - 0.5)) - 0.5
+    assert found == pytest.approx(expected, abs=1e-4)
 
 
 # === Runs ===

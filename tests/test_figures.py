@@ -34,6 +34,7 @@ def test_all_figures_of_a_run_of_images(digits_run, tmp_path, caplog):
     assert written == [tmp_path / "out" / name for name in names]
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(names)
     assert "Figure 1 is left out. Expected a run with moments.npz" in caplog.text
+    assert "Figure classes is left out. Expected a conditional run" in caplog.text
 
     gan, data = runs.load_gan(digits_run), keras_gan.datasets.load("digits", "train")
     samples = gan.generate(30, seed=3)
@@ -71,7 +72,9 @@ def test_a_figure_by_name_that_does_not_fit_is_one_line(digits_run, gaussian1d_r
         (digits_run, "1", "moments.npz for figure 1"),
         (gaussian1d_run, "2", "images for figure 2"),
         (gaussian1d_run, "3", "images for figure 3"),
-        (digits_run, "4", "one of '1', '2', '3', 'curves', 'health', 'all'"),
+        (digits_run, "classes", "a conditional run for figure classes"),
+        (gaussian1d_run, "classes", "images for figure classes"),
+        (digits_run, "4", "one of '1', '2', '3', 'classes', 'curves', 'health', 'all'"),
         (digits_run / "nothing", "curves", "the directory of a run, with a config"),
     ):
         with pytest.raises(ValueError, match=message) as error:

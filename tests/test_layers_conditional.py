@@ -6,7 +6,11 @@ import pytest
 import tensorflow as tf
 
 from keras_gan import networks
-from keras_gan.conditional import ConditionalBatchNormalization, LabelProjection
+from keras_gan.conditional import (
+    ConditionalBatchNormalization,
+    LabelProjection,
+    MixtureEmbedding,
+)
 from keras_gan.layers import SpectralNormalization
 
 LABELS = np.array([2, 0, 0, 1, 2, 0], np.int32)
@@ -232,6 +236,54 @@ def test_the_gradient_of_r1_is_that_of_its_differences(compiled):
         assert found != 0 or weight.name == "bias"
 
 
+# === Mixtures of classes ===
+
+WEIGHTS = np.float32([[0, 0, 1], [1, 0, 0], [0.5, 0.25, 0.25], [-1, 0, 2]])
+
+
+def test_the_gains_and_shifts_of_a_mixture_are_mixed():
+    x = normal(6, 3, 2, 4)
+    layer = with_weights(ConditionalBatchNormalization(3), [x, LABELS])
+    one_hot = np.eye(3, dtype=np.float32)[LABELS]
+    for training in (True, False):
+        found = layer([x, one_hot], training=training)
+        expected = layer([x, LABELS], training=training)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    # y is linear in the rows, whatever x is.
+    found = layer([np.tile(x[:1], (4, 1, 1, 1)), WEIGHTS])
+    of_classes = layer([np.tile(x[:1], (3, 1, 1, 1)), np.arange(3)])
+    expected = np.einsum("mc,c...->m...", WEIGHTS, of_classes)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_projection_of_a_mixture_is_mixed():
+    features = normal(1, 5)
+    layer = with_weights(LabelProjection(3), [features, LABELS[:1]])
+    found = layer([np.tile(features, (4, 1)), WEIGHTS])
+    expected = WEIGHTS @ (layer.embeddings.numpy() @ features.T)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_vector_of_a_mixture_is_mixed(tmp_path):
+    weights = keras.Input((3,), name="labels")
+    layer = MixtureEmbedding(3, 2, "normal")
+    model = keras.Model(weights, layer(weights))
+    assert model.output_shape == (None, 2)
+    expected = WEIGHTS @ layer.embeddings.numpy()
+    np.testing.assert_allclose(model(WEIGHTS), expected, rtol=1e-5, atol=1e-7)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(WEIGHTS), model(WEIGHTS))
+
+
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_weights_of_another_number_of_classes_are_refused(width):
+    for make in BOTH:
+        message = rf"\(batch, 3\) for mixtures. Received shapes: .*\(None, {width}\)"
+        with pytest.raises(ValueError, match=message):
+            make().build([(None, 5), (None, width)])
+
+
 # === What both have ===
 
 BOTH = [
@@ -291,7 +343,8 @@ def test_a_label_that_is_no_class_is_an_error_on_cpus(make, wrong):
 
 @pytest.mark.parametrize("make", BOTH)
 def test_other_inputs_are_refused_in_one_line(make):
-    for shapes in ((None, 5), [(None, 5)], [(None, 5), (None, 1)], [(None,), (None,)]):
+    for shapes in ((None, 5), [(None, 5)], [(None, 5), (None, 1)], [(None, 5), ()],
+                   [(None,), (None,)]):  # fmt: skip
         message = (
             r"^Expected inputs of '.*' to be \[values, labels\] .* Received shapes"
         )

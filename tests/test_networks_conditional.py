@@ -8,9 +8,10 @@ import pytest
 import tensorflow as tf
 
 import keras_gan
-from keras_gan import networks, penalties
+from keras_gan import conditional, networks, penalties
 from keras_gan.conditional import ConditionalBatchNormalization, LabelProjection
 from keras_gan.layers import Maxout, SpectralNormalization
+from tests import extensions
 from tests.test_networks_conv import PLAIN, kernels_of, normal
 
 IMAGE = (8, 8, 1)
@@ -460,6 +461,126 @@ def test_the_summary_counts_by_hand():
         IMAGE, 3, 4, discriminator_normalization="spectral", num_classes=10
     )
     assert networks.multiply_adds(spectral) == 1_217
+
+
+# === Mixtures of classes ===
+
+
+def trained_away(generator):
+    """Moves every weight, so that no table is what it was made as."""
+    for i, weight in enumerate(generator.trainable_weights):
+        weight.assign(weight + 0.1 * normal(*weight.shape, seed=i))
+    return generator
+
+
+# Every builder, and the other places where labels enter some of them.
+MIXED = [
+    *((name, {}) for name in SMALL),
+    ("dcgan", {"generator_normalization": None}),
+    ("resnet", {"generator_normalization": None}),
+    ("paper_tfd_stage2", {"pretrained_generator": "conditional"}),
+]
+
+
+def one_hot(labels):
+    return np.eye(3, dtype=np.float32)[labels]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        pytest.param(*each, marks=pytest.mark.slow) if each[0] in LARGE else each
+        for each in MIXED
+    ],
+)
+def test_one_hot_weights_give_what_the_label_gives(name, options):
+    if options.get("pretrained_generator"):
+        options = {"pretrained_generator": small("digits_mlp", seed=3)[0]}
+    generator = trained_away(small(name, **options)[0])
+    before = [w.numpy() for w in generator.weights]
+    mixed = conditional.of_mixtures(generator)
+    assert mixed.input["labels"].shape == (None, 3) and not mixed.trainable_weights
+    assert [w.shape for w in mixed.weights] == [w.shape for w in generator.weights]
+    latents = np.tile(normal(1, 3), (4, 1))
+    expected = np.asarray(generator({"latents": latents, "labels": LABELS}))
+    assert differences(expected[[1, 2, 0, 3]]) > 1e-3
+    found = mixed({"latents": latents, "labels": one_hot(LABELS)})
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    # A mixture is none of its classes, and depends on all of them.
+    weights = np.float32([[0.4, 0.6, 0], [0.4, 0, 0.6], [0, 0.6, 0.4], [0.4, 0, 0.6]])
+    assert differences(np.asarray(mixed({"latents": latents, "labels": weights}))) > 0
+    # The one that is copied stays as it was, and takes labels still.
+    again = generator({"latents": latents, "labels": LABELS})
+    np.testing.assert_array_equal(again, expected)
+    for old, new in zip(before, generator.weights, strict=True):
+        np.testing.assert_array_equal(old, new.numpy())
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"], indirect=True)
+@pytest.mark.parametrize("name", ["digits_mlp", "dcgan"])
+def test_one_hot_weights_in_16_bits(policy, name):
+    generator = trained_away(small(name)[0])
+    latents = normal(4, 3)
+    expected = generator({"latents": latents, "labels": LABELS})
+    found = conditional.of_mixtures(generator)(
+        {"latents": latents, "labels": one_hot(LABELS)}
+    )
+    assert found.dtype == "float32"
+    np.testing.assert_allclose(found, expected, rtol=2e-2, atol=2e-2)
+
+
+def test_a_generator_of_the_users_takes_mixtures_where_it_embeds_labels():
+    generator, _ = extensions.labelled_networks()
+    latents, labels = normal(3, 3), np.array([2, 0, 1], np.int32)
+    expected = generator({"latents": latents, "labels": labels})
+    mixed = conditional.of_mixtures(generator)
+    found = mixed({"latents": latents, "labels": one_hot(labels)})
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def own_generator(kind):
+    """A generator of the user's, whose labels enter by other layers too, or alone."""
+    latents = keras.Input((3,), name="latents")
+    labels = keras.Input((), dtype="int32", name="labels")
+    embedding = keras.layers.Embedding(3, 2)
+    x = {
+        "encoding": lambda: keras.layers.CategoryEncoding(3, "one_hot")(labels),
+        "function": lambda: keras.ops.one_hot(labels, 3),
+        "both": lambda: keras.layers.Concatenate()(
+            [embedding(labels), keras.ops.one_hot(labels, 3)]
+        ),
+        # What casts weights to ints without a word.
+        "within": lambda: keras.Sequential([keras.Input((), dtype="int32"), embedding])(
+            labels
+        ),
+        "two": lambda: keras.layers.Concatenate()(
+            [embedding(labels), keras.layers.Embedding(4, 2)(labels)]
+        ),
+    }[kind]()
+    x = keras.layers.Dense(4)(keras.layers.Concatenate()([latents, x]))
+    return keras.Model({"latents": latents, "labels": labels}, x, name="own")
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("encoding", "in which none of these takes them"),
+        ("function", "in which none of these takes them"),
+        ("both", "where 'one_hot.*' takes them"),
+        ("within", "in which none of these takes them"),
+        ("two", "whose layers know 3 and 4 classes"),
+    ],
+)
+def test_other_layers_of_labels_are_named_in_one_line(kind, reason):
+    message = f"^Expected a functional generator .* Received: 'own', {reason}$"
+    with pytest.raises(ValueError, match=message):
+        conditional.of_mixtures(own_generator(kind))
+
+
+def test_a_generator_without_labels_has_no_mixtures():
+    for generator in (small("toy_mlp", None)[0], keras.Sequential(name="empty")):
+        with pytest.raises(ValueError, match="'(generator|empty)', which has no such"):
+            conditional.of_mixtures(generator)
 
 
 # === Precision, gradients and modes ===

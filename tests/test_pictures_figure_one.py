@@ -79,6 +79,114 @@ def test_a_frame_takes_one_dimension():
         frames.frame_of(affine_gan(keras_gan.priors.Normal(1)), heavy)
 
 
+# === Conditional games ===
+
+MEANS, SCALES, SHIFTS = (-2.0, 0.0, 2.0), (0.8, 0.4, 1.2), (2.0, 0.0, -1.0)
+
+
+def mixture(means=MEANS):
+    return tfd.MixtureSameFamily(
+        tfd.Categorical(logits=np.zeros(len(means), np.float32)),
+        tfd.MultivariateNormalDiag(
+            np.float32(means)[:, None], np.full((len(means), 1), 0.5, np.float32)
+        ),
+    )
+
+
+def test_a_frame_of_a_conditional_game_has_one_of_each_class():
+    gan = helpers.one_dimensional_gan(SCALES, MEANS, SHIFTS)
+    frame = frames.frame_of(gan, mixture())
+    assert frame.num_classes == 3 and frame.x.shape == (100,)
+    width = frame.x[1] - frame.x[0]
+    # Within 5 standard deviations of the outer means.
+    np.testing.assert_allclose(frame.x[[0, -1]], [-4.5 + width / 2, 4.5 - width / 2])
+    own = []
+    for label in range(3):
+        law = scipy.stats.norm(MEANS[label], SCALES[label])
+        game = frame.of_class(label)
+        assert game.num_classes is None and game.data_density.shape == (100,)
+        expected = scipy.stats.norm(MEANS[label], 0.5).pdf(frame.x)
+        np.testing.assert_allclose(game.data_density, expected, atol=1e-5)
+        share = law.cdf(frame.x + width / 2) - law.cdf(frame.x - width / 2)
+        tolerance = 5 * np.sqrt(share * (1 - share) / 50_000) + 1e-4
+        assert (np.abs(game.generator_density * width - share) < tolerance).all()
+        expected = scipy.special.expit(frame.x + SHIFTS[label])
+        np.testing.assert_allclose(game.discriminator, expected, atol=1e-5)
+        expected = SCALES[label] * frame.latents + MEANS[label]
+        np.testing.assert_allclose(game.samples, expected, atol=1e-5)
+        own.append(frames.total_variation(game))
+    assert frames.total_variation(frame) == pytest.approx(np.mean(own))
+    assert min(own) < 0.9 * max(own)
+
+
+def test_a_conditional_frame_takes_a_component_for_each_class():
+    gan = helpers.one_dimensional_gan()
+    for wrong in (mixture(MEANS[:2]), gaussian()):
+        with pytest.raises(ValueError, match="a component for each of 3 classes") as e:
+            frames.frame_of(gan, wrong)
+        assert "\n" not in str(e.value)
+
+
+def conditional_game(*means):
+    """Two classes: one of `game(*means)`, and one that is at its goal all the time."""
+    moving, still = game(*means), game(*[2.0] * len(means))
+    return [
+        dataclasses.replace(
+            a,
+            **{
+                name: np.stack([getattr(a, name), getattr(b, name)])
+                for name in frames._OF_CLASSES
+            },
+        )
+        for a, b in zip(moving, still, strict=True)
+    ]
+
+
+def test_figure_1_has_a_row_for_each_class():
+    played = conditional_game(1.0, 1.5, 2.0)
+    picture = figure_one.figure_1(played, ("left", "right"))
+    assert picture.shape == (380 + 340, 915, 3)
+    # The first class moves to the right, the second does not.
+    for rows, moves in (((60, 300), True), ((400, 640), False)):
+        peaks = []
+        for panel in range(3):
+            columns = slice(60 + 280 * panel, 330 + 280 * panel)
+            green = is_colour(picture[slice(*rows), columns], GREEN)
+            found, at = np.nonzero(green)
+            peaks.append(at[found <= found.min() + 4].mean())
+        assert (peaks[2] - peaks[0] > 25) == moves
+    animation = figure_one.figure_1_animation(played)
+    assert [each.shape for each in animation] == [(400, 630, 3)] * 3
+    left, right = (
+        np.stack(animation)[:, 60:280, part]
+        for part in (slice(0, 310), slice(330, 600))
+    )
+    assert (left[0] != left[2]).any()
+    np.testing.assert_array_equal(right[0], right[2])
+
+
+def test_conditional_frames_come_back_from_their_file(tmp_path):
+    played = conditional_game(0.0, 1.0)
+    frames.save_frames(tmp_path / "moments.npz", played)
+    again = frames.load_frames(tmp_path / "moments.npz")
+    assert [each.num_classes for each in again] == [2, 2]
+    for old, new in zip(played, again, strict=True):
+        for field in dataclasses.fields(frames.Frame):
+            np.testing.assert_array_equal(
+                getattr(new, field.name), getattr(old, field.name)
+            )
+    with np.load(tmp_path / "moments.npz") as file:
+        arrays = dict(file)
+    for name in frames._OF_CLASSES:
+        for wrong in (arrays[name][:, :1], arrays[name][:, 0], arrays[name][:, :0]):
+            np.savez(tmp_path / "damaged.npz", **{**arrays, name: wrong})
+            with pytest.raises(ValueError, match="do not fit each other"):
+                frames.load_frames(tmp_path / "damaged.npz")
+
+
+# === Drawing ===
+
+
 def game(*means):
     """Frames of a generator N(mean, 0.5) at steps 0, 10, and so on; D is 0.5."""
     x = np.linspace(-0.475, 4.475, 100)

@@ -107,6 +107,8 @@ def test_a_film_needs_an_extra(model, tmp_path, monkeypatch):
     [
         ({"output": "w.avi"}, "ends in .gif or .mp4"),
         ({"stops": 1}, "`stops` to be an int >= 2"),
+        ({"stops": 1, "labels": 3}, "`stops` to be an int >= 2"),
+        ({"labels": [3, 8]}, "Expected no `labels`: the model is not conditional"),
         ({"frames": 0}, "`frames`"),
         ({"fps": 101}, "`fps`"),
         ({"seed": -1}, "`seed`"),

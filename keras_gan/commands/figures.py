@@ -17,9 +17,10 @@ def define_flags(values: flags.FlagValues):
     flags.DEFINE_enum(
         "figure",
         "all",
-        ["1", "2", "3", "curves", "health", "all"],
-        "A figure of the paper by its number, the curves of the training, a page that "
-        "says how the training went, or all that fit the run.",
+        ["1", "2", "3", "classes", "curves", "health", "all"],
+        "A figure of the paper by its number, the ways from class to class, the curves "
+        "of the training, a page that says how the training went, or all that fit the "
+        "run.",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -30,6 +31,13 @@ def define_flags(values: flags.FlagValues):
     )
     flags.DEFINE_integer(
         "seed", 0, "Seed of the samples and latents.", flag_values=values
+    )
+    flags.DEFINE_list(
+        "labels",
+        None,
+        "The classes that --figure=classes leads through, by number or name: "
+        "--labels=3,8. By default all.",
+        flag_values=values,
     )
     flags.DEFINE_string(
         "data_dir",
@@ -58,5 +66,6 @@ def main(values: flags.FlagValues):
         values.seed,
         values.data_dir,
         values.dataset,
+        values.labels,
     ):
         print(f"Wrote {path}")

@@ -20,13 +20,27 @@ def define_flags(values: flags.FlagValues):
     flags.DEFINE_integer("seed", 0, "Seed of the first walk.", flag_values=values)
     for name, default, least, meaning in (
         ("num_samples", 16, 1, "Walks side by side."),
-        ("stops", 4, 2, "Latents that a walk visits before it is back at the first."),
+        (
+            "stops",
+            None,
+            1,
+            "Latents that a walk visits before it is back at the first: 4 by default, "
+            "and 1 with several --labels.",
+        ),
         ("frames", 20, 1, "Frames from one stop to the next."),
         ("fps", 20, 1, "Frames in a second."),
     ):
         flags.DEFINE_integer(
             name, default, meaning, lower_bound=least, flag_values=values
         )
+    flags.DEFINE_list(
+        "labels",
+        None,
+        "Classes that all walks visit, by number or name: --labels=3,8 leads from 3 to "
+        "8 and back, --labels=7 stays in 7. By default each walk stays in a class that "
+        "is drawn.",
+        flag_values=values,
+    )
     quiet.define_import(values)
 
 
@@ -35,7 +49,7 @@ def main(values: flags.FlagValues):
     quiet.load_package(values)
     from keras_gan import runs
 
-    runs.write_walk(
+    num_frames = runs.write_walk(
         values.model,
         values.output,
         num_samples=values.num_samples,
@@ -43,6 +57,6 @@ def main(values: flags.FlagValues):
         stops=values.stops,
         frames=values.frames,
         fps=values.fps,
+        labels=values.labels,
     )
-    seconds = values.stops * values.frames / values.fps
-    print(f"A walk of {seconds:.1f} s is in {values.output}")
+    print(f"A walk of {num_frames / values.fps:.1f} s is in {values.output}")

@@ -51,6 +51,7 @@ def load(name: str, split: str = "train", data_dir=None, **options) -> Dataset:
     | "stacked_mnist" | uint8 (28, 28, 3) | "train" (100,000), "valid", "test" |
     | "tfd" | uint8 (48, 48, 1) | "unlabeled", "train", "valid", "test"; "train/fold2" |
     | "gaussian1d", "ring8", "grid25" | float32 (D,) | "train", "valid", "test" |
+    | "mixture1d" | float32 (1,), labelled | "train", "valid", "test" |
     | "folder:PATH" | uint8 (H, W, C) | a subfolder; "train", "all": the whole |
     | any image dataset of TFDS | uint8 (H, W, C) | those of TFDS |
 

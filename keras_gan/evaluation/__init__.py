@@ -11,7 +11,7 @@ from keras_gan.evaluation.distances import moments_of as moments_of
 from keras_gan.evaluation.distances import too_many_values as too_many_values
 from keras_gan.evaluation.distances import why_no_covariance as why_no_covariance
 from keras_gan.evaluation.held_out import HeldOutAnswers as HeldOutAnswers
-from keras_gan.evaluation.measures import central_interval as central_interval
+from keras_gan.evaluation.measures import central_intervals as central_intervals
 from keras_gan.evaluation.measures import check_samples as check_samples
 from keras_gan.evaluation.measures import (
     discriminator_accuracy as discriminator_accuracy,

@@ -271,19 +271,45 @@ def score_points(samples, distribution, bins: int = 100) -> dict:
 # === Discriminators ===
 
 
-def central_interval(distribution, share: float = 0.95):
-    """Returns (low, high) of the central `share` of a one-dimensional distribution."""
-    return theory.quantile(distribution, [(1 - share) / 2, (1 + share) / 2])
+def central_intervals(data, gan, share: float = 0.95) -> list:
+    """Returns where D is asked about data of one dimension: their central `share`.
 
+    Args:
+        data: `Dataset` with a `distribution`, of one dimension; for a conditional GAN a
+            mixture whose components are the classes.
+        gan: `GAN`.
+        share: float in (0, 1).
 
-def largest_deviation_of_d(gan, interval, num_points: int = 1001) -> float:
-    """Returns max |D(x) - 1/2| over an interval (low, high), see `central_interval`.
-
-    D runs with `training=False`, on `num_points` points at equal distances.
+    Returns:
+        list of (low, high): one, or one for each class where the GAN is conditional.
     """
-    x = np.linspace(*interval, num_points, dtype=np.float32)[:, None]
-    logits = predict_locally(gan.discriminator, x, batch_size=num_points)
-    return float(np.max(np.abs(1 / (1 + np.exp(-logits.astype(np.float64))) - 0.5)))
+    parts = [data.distribution]
+    if gan.is_labelled:
+        components = data.distribution.components_distribution
+        parts = [components[label] for label in range(data.num_classes)]
+    levels = [(1 - share) / 2, (1 + share) / 2]
+    return [theory.quantile(part, levels) for part in parts]
+
+
+def largest_deviation_of_d(gan, intervals, num_points: int = 1001) -> float:
+    """Returns max |D(x) - 1/2| over an interval, or max |D(x, y) - 1/2| over several.
+
+    D runs with `training=False`, on `num_points` points of each at equal distances.
+
+    Args:
+        gan: `GAN`.
+        intervals: see `central_intervals`.
+        num_points: int.
+    """
+    largest = 0.0
+    for label, interval in enumerate(intervals):
+        x = np.linspace(*interval, num_points, dtype=np.float32)[:, None]
+        if gan.is_labelled:
+            x = {"samples": x, "labels": np.full(num_points, label, np.int32)}
+        logits = predict_locally(gan.discriminator, x, batch_size=num_points)
+        answers = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        largest = max(largest, float(np.max(np.abs(answers - 0.5))))
+    return largest
 
 
 def discriminator_accuracy(gan, examples, samples, batch_size: int = 256) -> float:

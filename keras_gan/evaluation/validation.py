@@ -53,7 +53,7 @@ class ValidationScores:
         if protocol.has_density(data):
             if data.spec.num_values == 1:
                 self.edges = theory.quantile_edges(data.distribution, 100)
-                self.interval = measures.central_interval(data.distribution)
+                self.intervals = None
             return
         if valid is not None:
             rows = measures.representative_rows(valid, 1000)
@@ -87,12 +87,14 @@ class ValidationScores:
         )
         if data.spec.num_values > 1:
             return measures.score_points(samples, data.distribution)
+        if self.intervals is None:
+            self.intervals = measures.central_intervals(data, gan)
         return {
             "jensen_shannon_divergence": theory.binned_jensen_shannon_divergence(
                 samples, data.distribution, self.edges
             ),
             "largest_deviation_of_d": measures.largest_deviation_of_d(
-                gan, self.interval
+                gan, self.intervals
             ),
         }
 

@@ -11,7 +11,7 @@ from keras_gan.pictures import plots
 from keras_gan.pictures.frames import Frame, four_frames
 
 
-def figure_1(frames: Sequence[Frame]) -> np.ndarray:
+def figure_1(frames: Sequence[Frame], class_names=None) -> np.ndarray:
     """Draws figure 1 of the paper: a one-dimensional game in up to four frames.
 
     p_data(x) dotted black, p_g(x) solid green, D(x) dashed blue. Where both densities
@@ -19,11 +19,16 @@ def figure_1(frames: Sequence[Frame]) -> np.ndarray:
     is drawn faint. Below, arrows from z to x = G(z), each for an equal share of p_z.
     The axes are the same in all panels; p_g may leave them at the top.
 
+    A conditional game has a row for each class y: p_data(x | y), p_g(x | y), D(x, y)
+    and G(z, y).
+
     Args:
         frames: list of `Frame`; `four_frames` chooses among more than four.
+        class_names: names of the classes of a conditional game; None numbers them.
 
     Returns:
-        uint8 `(380, 1200, 3)`, less wide for fewer than four.
+        uint8 `(380, 1200, 3)`, less wide for fewer than four; 340 higher for each class
+        after the first.
 
     Raises:
         ValueError: no frame.
@@ -35,24 +40,52 @@ def figure_1(frames: Sequence[Frame]) -> np.ndarray:
         f"({letter}) step {each.step:,}"
         for letter, each in zip("abcd", frames, strict=False)
     ]
-    return _draw_frames(frames, limits, titles, (60 + 285 * len(frames), 380))
+    width = 60 + 285 * len(frames)
+    if frames[0].num_classes is None:
+        return _draw_frames(frames, limits, titles, (width, 380))
+    rows = []
+    for label, name in enumerate(_names(frames[0], class_names)):
+        of_class = [each.of_class(label) for each in frames]
+        size = (width, 340 if rows else 380)
+        rows.append(_draw_frames(of_class, limits, titles, size, name, not rows))
+    return np.concatenate(rows)
 
 
-def figure_1_animation(frames: Sequence[Frame]) -> list[np.ndarray]:
+def figure_1_animation(frames: Sequence[Frame], class_names=None) -> list[np.ndarray]:
     """Draws figure 1 as it moves: one picture for each frame, on the same axes.
 
+    Args:
+        frames, class_names: see `figure_1`.
+
     Returns:
-        list of uint8 `(400, 400, 3)`, for `formats.encode_gif`.
+        list of uint8 `(400, 400, 3)`, for `formats.encode_gif`. The classes of a
+        conditional game stand beside each other, each 285 wide.
 
     Raises:
         ValueError: no frame.
     """
     _check_frames(frames)
     limits = _limits(frames)
+    if frames[0].num_classes is None:
+        return [
+            _draw_frames([each], limits, [f"step {each.step:,}"], (400, 400))
+            for each in frames
+        ]
+    names = _names(frames[0], class_names)
     return [
-        _draw_frames([each], limits, [f"step {each.step:,}"], (400, 400))
+        _draw_frames(
+            [each.of_class(label) for label in range(len(names))],
+            limits,
+            [f"{name}, step {each.step:,}" for name in names],
+            (60 + 285 * len(names), 400),
+            "",
+        )
         for each in frames
     ]
+
+
+def _names(frame, class_names):
+    return class_names or [f"class {label}" for label in range(frame.num_classes)]
 
 
 def _check_frames(frames):
@@ -68,8 +101,11 @@ def _limits(frames):
     return (x[0], x[-1]), (latents.min(), latents.max()), 1.25 * top
 
 
-def _draw_frames(frames, limits, titles, size):
-    """Draws frames side by side, a picture of `size` (width, height)."""
+def _draw_frames(frames, limits, titles, size, name=None, legend=True):
+    """Draws frames side by side, a picture of `size` (width, height).
+
+    A `name` is that of a class, "" of several, and None where there is none.
+    """
     figure = plots.new_figure(*size)
     above, below = figure.subplots(
         2, len(frames), height_ratios=(2.6, 1), squeeze=False
@@ -84,17 +120,20 @@ def _draw_frames(frames, limits, titles, size):
             densities.set_yticklabels([])
         if each is not frames[-1]:
             judged.set_yticklabels([])
-    above[0].set_ylabel("density", fontsize=9)
-    judged.set_ylabel("D(x)", fontsize=9, color=plots.DISCRIMINATOR_COLOR)
-    lines = [*above[0].lines, judged.lines[-1]]
-    figure.legend(
-        lines,
-        (r"$p_\mathrm{data}(x)$", "$p_g(x)$", "$D(x)$"),
-        loc="outside upper center",
-        ncols=3,
-        fontsize=10,
-        frameon=False,
-    )
+    above[0].set_ylabel(f"{name}: density" if name else "density", fontsize=9)
+    of_class = name is not None
+    answer = "D(x, y)" if of_class else "D(x)"
+    judged.set_ylabel(answer, fontsize=9, color=plots.DISCRIMINATOR_COLOR)
+    if legend:
+        x = "x | y" if of_class else "x"
+        figure.legend(
+            [*above[0].lines, judged.lines[-1]],
+            (rf"$p_\mathrm{{data}}({x})$", f"$p_g({x})$", f"${answer}$"),
+            loc="outside upper center",
+            ncols=3,
+            fontsize=10,
+            frameon=False,
+        )
     return plots.to_pixels(figure)
 
 

@@ -6,11 +6,12 @@ import pathlib
 
 import numpy as np
 
-from keras_gan import checks, files, pictures
+from keras_gan import checks, conditional, files, pictures
+from keras_gan.pictures import by_class
 from keras_gan.runs import fitted
 
 # The figures of a run, by the names that `draw_figures` knows them by.
-FIGURES = ("1", "2", "3", "curves", "health")
+FIGURES = ("1", "2", "3", "classes", "curves", "health")
 
 _log = logging.getLogger("keras_gan")
 
@@ -19,35 +20,52 @@ class _DoesNotFit(ValueError):
     """A figure that this run cannot have."""
 
 
-def draw_figures(path, figure="all", output=None, seed=0, data_dir=None, dataset=None):
+def draw_figures(
+    path,
+    figure="all",
+    output=None,
+    seed=0,
+    data_dir=None,
+    dataset=None,
+    labels=None,
+):
     """Draws the paper's figures, and the health of a training, from a run.
 
     Args:
         path: str or path-like, a run's directory, or one of `GAN.fit` alone, see
             `fitted.FittedRun`.
-        figure: "1", "2", "3", "curves", "health", or "all" of those that fit the run:
-            figure 1 takes samples and latents of one dimension, 2 and 3 take images.
-            Those of "all" that do not fit, or need a package that is not installed,
-            are logged with the reason, at level INFO.
+        figure: "1", "2", "3", "classes", "curves", "health", or "all" of those that fit
+            the run: figure 1 takes samples and latents of one dimension, 2 and 3 take
+            images, and "classes" images of a conditional run. Those of "all" that do
+            not fit, or need a package that is not installed, are logged with the
+            reason, at level INFO.
         output: str or path-like, a directory; `figures/` in the run by default.
         seed: int, of the samples and latents in figures 2 and 3 and the health page.
         data_dir: as for `Run.open`. Figure 2 and the health page need the data.
         dataset: str, what a GAN of `GAN.fit` alone was trained on.
+        labels: the classes of the figure "classes", ints or names, in their order; see
+            `by_class.lines`.
 
     Returns:
         list of `pathlib.Path`, the files written.
 
     Raises:
-        ValueError: no run, a damaged one, or a figure by name that does not fit it.
+        ValueError: no run, a damaged one, or a figure by name that does not fit it;
+            labels for another figure, or that are no classes.
         OSError: an output that cannot be written.
-        ModuleNotFoundError: matplotlib is not installed, which all figures but 2 and 3
-            need.
+        ModuleNotFoundError: matplotlib is not installed, which figure 1, the curves and
+            the health page need.
     """
     checks.one_of("figure", figure, (*FIGURES, "all"))
+    if labels is not None and figure not in ("classes", "all"):
+        raise ValueError(
+            f"Expected `labels` for the figure classes alone. Received: {labels} for "
+            f"figure={figure!r}"
+        )
     run = fitted.open_run(path, dataset, data_dir)
     output = pathlib.Path(output or run.figures_dir)
     files.check_output(output, directory=True)
-    subject = _Subject(run, seed)
+    subject = _Subject(run, seed, labels)
     written = []
     for name in FIGURES if figure == "all" else (figure,):
         try:
@@ -69,9 +87,10 @@ def draw_figures(path, figure="all", output=None, seed=0, data_dir=None, dataset
 class _Subject:
     """A run to draw from, its model loaded when a figure asks for it."""
 
-    def __init__(self, run, seed):
+    def __init__(self, run, seed, labels):
         self.run = run
         self.seed = seed
+        self.labels = labels
 
     @functools.cached_property
     def gan(self):
@@ -86,10 +105,10 @@ class _Subject:
             )
         return self.run.data()
 
-    def expect_images(self, number):
+    def expect_images(self, figure):
         if not self.gan.spec.is_image:
             raise _DoesNotFit(
-                f"Expected a run whose samples are images for figure {number}. "
+                f"Expected a run whose samples are images for figure {figure}. "
                 f"Received: {self.run.path}, with samples of shape "
                 f"{self.gan.sample_shape}"
             )
@@ -104,11 +123,14 @@ def _draw_figure_1(subject):
             f"Received: {subject.run.path}, which has none"
         )
     frames = pictures.load_frames(path)
-    animation = pictures.figure_1_animation(frames)
+    names = None
+    if frames[0].num_classes is not None:
+        names = subject.gan.latent_prior.class_names
+    animation = pictures.figure_1_animation(frames, names)
     # The last picture stands for two seconds before all begins anew.
     milliseconds = [120] * (len(animation) - 1) + [2000]
     return {
-        "figure_1.png": pictures.encode_png(pictures.figure_1(frames)),
+        "figure_1.png": pictures.encode_png(pictures.figure_1(frames, names)),
         "figure_1.gif": pictures.encode_gif(animation, milliseconds),
     }
 
@@ -133,6 +155,22 @@ def _draw_figure_3(subject, rows=5, steps=11):
     lines = pictures.interpolation(gan, latents[:rows], latents[rows:], steps, labels)
     picture = pictures.figure_3(lines, gan.spec)
     return {"figure_3.png": pictures.encode_png(picture)}
+
+
+def _draw_classes(subject):
+    subject.expect_images("classes")
+    gan = subject.gan
+    if gan.latent_prior.num_classes is None:
+        raise _DoesNotFit(
+            "Expected a conditional run for figure classes. Received: "
+            f"{subject.run.path}, whose samples have no classes"
+        )
+    try:
+        lines = by_class.lines(gan, subject.seed, subject.labels)
+    except conditional.NoMixtures as reason:
+        raise _DoesNotFit(str(reason)) from reason
+    picture = pictures.figure_3(lines, gan.spec)
+    return {"classes.png": pictures.encode_png(picture)}
 
 
 def _draw_curves(subject):
@@ -160,6 +198,7 @@ _DRAW = {
     "1": _draw_figure_1,
     "2": _draw_figure_2,
     "3": _draw_figure_3,
+    "classes": _draw_classes,
     "curves": _draw_curves,
     "health": _draw_health,
 }

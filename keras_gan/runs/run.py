@@ -42,7 +42,7 @@ _WRITTEN = (
     ("", "|".join(map(re.escape, (*_TRAINED, MOMENTS, REALS)))),
     (SAMPLES, r"epoch_\d+\.png"),
     (EVENTS, r"events\.out\.tfevents\..*"),
-    (FIGURES, r"figure_[123]\.(png|gif)|(curves|health)\.png"),
+    (FIGURES, r"figure_[123]\.(png|gif)|(classes|curves|health)\.png"),
 )
 _CONTENTS = (
     CONFIG, *_TRAINED, MOMENTS, REALS, SAMPLES, EVENTS, FIGURES, CHECKPOINTS,

@@ -285,7 +285,7 @@ class _Scoring:
         if gan is not None and not self.has_examples and self.train.spec.shape == (1,):
             report["rows"]["samples"]["largest_deviation_of_d"] = (
                 evaluation.largest_deviation_of_d(
-                    gan, evaluation.central_interval(self.train.distribution)
+                    gan, evaluation.central_intervals(self.train, gan)
                 )
             )
         report["protocol"] = dataclasses.asdict(self.protocol)

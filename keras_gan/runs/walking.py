@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gan import checks, files
-from keras_gan.pictures import formats, grids
+from keras_gan.pictures import by_class, formats, grids
 from keras_gan.runs.generating import load_generator
 
 _SIDE = 480
@@ -15,12 +15,20 @@ _MOST_BYTES = 2 * 1024**3
 
 
 def write_walk(
-    model, output, num_samples=16, seed=0, stops=4, frames=20, fps=20
-) -> None:
+    model,
+    output,
+    num_samples=16,
+    seed=0,
+    stops=None,
+    frames=20,
+    fps=20,
+    labels=None,
+) -> int:
     """Films G(z) while z goes from one draw of the prior to the next, and back.
 
     Between two draws the latents follow `priors.LatentPrior.between`. The last frame
-    leads to the first, so that the film can be looped.
+    leads to the first, so that the film can be looped. With `labels` the class goes
+    from each to the next and back in the same time, see `conditional.of_mixtures`.
 
     Args:
         model: str or path-like, see `generating.load_generator`; of images.
@@ -28,15 +36,22 @@ def write_walk(
             `video`.
         num_samples: int >= 1, walks side by side, in a grid.
         seed: int >= 0; walk i visits the latents of the seeds from `seed + i * stops`
-            on, those of `generate_each`. Labels, where the prior draws them, stay those
-            of the first.
-        stops: int >= 2, draws that a walk visits.
-        frames: int >= 1, from one of them to the next.
+            on, those of `generate_each`.
+        stops: int, draws that a walk visits, 4 by default. Where it visits several
+            classes, 1 by default: the latents stay. Else >= 2.
+        frames: int >= 1, from one of them, or from one class, to the next: of the two,
+            those of which there are more.
         fps: int >= 1, frames in a second; of a `.gif` a divisor of 100 is exact.
+        labels: a class or several, ints or names, which all walks visit. None keeps
+            those of the first draws, where the prior draws labels.
+
+    Returns:
+        The number of frames in the film.
 
     Raises:
-        ValueError: another suffix, a model that makes no images, or more frames than
-            memory should hold.
+        ValueError: another suffix, a model that makes no images, labels that are no
+            classes of it, or more frames than memory should hold; several labels of an
+            export, or of a generator that takes no mixtures.
         OSError: an output that cannot be written.
         ModuleNotFoundError: a `.mp4` without the extra.
     """
@@ -47,7 +62,10 @@ def write_walk(
         )
     num_samples = checks.num_samples(num_samples)
     seed = checks.count("seed", seed, minimum=0, maximum=10**18)
-    stops = checks.count("stops", stops, minimum=2)
+    visits_classes = np.size(labels) > 1  # None has the size of one
+    if stops is None:
+        stops = 1 if visits_classes else 4
+    stops = checks.count("stops", stops, minimum=1 if visits_classes else 2)
     frames = checks.count("frames", frames)
     fps = checks.count("fps", fps, maximum=100)
     files.check_output(output)
@@ -55,37 +73,75 @@ def write_walk(
         checks.require("imageio_ffmpeg", extra="video")
     generator = load_generator(model)
     grids.check_images(generator.spec)
-    if stops * frames * 3 * _SIDE**2 > _MOST_BYTES:
+    if labels is not None:
+        labels = generator.latent_prior.labels_of(labels, np.size(labels))
+    legs = max(stops, np.size(labels))
+    if legs * frames * 3 * _SIDE**2 > _MOST_BYTES:
         most = _MOST_BYTES // (3 * _SIDE**2)
         raise ValueError(
-            f"Expected at most {most:,} frames in a film. Received: {stops} stops of "
+            f"Expected at most {most:,} frames in a film. Received: {legs} stops of "
             f"{frames} frames"
         )
+    walk = _walk(generator, num_samples, seed, stops, labels, legs * frames)
     pictures = [
-        grids.enlarge(grids.grid(images), _SIDE)
-        for images in _walk(generator, num_samples, seed, stops, frames)
+        grids.enlarge(grids.grid(grids.visible(samples, generator.spec)), _SIDE)
+        for samples in walk
     ]
     with files.replacing(output) as temporary:
         if output.suffix == ".mp4":
             formats.write_mp4(temporary, pictures, fps)
         else:
             temporary.write_bytes(formats.encode_gif(pictures, round(1000 / fps)))
+    return len(pictures)
 
 
-def _walk(generator, num_samples, seed, stops, frames):
-    """Yields the images of each frame: uint8 `(num_samples, H, W, 1 or 3)`."""
+def _walk(generator, num_samples, seed, stops, labels, num_frames):
+    """Yields the samples of each frame: float32 `(num_samples, *sample_shape)`.
+
+    Args:
+        labels: None, or int `(n,)`, the classes that all walks visit.
+        others: see `write_walk`.
+    """
     prior = generator.latent_prior
     # Of walk i the rows i * stops and on.
     draws = prior.sample_each(range(seed, seed + num_samples * stops))
-    labels = None
+    fixed = None
     if isinstance(draws, dict):
-        draws, labels = draws["latents"], draws["labels"][::stops]
+        draws, fixed = draws["latents"], draws["labels"][::stops]
     draws = np.reshape(draws, (num_samples, stops, -1))
-    for stop in range(stops):
-        start, end = draws[:, stop], draws[:, (stop + 1) % stops]
-        for frame in range(frames):
-            latents = prior.between(start, end, frame / frames)
-            latents = tf.convert_to_tensor(latents, tf.float32)
-            if labels is not None:
-                latents = {"latents": latents, "labels": labels}
-            yield grids.visible(generator.samples_of(latents), generator.spec)
+    mixed = None
+    if labels is not None:
+        fixed = np.resize(labels, num_samples)
+        mixed = _of_mixtures(generator) if len(labels) > 1 else None
+    for frame in range(num_frames):
+        start, end, share = _place(frame, num_frames, stops)
+        latents = prior.between(draws[:, start], draws[:, end], share)
+        latents = tf.convert_to_tensor(latents, tf.float32)
+        if mixed is not None:
+            start, end, share = _place(frame, num_frames, len(labels))
+            ends = labels[[start]], labels[[end]]
+            weights = by_class.weights_between(*ends, share, prior.num_classes)
+            yield mixed(latents, np.repeat(weights, num_samples, axis=0))
+            continue
+        if fixed is not None:
+            latents = {"latents": latents, "labels": fixed}
+        yield generator.samples_of(latents)
+
+
+def _of_mixtures(generator):
+    """Returns `by_class.of_mixtures` of what `load_generator` has loaded."""
+    if not hasattr(generator, "generator"):
+        raise ValueError(
+            "Expected a run or a .keras file for several `labels`. Received: an "
+            "export, which takes no mixtures of classes"
+        )
+    return by_class.of_mixtures(generator)
+
+
+def _place(frame, num_frames, stops):
+    """Returns where a round of so many stops is: (stop, next stop, share of the way).
+
+    All rounds of a film take as long, whatever they visit. One stop is no way.
+    """
+    stop, rest = divmod(frame * stops, num_frames)
+    return stop, (stop + 1) % stops, rest / num_frames if stops > 1 else 0.0

@@ -14,13 +14,13 @@ class SampleGrid(keras.callbacks.Callback):
     """Draws samples of fixed latents: a PNG before the first step, then as it goes.
 
     Images become a grid, vectors a histogram or a scatter plot, series lines, see
-    `grids.sample_picture`. Where the prior draws labels, the grid has a row for each
-    class and the same latents in all of a column.
+    `grids.sample_picture`. Where the prior draws labels, the grid shows classes beside
+    each other, at the same latents, see `by_class.samples`.
 
     Args:
         directory: str or path-like, gets `epoch_00000.png` and so on.
-        num_samples: int; None draws 100 images, or 2,000 vectors or series. Of classes
-            the first as many as have ten samples each, and one at least.
+        num_samples: int; None draws 100 images, or 2,000 vectors or series. A grid of
+            classes has as many at most.
         every: int, epochs between pictures; the last epoch is always drawn.
         seed: int, of the latents.
         examples: real data, to draw behind points and lines; unused for images.
@@ -71,8 +71,7 @@ class SampleGrid(keras.callbacks.Callback):
         spec = self.model.spec
         count = self.num_samples or (100 if spec.is_image else 2000)
         if spec.is_image and self.model.latent_prior.num_classes is not None:
-            samples = by_class.samples(self.model, self.seed, count)
-            columns = by_class.COLUMNS
+            samples, columns = by_class.samples(self.model, self.seed, count)
         else:
             samples = self.model.generate(count, seed=self.seed)
             columns = None
@@ -98,7 +97,7 @@ class FigureOne(keras.callbacks.Callback):
 
     Args:
         path: str or path-like, ends in `.npz`; see `frames.load_frames`.
-        distribution: TFP distribution of the data, event shape `(1,)`.
+        distribution: TFP distribution of the data, see `frames.frame_of`.
         every: int, generator steps.
 
     Raises:
@@ -136,7 +135,9 @@ class FigureOne(keras.callbacks.Callback):
 
     def _record(self):
         moment = frames.frame_of(self.model, self.distribution)
-        if not np.isfinite([*moment.samples, *moment.discriminator]).all():
+        if not all(
+            np.isfinite(x).all() for x in (moment.samples, moment.discriminator)
+        ):
             raise watching.diverged(self.model, "the samples or D(x) are not finite")
         self.moments.append(moment)
         frames.save_frames(self.path, self.moments)
