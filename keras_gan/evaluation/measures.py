@@ -306,8 +306,9 @@ def largest_deviation_of_d(gan, intervals, num_points: int = 1001) -> float:
         x = np.linspace(*interval, num_points, dtype=np.float32)[:, None]
         if gan.is_labelled:
             x = {"samples": x, "labels": np.full(num_points, label, np.int32)}
-        logits = predict_locally(gan.discriminator, x, batch_size=num_points)
-        answers = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        answers = predict_locally(gan.discriminator, x, batch_size=num_points)
+        logits = losses.logits(answers).astype(np.float64)
+        answers = 1 / (1 + np.exp(-logits))
         largest = max(largest, float(np.max(np.abs(answers - 0.5))))
     return largest
 
