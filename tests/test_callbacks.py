@@ -396,6 +396,7 @@ def test_figure_one_records_from_before_the_first_step_to_the_last(tmp_path):
     assert [moment.step for moment in moments] == [0, 7]
 
 
+@pytest.mark.slow
 def test_figure_one_spaces_moments_by_a_twelfth(tmp_path, monkeypatch):
     distribution = keras_gan.datasets.load("gaussian1d", "valid").distribution
     points = np.random.default_rng(0).normal(2, 0.5, (27, 1)).astype(np.float32)

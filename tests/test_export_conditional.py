@@ -270,7 +270,14 @@ def test_the_averaged_generator_is_exported(tmp_path):
 
 
 @pytest.mark.parametrize("format", ["litert", pytest.param("onnx", marks=with_onnx)])
-@pytest.mark.parametrize("build", [networks.digits_mlp, networks.dcgan, networks.r3gan])
+@pytest.mark.parametrize(
+    "build",
+    [
+        networks.digits_mlp,
+        networks.dcgan,
+        pytest.param(networks.r3gan, marks=pytest.mark.slow),
+    ],
+)
 def test_files_take_labels(tmp_path, format, build):
     size = {"width": 4} if build is not networks.digits_mlp else {}
     gan = conditional_gan(build, **size)

@@ -265,7 +265,7 @@ def many_steps(monkeypatch, most_unrolled, jit_compile=False, rows=26, **options
     ("rows", "jit_compile"),
     [
         (26, False),
-        (24, True),
+        pytest.param(24, True, marks=pytest.mark.slow),
         pytest.param(7, False, marks=pytest.mark.slow),
         pytest.param(24, False, marks=pytest.mark.slow),
     ],
@@ -279,6 +279,7 @@ def test_a_loop_of_the_graph_is_the_steps_one_by_one(monkeypatch, rows, jit_comp
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
 
+@pytest.mark.slow
 def test_penalties_and_averages_in_the_loop(monkeypatch):
     options = {"penalties": [keras_gan.penalties.R1(0.1, every=3)], "ema_decay": 0.5}
     unrolled, logs = many_steps(monkeypatch, 100, **options)

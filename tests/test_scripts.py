@@ -61,15 +61,16 @@ def test_help_and_misspelt_flags_end_without_tensorflow(root, script, flag):
         (["--set=epochs"], "Expected --set=SETTING=VALUE"),
         (["--set=epoch=3"], "Did you mean 'epochs'?"),
         (["--dataset=digitz"], "Did you mean 'digits'?"),
-        (["--preset=tfd"], "TFD_48x48.mat"),
+        pytest.param(["--preset=tfd"], "TFD_48x48.mat", marks=pytest.mark.slow),
         pytest.param(
             ["--keep_checkpoints=0"],
             "Expected --keep_checkpoints to be an int >= 1",
             marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             ["--dry_run", "--distribute=mirrored"],
             "Expected runtime.distribute to be none for a dry run",
+            marks=pytest.mark.slow,
         ),
         (["stray"], "Expected only flags"),
     ],

@@ -1086,6 +1086,7 @@ def test_the_health_checks_tell_a_loaded_model(manifests, server):
         assert code(command, port=free_port()) == 1
 
 
+@pytest.mark.slow
 def test_the_benchmark_prints_its_tables_and_writes_them(tmp_path):
     output = tmp_path / "serving.json"
     # In a process of its own: the server's loader disables XLA for all of one.
