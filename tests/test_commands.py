@@ -97,7 +97,7 @@ def test_help_names_every_flag_with_a_sentence(command, capsys):
 
 def test_help_says_choices_defaults_and_what_may_be_repeated(capsys):
     console.run(["figures", "--help"])
-    assert "--figure=1|2|3|curves|health|all" in capsys.readouterr().out
+    assert "--figure=1|2|3|classes|curves|health|all" in capsys.readouterr().out
     console.run(["generate", "--help"])
     text = capsys.readouterr().out
     assert "The number of samples. Default: 100." in text
@@ -139,12 +139,14 @@ def test_help_survives_flags_that_are_wrong(capsys):
     assert console.run(["train", "--no_such_flag", "--help"]) == 0
 
 
-def test_flags_and_set_replace_settings(capsys):
-    def read(*arguments):
-        values = console.flag_values(console._module("train"))
-        values(["train", *arguments])
-        return settings.read(values)
+def read(*arguments):
+    """Returns the experiment that flags of `keras-gan train` ask for."""
+    values = console.flag_values(console._module("train"))
+    values(["train", *arguments])
+    return settings.read(values)
 
+
+def test_flags_and_set_replace_settings():
     experiment = read(
         "--preset=ring8", "--epochs=3", "--batch_size=7", "--seed=9", "--loss=minimax",
         "--dataset=grid25", "--distribute=mirrored", "--jit_compile=false",
@@ -162,13 +164,18 @@ def test_flags_and_set_replace_settings(capsys):
     assert read("--preset=digits") == PRESETS["digits"]
 
 
+def test_a_folder_is_trained_by_the_preset_of_pictures():
+    """The digits' small MLP, which is the default, would make mush of photographs."""
+    assert read("--dataset=folder:photos").name == "pictures64"
+    assert read("--dataset=folder:photos", "--preset=digits").name == "digits"
+    assert read("--dataset=mnist").name == read().name == "digits"
+
+
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_arguments_that_are_set_reach_what_a_flag_names(place):
     given = ["--set=loss.from_samples=false", "--set=loss.weight=0.5"]
     given.insert(place, "--loss=auxiliary_classifier")
-    values = console.flag_values(console._module("train"))
-    values(["train", *given])
-    loss = settings.read(values).loss
+    loss = read(*given).loss
     assert loss.name == "auxiliary_classifier"
     assert loss.arguments == {"from_samples": False, "weight": 0.5}
 

@@ -236,7 +236,7 @@ def test_the_working_directory_is_a_folder(images, monkeypatch):
 
 def test_a_user_that_is_not_there_is_a_folder_that_is_not_there():
     message = refusal("~nosuchuser/images")
-    assert "Received: ~nosuchuser/images; it does not exist" in message
+    assert "as folder:PATH names it. Received: ~nosuchuser/images; it" in message
 
 
 def test_a_user_without_a_home_is_told_where_to_cache(monkeypatch):

@@ -47,12 +47,16 @@ def test_unknown_splits_suggest_a_close_one(name):
     assert message.endswith("'test'. Received: 'trian'. Did you mean 'train'?")
 
 
-def test_without_tfds_its_names_say_what_to_install(monkeypatch):
+def test_without_tfds_its_names_say_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     extra = "Run: pip install 'keras_gan[datasets]'"
     message = refusal("digit")
     assert "Received: 'digit'. Did you mean 'digits'? For TFDS's names: " in message
     assert message.endswith(extra)
+    folder = tmp_path / "digit"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert "Received: 'digit'. Did you mean 'folder:digit'? For" in refusal("digit")
     for name in ("mnist", "cifar10"):
         with pytest.raises(ModuleNotFoundError) as caught:
             datasets.load(name)

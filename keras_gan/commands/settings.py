@@ -14,6 +14,8 @@ from keras_gan.experiments import (
     settings,
 )
 
+# The preset for a user's own pictures.
+_OF_FOLDERS = "pictures64"
 # The settings that have a flag of their own, by its name. --set reaches all others.
 SHORT_FLAGS = {
     "dataset": "data.name",
@@ -33,7 +35,11 @@ SHORT_FLAGS = {
 def define_flags(values: flags.FlagValues):
     """Defines --preset, --set, and a flag for each of `SHORT_FLAGS`."""
     flags.DEFINE_string(
-        "preset", "digits", "The experiment, see below.", flag_values=values
+        "preset",
+        "digits",
+        "The experiment, see below. Where it is left out and --dataset is a folder, it "
+        f"is {_OF_FOLDERS}.",
+        flag_values=values,
     )
     flags.DEFINE_multi_string(
         "set",
@@ -47,6 +53,12 @@ def define_flags(values: flags.FlagValues):
         is_bool = path in fields and fields[path].annotation is bool
         define = flags.DEFINE_bool if is_bool else flags.DEFINE_string
         define(name, None, described[path], flag_values=values)
+
+
+def preset_name(values: flags.FlagValues) -> str:
+    """Returns the preset that the flags ask for, by --preset or by --dataset."""
+    is_folder = (values.dataset or "").startswith("folder:")
+    return _OF_FOLDERS if is_folder and not values["preset"].present else values.preset
 
 
 def read(values: flags.FlagValues) -> Experiment:
@@ -67,7 +79,7 @@ def read(values: flags.FlagValues) -> Experiment:
         if not equals:
             raise ValueError(f"Expected --set=SETTING=VALUE. Received: --set={text}")
         replaced[path] = value
-    return get_preset(values.preset, {**replaced, **given})
+    return get_preset(preset_name(values), {**replaced, **given})
 
 
 def assignments(experiment: Experiment, preset: str) -> list[str]:

@@ -214,11 +214,11 @@ def _resume_command(run, values):
     names = ("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints")
     return console.typed(
         "train",
-        f"--preset={values.preset}",
+        f"--preset={settings.preset_name(values)}",
         f"--workdir={run.path}",
         "--resume=auto",
         *([f"--data_dir={run.data_dir}"] if run.data_dir else []),
         *(f"--import={module}" for module in values["import"].value),
         *(values[name].serialize() for name in names if values[name].present),
-        *settings.assignments(run.experiment, values.preset),
+        *settings.assignments(run.experiment, settings.preset_name(values)),
     )

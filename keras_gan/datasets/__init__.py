@@ -101,14 +101,21 @@ def load(name: str, split: str = "train", data_dir=None, **options) -> Dataset:
     # The name may be misspelt or one of TFDS's: only TFDS could tell.
     except ModuleNotFoundError as error:
         raise DatasetError(
-            f"{expected}. Received: {name!r}.{checks.did_you_mean(name, names())} "
+            f"{expected}. Received: {name!r}.{_did_you_mean(name, names())} "
             f"For TFDS's names: {checks.one_line(error)}"
         ) from error
     try:
         return tfds_images.load(name, split, data_dir)
     except tfds_images.NotFoundError as error:
-        hint = checks.did_you_mean(name, [*names(), *error.names])
+        hint = _did_you_mean(name, [*names(), *error.names])
         raise DatasetError(f"{expected}. Received: {name!r}.{hint}") from None
+
+
+def _did_you_mean(name, known):
+    """As `checks.did_you_mean`, of folders too."""
+    if pathlib.Path(name).is_dir():
+        return f" Did you mean {folder.PREFIX + name!r}?"
+    return checks.did_you_mean(name, known)
 
 
 def public_name(name: str) -> str:

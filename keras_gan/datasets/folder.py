@@ -184,7 +184,8 @@ def _root(folder, split, held_out):
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "does not exist"
         raise DatasetError(
-            f"Expected a folder of images. Received: {folder}; it {what}"
+            f"Expected a folder of images, as {PREFIX}PATH names it. Received: "
+            f"{folder}; it {what}"
         )
     # From the listing: a path such as ".." is no split. Test/ is one, too.
     splits = {

@@ -64,8 +64,9 @@ def _check_settings(start, run):
             + ", ".join(f"{path}={begun.get(path)!r}" for path in changed)
             + f", as the run in {run.path} has it ({may_grow}). Received: "
             + ", ".join(f"{path}={run.experiment.get(path)!r}" for path in changed)
-            + ". Choose another directory for other settings, or pass overwrite=True "
-            "with resume='never' to replace the run."
+            + ". Choose another directory for other settings, in which "
+            f"init_from={run.path} starts from the networks of this run; or pass "
+            "overwrite=True with resume='never' to replace the run."
         )
 
 
