@@ -418,7 +418,7 @@ def test_memory_tells_peaks_and_growth(root, tmp_path):
         root, tmp_path, "memory", "--presets", "ring8", "mnist", "--steps=20"
     )
     small, large = report["rows"]
-    assert small["preset"] == "ring8" and small["parameters"] == 17_154 + 17_025
+    assert small["preset"] == "ring8" and small["parameters"] == 33_666 + 33_537
     assert report["imports_mib"] < small["mib"] < large["mib"]
     assert report["growth"]["preset"] == "ring8" and len(report["growth"]["mib"]) == 11
     assert report["growth"]["steps_made"] == 21

@@ -27,13 +27,15 @@ def refusal(*arguments, **options):
 def test_names():
     assert datasets.names() == [
         *("digits", "mnist", "cifar10", "tfd", "stacked_mnist"),
-        *("gaussian1d", "ring8", "grid25"),
+        *("gaussian1d", "ring8", "grid25", "mixture1d"),
     ]
 
 
 def test_unknown_names_suggest_a_close_one():
     message = refusal("digit")
-    assert "grid25, folder:PATH, or the name of a TFDS image dataset" in message
+    assert (
+        "grid25, mixture1d, folder:PATH, or the name of a TFDS image dataset" in message
+    )
     assert message.endswith("Received: 'digit'. Did you mean 'digits'?")
     assert "Did you mean 'celeb_a'?" in refusal("celeba")
     assert refusal("qqqqqqqqqq").endswith("Received: 'qqqqqqqqqq'.")

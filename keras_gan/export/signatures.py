@@ -121,8 +121,9 @@ class Servable:
                     data=[f"Expected labels {_words(classes)}. Received:", labels],
                 ),
             ]
+            # Both: else another operation might fail first, with another message.
             with tf.control_dependencies(refusals):
-                labels = tf.identity(labels)
+                labels, is_class = tf.identity(labels), tf.identity(is_class)
         else:
             # Side by side, which fails where there is one label for several rows: a
             # layer would take it for all of them.
