@@ -102,7 +102,7 @@ def measured(name, arguments):
     def run(iterator):
         for _ in range(steps):
             logs = gan.train_function(iterator)
-        float(logs["value"])
+        float(logs["discriminator_loss"])
 
     def draw(iterator):
         for _ in range(steps):

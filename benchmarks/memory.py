@@ -206,7 +206,7 @@ def imported():
 def peak(name):
     gan, batches = training_of(name)
     for _ in range(3):
-        float(gan.train_function(batches)["value"])
+        float(gan.train_function(batches)["discriminator_loss"])
     parameters = gan.generator.count_params() + gan.discriminator.count_params()
     return {"parameters": parameters, "mib": peak_mib()}
 
@@ -214,12 +214,12 @@ def peak(name):
 def growth(name, steps):
     """Resident MiB now and after each tenth of the steps."""
     gan, batches = training_of(name)
-    float(gan.train_function(batches)["value"])
+    float(gan.train_function(batches)["discriminator_loss"])
     sizes = [resident_mib()]
     for _ in range(10):
         for _ in range(steps // 10):
             logs = gan.train_function(batches)
-        float(logs["value"])
+        float(logs["discriminator_loss"])
         sizes.append(resident_mib())
     made = gan.generator_steps
     return {"preset": name, "steps": steps, "steps_made": made, "mib": sizes}
