@@ -20,6 +20,8 @@ import pathlib
 import statistics
 import time
 
+import cases
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 LOSSES = (
@@ -33,28 +35,21 @@ PRESETS = {"ring8": "ring8", "grid25": "grid25", "mnist": "mnist_conv"}
 
 def main():
     arguments = parsed_arguments()
-    output = pathlib.Path(arguments.output)
-    rows = []
-    if output.exists():
-        rows = [json.loads(line) for line in output.read_text().splitlines()]
-    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-        for loss in arguments.losses:
-            for stabiliser in arguments.stabilisers:
-                case = {
-                    "data": arguments.data,
-                    "steps": arguments.steps,
-                    "gamma": arguments.gamma,
-                    "loss": loss,
-                    "stabiliser": stabiliser,
-                    "seed": seed,
-                }
-                if any(case.items() <= row.items() for row in rows):
-                    continue
-                rows.append({**case, **trained(case, arguments.data_dir)})
-                with output.open("a") as file:
-                    file.write(json.dumps(rows[-1]) + "\n")
-                print(json.dumps(rows[-1]), flush=True)
     common = {name: getattr(arguments, name) for name in ("data", "steps", "gamma")}
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    asked = [
+        {**common, "loss": loss, "stabiliser": stabiliser, "seed": seed}
+        for seed in seeds
+        for loss in arguments.losses
+        for stabiliser in arguments.stabilisers
+    ]
+
+    def told(case):
+        found = trained(case, arguments.data_dir)
+        print(json.dumps({**case, **found}), flush=True)
+        return found
+
+    rows = cases.run(arguments.output, asked, told)
     print(table([row for row in rows if common.items() <= row.items()]))
 
 

@@ -1,4 +1,4 @@
-"""What a conditional generator makes of a class with few examples.
+"""Trains a conditional generator on few examples of a class, and scores that class.
 
     python benchmarks/rare_class.py --data_dir=PATH --output=rare_class.jsonl
 
@@ -12,11 +12,12 @@ the output already is not run again.
 """
 
 import argparse
-import json
 import math
 import os
 import pathlib
 import time
+
+import cases
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -27,20 +28,16 @@ NUM_SAMPLES = 1000
 
 def main():
     arguments = parsed_arguments()
-    output = pathlib.Path(arguments.output)
-    rows = []
-    if output.exists():
-        rows = [json.loads(line) for line in output.read_text().splitlines()]
     names = ("preset", "label", "examples", "steps")
     common = {name: getattr(arguments, name) for name in names}
-    for seed in range(arguments.seeds):
-        for balanced in (False, True):
-            case = {**common, "seed": seed, "balanced": balanced}
-            if any(case.items() <= row.items() for row in rows):
-                continue
-            rows.append({**case, **trained(case, arguments.data_dir)})
-            with output.open("a") as file:
-                file.write(json.dumps(rows[-1]) + "\n")
+    asked = [
+        {**common, "seed": seed, "balanced": balanced}
+        for seed in range(arguments.seeds)
+        for balanced in (False, True)
+    ]
+    rows = cases.run(
+        arguments.output, asked, lambda case: trained(case, arguments.data_dir)
+    )
     print(table([row for row in rows if common.items() <= row.items()]))
 
 

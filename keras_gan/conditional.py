@@ -149,8 +149,8 @@ class LabelProjection(keras.layers.Layer):
 class LabelLogProbability(keras.layers.Layer):
     """The log of the probability that a softmax gives to the label: log p(label | x).
 
-    What the auxiliary classifier of arXiv 1610.09585 answers, and all that
-    `losses.AuxiliaryClassifier` has to know of labels.
+    The auxiliary classifier of arXiv 1610.09585 ends in it. So
+    `losses.AuxiliaryClassifier` needs no labels: it reads these logs.
 
     Args:
         name, dtype: as for every layer.

@@ -137,9 +137,11 @@ class LatentPrior:
             ValueError: a prior that draws none; labels that are no class of it.
         """
         if not self.is_labelled:
+            # Each once: a command gives one for each sample.
+            given = ", ".join(np.unique(np.ravel(labels).astype(str)))
             raise ValueError(
                 "Expected no `labels`: the model is not conditional. Received: "
-                f"{labels!r}; priors.Labelled and networks with num_classes make it so"
+                f"{given}; priors.Labelled and networks with num_classes make it so"
             )
         return class_labels.asked_for(
             labels, num_samples, self.num_classes, self.class_names

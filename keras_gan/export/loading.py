@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gan import checks
-from keras_gan import labels as class_labels
 from keras_gan.export import cards, graph, listing, signatures
 from keras_gan.priors import with_labels
 from keras_gan.samples import finite
@@ -119,12 +118,11 @@ class ExportedGenerator:
         """
         inputs = {"latents": latents}
         if isinstance(latents, dict):
-            labels = class_labels.of_examples(
-                latents["labels"],
-                len(latents["latents"]),
-                self.latent_prior.num_classes,
+            # The graph refuses others too, with the words of TensorFlow.
+            labels = self.latent_prior.labels_of(
+                latents["labels"], len(latents["latents"])
             )
-            inputs = {**latents, "labels": labels}
+            inputs = {**latents, "labels": labels.astype(np.int64)}
         batches = [
             self._serve(
                 **{key: x[start : start + batch_size] for key, x in inputs.items()}

@@ -31,7 +31,7 @@ def samples(gan, seed: int, count: int = 100) -> tuple[np.ndarray, int]:
         a row of the picture has, a multiple of n.
     """
     prior = gan.latent_prior
-    drawn = _some(np.flatnonzero(prior.probabilities), count)
+    drawn = _some(prior.classes, count)
     per_class = min(_PER_CLASS, count // len(drawn))
     latents = prior.sample(per_class, seed)["latents"]
     drawn_samples = gan.samples_of(
@@ -69,7 +69,7 @@ def lines(gan, seed: int, labels=None, steps: int = 11) -> np.ndarray:
     checks.count("steps", steps, minimum=2)
     prior = gan.latent_prior
     if labels is None:
-        labels = _some(np.flatnonzero(prior.probabilities), _MOST_ROWS + 1)
+        labels = _some(prior.classes, _MOST_ROWS + 1)
     labels = prior.labels_of(labels, np.size(labels))
     if len(labels) < 2:
         raise ValueError(
