@@ -28,7 +28,7 @@ FLOORS = (
     {"model_checks", "minibatches", "serving"},
     {"generation", "inputs", "serialization"},
     {"gan"},
-    {"theory"},
+    {"theory", "inference"},
     {"evaluation", "pictures"},
     {"experiments"},
     {"runs"},
