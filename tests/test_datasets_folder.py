@@ -485,6 +485,18 @@ def test_a_held_out_split_that_is_damaged_is_not_taken_for_a_missing_one(images)
 # === Options ===
 
 
+def test_that_images_are_enlarged_is_said(images, caplog):
+    base = images(
+        a_png=random_pixels(8, 8), b_png=random_pixels(3, 9), c_png=random_pixels(9, 9)
+    )
+    caplog.set_level("INFO", "keras_gan")
+    load(base, size="@3")
+    assert "enlarged" not in caplog.text
+    load(base, size="@8x9")
+    expected = f"2 of 3 images below {base} are enlarged to 8x9; the smallest is 3x9."
+    assert expected in caplog.text
+
+
 @pytest.mark.parametrize("byte_order", ["<", ">"])
 def test_sixteen_bits_have_one_scale_in_all_splits(images, byte_order, caplog):
     base = images(train__a_png=random_pixels(4, 4))
@@ -679,9 +691,22 @@ def test_images_are_held_out_of_a_folder_without_a_test_split(many):
     assert rows(train) <= rows(datasets.load(name, "train", held_out=0.2))
 
 
-def test_too_few_are_not_held_out(many):
+def test_how_many_are_held_out_is_said(many, caplog):
+    caplog.set_level("INFO", "keras_gan")
+    count = 800 - len(datasets.load(f"folder:{many}", "train", held_out=0.2))
+    expected = f"{count} of the 800 images below {many} are held out, to score by."
+    assert expected in caplog.text
+    caplog.clear()
+    datasets.load(f"folder:{many}", "test", held_out=0.2)
+    datasets.load(f"folder:{many}", "all")
+    assert "held out" not in caplog.text
+
+
+def test_too_few_are_not_held_out(many, caplog):
     name = f"folder:{many}"
+    caplog.set_level("INFO", "keras_gan")
     assert len(datasets.load(name, "train", held_out=0.02)) == 800
+    assert "held out" not in caplog.text
     with pytest.raises(datasets.SplitError, match="enough to hold 100 out"):
         datasets.load(name, "test", held_out=0.02)
     with pytest.raises(datasets.SplitError, match="'train' or 'all'"):

@@ -338,6 +338,19 @@ def test_a_mistake_does_not_cost_the_run_that_is_replaced(tmp_path, settings, me
     assert not (tmp_path / "new").exists()
 
 
+def test_a_run_that_is_finished_says_so_when_it_is_resumed(tmp_path, caplog):
+    path = trained(small(epochs=1), tmp_path / "run")
+    before = (path / "gan.keras").read_bytes()
+    caplog.set_level("INFO", "keras_gan")
+    trained(small(epochs=1), path, resume="auto")
+    assert "steps of the run were made before, so nothing is trained" in caplog.text
+    assert (path / "gan.keras").read_bytes() == before
+    caplog.clear()
+    trained(small(epochs=2), path, resume="auto")
+    assert "Resuming after step" in caplog.text
+    assert "nothing is trained" not in caplog.text
+
+
 def test_outputs_are_checked_before_the_work(tmp_path, monkeypatch):
     def work(*arguments, **options):
         raise AssertionError("worked for an output that cannot be written")

@@ -97,6 +97,11 @@ def load(
             f"Expected a subfolder {split!r} of {root}, or images enough to hold "
             f"{MIN_HELD_OUT} out. Received: {len(listing):,} images"
         )
+    if part == "train" and len(chosen) < len(listing):
+        _log.info(
+            "%s of the %s images below %s are held out, to score by.",
+            f"{len(listing) - len(chosen):,}", f"{len(listing):,}", root,
+        )  # fmt: skip
     paths = [path for path, *_ in listing]
     names = _class_names(paths)
     if names is None:

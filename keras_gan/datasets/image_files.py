@@ -62,6 +62,8 @@ class Reading:
         self._check(failures, len(paths))
         if self.size is None:
             self._check_sizes(headers)
+        else:
+            self._say_what_is_enlarged(headers)
         mode = "L" if all(header.is_grey for header in headers.values()) else "RGB"
         if self.background is None and any(x.is_transparent for x in headers.values()):
             mode = "RGBA"
@@ -103,6 +105,26 @@ class Reading:
                     f"{other.size[1]} ({path}); add a size to the name to crop and "
                     f"resize, for example folder:{self.root}@64"
                 )
+
+    def _say_what_is_enlarged(self, headers):
+        """Logs how many files have fewer pixels than their images will have."""
+        height, width = self.size
+        small = [
+            header.size
+            for header in headers.values()
+            if header.size[0] < height or header.size[1] < width
+        ]
+        if small:
+            _log.info(
+                "%s of %s images below %s are enlarged to %dx%d; the smallest is "
+                "%dx%d.",
+                f"{len(small):,}",
+                f"{len(headers):,}",
+                self.root,
+                height,
+                width,
+                *min(small, key=min),
+            )
 
     def header(self, path):
         """Returns the `Header` of a file.

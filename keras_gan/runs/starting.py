@@ -1,8 +1,12 @@
 """Where a training starts: at the beginning, or at a checkpoint of the same run."""
 
+import logging
+
 from keras_gan.experiments.experiment import Experiment
 from keras_gan.runs import checkpoint
 from keras_gan.runs.run import Run
+
+_log = logging.getLogger("keras_gan")
 
 
 def find_start(run, resume, overwrite):
@@ -85,3 +89,15 @@ def check_same(part, start, described, run):
             + ". Choose another directory, or pass overwrite=True with resume='never' "
             "to replace the run."
         )
+
+
+def log_resuming(start, last_step):
+    """Logs which step a training resumes after, and whether any is left to make."""
+    if start.step < last_step:
+        _log.info("Resuming after step %s, from %s", start.step, start.path)
+        return
+    _log.info(
+        "All %s steps of the run were made before, so nothing is trained. A longer "
+        "training in another directory may start from this one, by `init_from`.",
+        f"{last_step:,}",
+    )

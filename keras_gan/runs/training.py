@@ -371,7 +371,8 @@ def _fit(session):
         run.path,
     )
     if start:
-        _log.info("Resuming after step %s, from %s", start.step, start.path)
+        steps = session.data.steps_per_epoch(_batch_size(experiment))
+        starting.log_resuming(start, steps * experiment.train.epochs)
     with interrupts.StopRequest(session.announce) as request:
         checkpoints = run_callbacks.Checkpoints(
             writer,
