@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_gan import datasets
+from keras_gan import GAN, datasets
 
 
 def run(root, monkeypatch, name, *arguments):
@@ -789,3 +789,31 @@ def test_a_rare_class_with_and_without_balanced_batches(
     few = module.without_most(data, 3, 25)
     assert (few.labels == 3).sum() == 25
     assert len(data) - len(few) == (data.labels == 3).sum() - 25
+
+
+@pytest.mark.slow
+def test_runs_are_compared_on_images_of_equal_contrast(
+    root, monkeypatch, capsys, tmp_path
+):
+    from keras_gan import experiments, runs
+
+    experiment = experiments.get_preset("digits", {"train.epochs": 1})
+    path = runs.train(runs.Run(tmp_path / "run", experiment)).path
+    monkeypatch.setenv("HOME", str(tmp_path))
+    arguments = (f"--model={path}", "--dataset=digits", "--num_samples=500")
+    module = run(root, monkeypatch, "cifar10", *arguments)
+    assert f"| {path} | " in capsys.readouterr().out
+    # The contrast of samples makes no difference, but for rounding.
+    ours = dict(module.scores([path], "digits", None, 500, 0)[1])
+    generate = GAN.generate
+    monkeypatch.setattr(
+        GAN,
+        "generate",
+        lambda *given, **options: 0.2 + 0.5 * generate(*given, **options),
+    )
+    paler = dict(module.scores([path], "digits", None, 500, 0)[1])
+    for column in module.COLUMNS:
+        found, expected = paler[str(path)][column], ours[str(path)][column]
+        assert found == pytest.approx(expected, rel=1e-2)
+    distance = "frechet_distance"
+    assert ours["training images"][distance] < ours[str(path)][distance] / 4
