@@ -97,11 +97,9 @@ def load(
             f"Expected a subfolder {split!r} of {root}, or images enough to hold "
             f"{MIN_HELD_OUT} out. Received: {len(listing):,} images"
         )
-    if part == "train" and len(chosen) < len(listing):
-        _log.info(
-            "%s of the %s images below %s are held out, to score by.",
-            f"{len(listing) - len(chosen):,}", f"{len(listing):,}", root,
-        )  # fmt: skip
+    if part == "train" and (count := len(listing) - len(chosen)):
+        message = "%s of the %s images below %s are held out, to score by."
+        _log.info(message, f"{count:,}", f"{len(listing):,}", root)
     paths = [path for path, *_ in listing]
     names = _class_names(paths)
     if names is None:
