@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test test-all test-oldest lint clean
+.PHONY: train test test-all test-oldest lint docs clean
 
 train: $(VENV)/installed
 	$(BIN)/keras-gan train --preset=digits $(ARGS)
@@ -29,6 +29,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# The site of the documentation, in build/site.
+docs: $(VENV)/installed-docs
+	$(BIN)/mkdocs build --strict $(ARGS)
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -38,6 +42,10 @@ $(VENV)/installed: setup.py | $(VENV)/bin/python
 
 $(VENV)/installed-dev: setup.py | $(VENV)/bin/python
 	$(BIN)/python $(PIP_INSTALL) -e ".[dev]"
+	touch $@
+
+$(VENV)/installed-docs: setup.py | $(VENV)/bin/python
+	$(BIN)/python $(PIP_INSTALL) -e ".[docs]"
 	touch $@
 
 # First the package alone, whose metadata then name the lower bounds.

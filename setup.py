@@ -67,10 +67,12 @@ EXTRAS["all"] = [requirement for extra in EXTRAS.values() for requirement in ext
 EXTRAS["gpu"] = ["tensorflow[and-cuda]>=2.18"]
 # torch-fidelity and pytorch-fid: benchmarks/fid.py compares with them.
 EXTRAS["benchmarks"] = ["torch>=2.6", "torch-fidelity>=0.4", "pytorch-fid>=0.3"]
+# `make docs`. ruff: mkdocstrings breaks long signatures into lines by it.
+EXTRAS["docs"] = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.30", "ruff>=0.9"]
 # pytest-xdist: `make test` in two processes. PyYAML: the manifests of serving/.
 # setuptools: a test builds the wheel.
 EXTRAS["dev"] = [
-    *EXTRAS["all"], "pytest>=8.3", "pytest-xdist>=3.6", "pyyaml>=6.0", "ruff>=0.9",
+    *EXTRAS["all"], *EXTRAS["docs"], "pytest>=8.3", "pytest-xdist>=3.6", "pyyaml>=6.0",
     "setuptools>=77.0.3",
 ]  # fmt: skip
 

@@ -318,8 +318,8 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
     def critic(self, training):
         """Returns the discriminator as a `losses.Critic`, a function to float logits.
 
-        In training it augments first: whatever one critic is called on, row i of it
-        gets the same draws, examples, samples and what penalties ask for alike.
+        With `training` it augments first: whatever one critic is called on, row i of
+        it gets the same draws, examples, samples and what penalties ask for alike.
         """
         augment = augmentations.of_one_draw(
             self.augmentation if training else None, self._training_seeds, self.replicas
@@ -332,7 +332,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
 
     @minibatches.once_there
     def test_step(self, data):
-        """Both objectives on one batch with `training=False`; nothing is updated."""
+        """Returns the logs of both objectives on the batch `data`; updates nothing."""
         real, size = self._deal(data, 1)[0]
         for objective in (self.discriminator_objective, self.generator_objective):
             latents = self._latents(self._sampling_seeds, size)

@@ -62,6 +62,10 @@ class GenerativeModel(BuiltModel, keras.Model):
 
         With `compile(ema_decay=...)` the averaged one's, except in training. float32
         also where it computes in 16 bits.
+
+        Args:
+            latents: what `latent_prior.sample` gives: float `(n, L)`, or a dict.
+            training: bool, passed to the generator.
         """
         average = None if training else self.averaged_generator
         generator = self.generator if average is None else average
@@ -171,6 +175,10 @@ class GenerativeModel(BuiltModel, keras.Model):
 
     def save(self, filepath, *args, **options):
         """Saves the model as `keras.Model.save` does, to a file that ends in `.keras`.
+
+        Args:
+            filepath: str or path-like.
+            *args, **options: as in `keras.Model.save`.
 
         Raises:
             ValueError: another suffix.

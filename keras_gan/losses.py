@@ -151,8 +151,10 @@ class AdversarialLoss:
     def generator_loss(self, fake_logits, real_logits=None):
         """Returns the scalar that the generator descends, from logits `(m, 1)`.
 
-        `real_logits` are given where `relativistic` is true. A loss that is not may
-        leave the argument out.
+        Args:
+            fake_logits: logits of samples.
+            real_logits: logits of examples where `relativistic` is true, else None. A
+                loss that is not relativistic may leave the argument out.
         """
         raise NotImplementedError
 
@@ -161,6 +163,9 @@ class AdversarialLoss:
 
         Here the mean logits. A loss under which D's sigmoid is a probability returns
         `losses.probabilities`, which the curves and the health page then read.
+
+        Args:
+            real_logits, fake_logits: as for the losses.
         """
         return {
             "real_logits": ops.mean(real_logits),

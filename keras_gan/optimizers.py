@@ -179,6 +179,9 @@ def fall(kind, initial_value, final_share, steps):
         initial_value: float > 0.
         final_share: float in (0, 1].
         steps: int >= 1, updates of the optimizer that uses it.
+
+    Raises:
+        ValueError: another kind.
     """
     checks.one_of("kind", kind, ("cosine", "exponential"))
     if kind == "exponential":

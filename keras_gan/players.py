@@ -50,6 +50,7 @@ class Player:
 
     @property
     def is_loss_scaled(self) -> bool:
+        """Whether a step whose gradient is not finite is skipped."""
         return isinstance(self.optimizer, LossScaleOptimizer)
 
     @property

@@ -20,7 +20,7 @@ _SQRT_3 = math.sqrt(3.0)
 
 
 def stateless_seed(seed):
-    """The stateless seed, int32 of shape `(2,)`, that stands for `seed`.
+    """Returns the stateless seed, int32 of shape `(2,)`, that stands for `seed`.
 
     Args:
         seed: an int of at most 64 bits, signed or not, split into its low and its high
@@ -181,6 +181,9 @@ class Uniform(LatentPrior):
         latent_dim: int, L.
         low, high: floats; the default, +-sqrt(3), has unit variance and is what the
             paper's MNIST recipe uses.
+
+    Raises:
+        ValueError: no latents, or `low` is not below `high`.
     """
 
     def __init__(self, latent_dim, low=-_SQRT_3, high=_SQRT_3):
@@ -207,6 +210,9 @@ class Normal(LatentPrior):
         latent_dim: int, L.
         loc: float, the mean of each.
         scale: float > 0, the standard deviation of each.
+
+    Raises:
+        ValueError: no latents, or a scale that is not positive.
     """
 
     def __init__(self, latent_dim, loc=0.0, scale=1.0):
@@ -218,7 +224,7 @@ class Normal(LatentPrior):
         super().__init__(tfd.Sample(marginal, latent_dim))
 
     def between(self, start, end, share):
-        """Returns latents on the way from `start` to `end`: on an arc.
+        """Returns latents at a `share` of the way from `start` to `end`: on an arc.
 
         Each of them follows the prior, too: a sum of independent normal draws does, if
         the squares of their weights sum to 1. Half way on a straight line they would be
@@ -292,6 +298,9 @@ class Labelled(LatentPrior):
     def labels_of(self, labels, num_samples: int):
         """Returns labels as `LatentPrior.labels_of` does.
 
+        Args:
+            labels, num_samples: as there.
+
         Raises:
             ValueError: also for a class of probability 0, which no training saw.
         """
@@ -333,7 +342,7 @@ class Labelled(LatentPrior):
 
 
 def get(identifier):
-    """`identifier` as a `LatentPrior`: one already, or a TFP distribution."""
+    """Returns a `LatentPrior`: `identifier`, or that of a TFP distribution."""
     if isinstance(identifier, LatentPrior):
         return identifier
     return LatentPrior(identifier)

@@ -61,8 +61,10 @@ class SampleSpec:
     def of(cls, shape, value_range=None) -> "SampleSpec":
         """Returns the spec of a shape and a range.
 
-        Three dimensions with a range are an image, two are a series, and all else is a
-        vector.
+        Args:
+            shape: of one sample: three dimensions with a range are an image, two are a
+                series, and all else is a vector.
+            value_range: (low, high), or None.
         """
         shape = tuple(shape)
         kind = "series" if len(shape) == 2 else "vector"
@@ -76,6 +78,9 @@ class SampleSpec:
 
         Images in `CONTRAST_NORMALIZED_RANGE` are contrast-normalised: nothing else is
         known to use that range.
+
+        Args:
+            shape, value_range: as in `of`.
         """
         spec = cls.of(shape, value_range)
         return dataclasses.replace(
@@ -91,6 +96,7 @@ class SampleSpec:
 
     @property
     def is_image(self) -> bool:
+        """Whether a sample is an image."""
         return self.kind == "image"
 
     @property
@@ -99,20 +105,20 @@ class SampleSpec:
         return math.prod(self.shape)
 
     def to_unit(self, values):
-        """Maps `value_range` linearly to [0, 1] and clips; float32."""
+        """Returns `value_range` mapped linearly to [0, 1] and clipped, float32."""
         return to_unit(values, self.value_range)
 
     def to_uint8(self, values) -> np.ndarray:
-        """Maps `value_range` linearly to 0..255, rounds to the nearest and clips."""
+        """Returns `value_range` mapped linearly to 0..255, rounded and clipped."""
         return to_uint8(values, self.value_range)
 
     def from_unit(self, values):
-        """Maps [0, 1] linearly to `value_range`."""
+        """Returns [0, 1] mapped linearly to `value_range`."""
         low, high = self.value_range
         return values * (high - low) + low
 
     def from_uint8(self, pixels):
-        """Maps float pixels in 0..255 linearly to `value_range`."""
+        """Returns float pixels in 0..255 mapped linearly to `value_range`."""
         return from_uint8(pixels, self.value_range)
 
     def to_dict(self) -> dict:
@@ -127,6 +133,9 @@ class SampleSpec:
 
 def finite(samples) -> np.ndarray:
     """Returns a generator's samples, if they are finite.
+
+    Args:
+        samples: array `(N, ...)`.
 
     Raises:
         ValueError: NaN or infinity: the generator's weights are.
@@ -179,7 +188,7 @@ def to_unit(values, value_range):
 
 
 def to_uint8(values, value_range) -> np.ndarray:
-    """Maps `value_range` linearly to 0..255, rounds to the nearest and clips."""
+    """Returns `value_range` mapped linearly to 0..255, rounded and clipped."""
     unit = np.asarray(to_unit(np.asarray(values), value_range))
     return np.round(unit * 255.0).astype(np.uint8)
 

@@ -74,6 +74,13 @@ def test_every_page_and_picture_is_linked(root):
         assert path.resolve() in linked, f"no page links to {path.relative_to(root)}"
 
 
+def test_the_gallery_has_every_picture(root):
+    gallery = root / "docs/gallery.md"
+    shown = {(gallery.parent / target).resolve() for target in links(gallery)}
+    for path in root.glob("docs/images/*"):
+        assert path.resolve() in shown, f"{path.name} is not in docs/gallery.md"
+
+
 def test_links_are_found_where_a_reader_sees_them(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(

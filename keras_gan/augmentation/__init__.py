@@ -23,6 +23,9 @@ BY_NAME = {"ada": ADA, "diffaugment": DiffAugment}
 def get(identifier) -> Augmentation | None:
     """Returns the augmentation that a name, or an augmentation, stands for; or None.
 
+    Args:
+        identifier: a name of `BY_NAME`, an `Augmentation`, or None.
+
     Raises:
         ValueError: anything else.
     """

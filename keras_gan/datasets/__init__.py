@@ -1,11 +1,13 @@
 """Datasets by name.
 
->>> data = load("digits", "train")
->>> data.image_shape, data.value_range, data.num_classes
-((8, 8, 1), (0.0, 1.0), 10)
->>> batches = data.batches(200, seed=0)  # one loop is one epoch, the next the next
->>> [batch.shape[0] for batch in batches]
-[200, 200, 200, 200, 200, 78]
+One loop over batches is one epoch, the next loop the next:
+
+    >>> data = load("digits", "train")
+    >>> data.image_shape, data.value_range, data.num_classes
+    ((8, 8, 1), (0.0, 1.0), 10)
+    >>> batches = data.batches(200, seed=0)
+    >>> [batch.shape[0] for batch in batches]
+    [200, 200, 200, 200, 200, 78]
 """
 
 import pathlib
@@ -122,6 +124,9 @@ def public_name(name: str) -> str:
     """Returns a dataset's name without the path of a folder, "folder:imgs@64" say.
 
     For what leaves this machine: a path tells who made it, and means nothing elsewhere.
+
+    Args:
+        name: str, as `load` takes it. Names of other kinds are returned as they are.
     """
     if not name.startswith(folder.PREFIX):
         return name

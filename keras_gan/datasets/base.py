@@ -20,8 +20,12 @@ from keras_gan.samples import (
 
 
 class DatasetError(ValueError):
-    """A dataset that cannot be loaded: one line with what was expected, what was
-    received, and what to do."""
+    """A dataset that cannot be loaded.
+
+    Args:
+        message: what was expected, what was received, and what to do. White space
+            becomes single spaces, so that it is one line.
+    """
 
     def __init__(self, message):
         super().__init__(" ".join(str(message).split()))
@@ -76,9 +80,9 @@ class Dataset:
 
     Example:
 
-    >>> data = Dataset(np.zeros((6, 8, 8, 1), "uint8"), value_range=(-1.0, 1.0))
-    >>> [batch.shape[0] for batch in data.batches(4, seed=0)]
-    [4, 2]
+        >>> data = Dataset(np.zeros((6, 8, 8, 1), "uint8"), value_range=(-1.0, 1.0))
+        >>> [batch.shape[0] for batch in data.batches(4, seed=0)]
+        [4, 2]
     """
 
     def __init__(
@@ -174,7 +178,14 @@ class Dataset:
         return self.examples(self.fixed_rows(count))
 
     def fixed_rows(self, count: int) -> np.ndarray:
-        """Returns the row numbers of `fixed_examples`, in ascending order."""
+        """Returns the row numbers of `fixed_examples`, in ascending order.
+
+        Args:
+            count: int >= 1, how many.
+
+        Raises:
+            ValueError: `count` is not a positive int.
+        """
         count = checks.count("count", count)
         return np.sort(np.random.default_rng(0).permutation(len(self))[:count])
 
@@ -343,9 +354,11 @@ class Dataset:
             ValueError: no such pair; values without bounds, as those of
                 contrast-normalised images.
 
-        >>> data = Dataset([[0.0, 0.25], [0.5, 1.0]])
-        >>> data.to_range((-1, 1)).examples().tolist()
-        [[-1.0, -0.5], [0.0, 1.0]]
+        Example:
+
+            >>> data = Dataset([[0.0, 0.25], [0.5, 1.0]])
+            >>> data.to_range((-1, 1)).examples().tolist()
+            [[-1.0, -0.5], [0.0, 1.0]]
         """
         if self.value_range is None or self.spec.contrast_normalized:
             normalized = self.spec.contrast_normalized

@@ -76,6 +76,10 @@ def representative_rows(data, count: int) -> np.ndarray:
     They are the same every time: the first ones, as in the paper; but evenly spread
     ones where the labels are sorted, as in a folder of classes, whose first images are
     all of one class.
+
+    Args:
+        data: `Dataset`.
+        count: int; where the data are fewer, all of their rows are returned.
     """
     count = min(count, len(data))
     labels = data.labels
@@ -115,8 +119,19 @@ def score(
     progress=None,
     labels=None,
 ) -> dict:
-    """Scores samples by `score_points` where the data have a density, else by
-    `score_images`.
+    """Returns the scores of samples, by `score_points` or by `score_images`.
+
+    The former where the training data have a density.
+
+    Args:
+        samples: float32 `(N, *sample_shape)`.
+        train, valid, test: `Dataset`s; `valid` and `test` may be None.
+        extractor, cache_dir, progress, labels: see `score_images`. Points need none.
+        protocol: `Protocol`.
+
+    Raises:
+        ValueError: data that have neither a density nor a range, or what the function
+            that is called refuses.
     """
     if has_density(train):
         return score_points(samples, train.distribution, protocol.bins)

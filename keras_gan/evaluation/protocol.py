@@ -130,6 +130,9 @@ def default_num_samples(data) -> int:
 
     They are 10,000 where they are compared with examples, as in the paper, 100,000 of
     a density in one dimension, and 2,500 in more, as in PacGAN (arXiv 1712.04086).
+
+    Args:
+        data: `Dataset`, the training data.
     """
     if not has_density(data):
         return 10_000

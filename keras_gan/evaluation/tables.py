@@ -47,7 +47,14 @@ _MOST_SHARES = 20
 
 
 def check_one_protocol(reports: list[dict]) -> None:
-    """Raises ValueError unless all dicts of `scoring.evaluate` are of one protocol."""
+    """Raises an error unless all runs were scored by one protocol.
+
+    Args:
+        reports: list of at least one dict of `runs.evaluate`.
+
+    Raises:
+        ValueError: protocols that differ; the message names the fields.
+    """
     first = reports[0]["protocol"]
     for report in reports[1:]:
         differing = [
@@ -65,7 +72,7 @@ def summarize(reports: list[dict]) -> dict:
     """Returns mean and standard deviation over runs that one protocol scored.
 
     Args:
-        reports: list of at least two dicts of `scoring.evaluate`.
+        reports: list of at least two dicts of `runs.evaluate`.
 
     Returns:
         dict of row names to dicts of score names to (mean, standard deviation with
@@ -101,7 +108,11 @@ def format_summary(reports: list[dict], summary: dict) -> str:
 
 
 def format_report(report: dict) -> str:
-    """Returns the scores of a run, a dict of `scoring.evaluate`, as text."""
+    """Returns the scores of a run as text.
+
+    Args:
+        report: dict of `runs.evaluate`.
+    """
     rows = report["rows"] | _published(report)
     lines = [*_heading(report), "", _table(rows), *_remarks(report)]
     run = [*_pixel_lines(report)]
@@ -244,7 +255,7 @@ def _pixel_lines(report):
 
 
 def format_digits_report(report: dict) -> str:
-    """Returns the table of `digits_report` as text."""
+    """Returns the table of a `report` of `digits_report` as text."""
     cells = []
     for name, row in report["rows"].items():
         likelihood = row["log_likelihood"]

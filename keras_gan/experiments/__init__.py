@@ -4,6 +4,8 @@ An `Experiment` and the presets load without TensorFlow; `build` makes the compi
 of one, and brings TensorFlow with it.
 """
 
+import typing
+
 from keras_gan.experiments.experiment import Experiment as Experiment
 from keras_gan.experiments.experiment import settings as settings
 from keras_gan.experiments.fields import Component as Component
@@ -17,6 +19,12 @@ from keras_gan.experiments.parts import Runtime as Runtime
 from keras_gan.experiments.parts import Train as Train
 from keras_gan.experiments.presets import PRESETS as PRESETS
 from keras_gan.experiments.presets import get_preset as get_preset
+
+if typing.TYPE_CHECKING:
+    from keras_gan.experiments.building import build as build
+    from keras_gan.experiments.building import check as check
+    from keras_gan.experiments.building import load_data as load_data
+    from keras_gan.experiments.building import load_gan as load_gan
 
 # What needs TensorFlow is imported when it is asked for, not with the package: a
 # command lists settings and presets without it.

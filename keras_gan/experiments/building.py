@@ -44,8 +44,12 @@ def check(experiment: Experiment):
     `build` does this too. Called by itself it finds the mistake before any data are
     loaded.
 
+    Args:
+        experiment: `Experiment`.
+
     Raises:
-        ValueError: an unknown component, argument or score to keep the best model by.
+        ValueError: an unknown component, argument or score to keep the best model by;
+            a `SettingError` where it is the value of a setting.
     """
     component = experiment.networks
     checks.one_of("networks.name", component.name, networks.BUILDERS)
@@ -207,8 +211,11 @@ def load_data(data: Data, data_dir=None, split=None) -> datasets.Dataset:
         data_dir: where `datasets.load` looks.
         split: str, another split than `data.split`.
 
+    Returns:
+        `datasets.Dataset`, in the range that `data` asks for.
+
     Raises:
-        ValueError: see `datasets.load`.
+        ValueError: see `datasets.load`; no labels where `data` needs them.
     """
     options = {}
     if data.is_folder:
@@ -275,6 +282,9 @@ def build(experiment: Experiment, data: datasets.Dataset) -> GAN:
     Args:
         experiment: `Experiment`.
         data: `datasets.Dataset`; its sample shape, pixel means and length enter.
+
+    Returns:
+        `GAN`.
 
     Raises:
         ValueError: see `check`; networks that cannot make samples like the data's.

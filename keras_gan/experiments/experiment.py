@@ -38,15 +38,15 @@ class Experiment(Part):
 
     Example:
 
-    >>> experiment = Experiment(
-    ...     name="mine",
-    ...     data=Data(name="digits"),
-    ...     networks=Component(name="digits_mlp", generator_noise=0.1),
-    ...     generator=Optimizer(optimizer="adam", learning_rate=1e-3),
-    ...     discriminator=Optimizer(optimizer="adam", learning_rate=1e-3),
-    ...     train=Train(epochs=10),
-    ... )
-    >>> experiment.with_settings({"generator.learning_rate": "2e-4", "epochs": 3})
+        >>> experiment = Experiment(
+        ...     name="mine",
+        ...     data=Data(name="digits"),
+        ...     networks=Component(name="digits_mlp", generator_noise=0.1),
+        ...     generator=Optimizer(optimizer="adam", learning_rate=1e-3),
+        ...     discriminator=Optimizer(optimizer="adam", learning_rate=1e-3),
+        ...     train=Train(epochs=10),
+        ... )
+        >>> experiment.with_settings({"generator.learning_rate": "2e-4", "epochs": 3})
     """
 
     name: str = Field(description="What the experiment is called.")

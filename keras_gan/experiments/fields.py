@@ -70,6 +70,7 @@ class Component(Part):
 
     @property
     def arguments(self) -> dict:
+        """The arguments beside the name, a copy."""
         return copy.deepcopy(self.__pydantic_extra__)
 
 
@@ -77,7 +78,11 @@ class Component(Part):
 
 
 def expectation(field) -> str:
-    """Returns in words a field's type and limits: "an int in [1, 10,000,000]"."""
+    """Returns in words a field's type and limits: "an int in [1, 10,000,000]".
+
+    Args:
+        field: `pydantic.fields.FieldInfo`, of a `Part`.
+    """
     annotation, metadata = field.annotation, list(field.metadata)
     kinds, optional = [], False
     for kind in alternatives(annotation, metadata):

@@ -30,7 +30,7 @@ def model_file(path) -> pathlib.Path:
 
 
 def load_gan(path, compile=True) -> GAN:
-    """Loads the `GAN` of a run's directory, or of a `.keras` file.
+    """Returns the `GAN` of a run's directory, or of a `.keras` file.
 
     Args:
         path: str or path-like.

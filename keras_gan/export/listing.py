@@ -22,6 +22,9 @@ def versions(base) -> list[int]:
 def latest(base) -> pathlib.Path:
     """Returns the path of the highest version that a base holds.
 
+    Args:
+        base: str or path-like, the directory of the versions.
+
     Raises:
         ValueError: it holds none.
     """

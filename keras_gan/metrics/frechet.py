@@ -73,10 +73,12 @@ class Moments:
 
     @property
     def covariance(self) -> np.ndarray:
+        """float64 `(D, D)`, with N - 1 below the sum of squares."""
         return self._scatter / max(1, self.count - 1)
 
     @property
     def rank_deficient(self) -> bool:
+        """Whether there were no more examples than features, see `frechet_distance`."""
         return self.mean is None or self.count <= len(self.mean)
 
 

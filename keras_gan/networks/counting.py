@@ -11,9 +11,9 @@ from keras_gan.conditional import ConditionalBatchNormalization, LabelProjection
 def summary(generator: keras.Model, discriminator: keras.Model) -> str:
     """Returns one line for each network: its parameters, and its work for one example.
 
-    >>> print(summary(*digits_mlp((8, 8, 1))))
-    generator:     190,272 parameters, 190,272 multiply-adds an example
-    discriminator: 412,417 parameters, 412,417 multiply-adds an example
+        >>> print(summary(*digits_mlp((8, 8, 1))))
+        generator:     190,272 parameters, 190,272 multiply-adds an example
+        discriminator: 412,417 parameters, 412,417 multiply-adds an example
 
     Args:
         generator, discriminator: built Keras models. State that no optimizer trains,

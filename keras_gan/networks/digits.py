@@ -32,8 +32,8 @@ def digits_mlp(
     which need no tuning of their range at these sizes.
 
     Args:
-        spec, latent_dim, generator_noise, generator_dropout, auxiliary_classifier,
-            num_classes, seed: see `networks`.
+        spec, latent_dim, generator_noise, generator_dropout: see `networks`.
+        auxiliary_classifier, num_classes, seed: see `networks`.
 
     Returns:
         (generator, discriminator); samples in (0, 1).

@@ -50,8 +50,8 @@ def paper_mlp(
         pixel_means: array of the samples' shape in [0, 1], the means of the training
             pixels (`Dataset.pixel_means`). The output's bias starts at their log-odds;
             None starts it at 0.
-        spec, latent_dim, generator_noise, generator_dropout, auxiliary_classifier,
-            num_classes, seed: see `networks`.
+        spec, latent_dim, generator_noise, generator_dropout: see `networks`.
+        auxiliary_classifier, num_classes, seed: see `networks`.
 
     Returns:
         (generator, discriminator); samples in (0, 1).

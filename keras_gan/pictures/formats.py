@@ -12,7 +12,11 @@ PNG_CHANNELS = (1, 3, 4)
 
 
 def encode_png(picture: np.ndarray) -> bytes:
-    """Encodes a picture, uint8 `(H, W, C)` with C in `PNG_CHANNELS`, as a PNG file."""
+    """Returns the bytes of a PNG file of a picture.
+
+    Args:
+        picture: uint8 `(H, W, C)`, C in `PNG_CHANNELS`.
+    """
     from PIL import Image
 
     picture = picture[:, :, 0] if picture.shape[2] == 1 else picture
@@ -23,6 +27,9 @@ def encode_png(picture: np.ndarray) -> bytes:
 
 def decode_png(content: bytes) -> np.ndarray:
     """Decodes the bytes of a PNG file.
+
+    Args:
+        content: bytes.
 
     Returns:
         uint8 `(H, W, 1)` for grey levels, `(H, W, 3)` for all else.
@@ -46,7 +53,7 @@ def decode_png(content: bytes) -> np.ndarray:
 def encode_gif(
     pictures: Sequence[np.ndarray], milliseconds: int | Sequence[int] = 100
 ) -> bytes:
-    """Encodes pictures as an animated GIF that plays for ever.
+    """Returns the bytes of an animated GIF of pictures, which plays for ever.
 
     All frames share one palette of 256 colours: those of the pictures where they have
     no more, otherwise the ones that Pillow's median cut finds.

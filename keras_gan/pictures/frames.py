@@ -174,7 +174,10 @@ def save_frames(path, frames: Sequence[Frame]) -> None:
 
 
 def load_frames(path) -> list[Frame]:
-    """Loads the frames that `save_frames` wrote.
+    """Returns the frames that `save_frames` wrote.
+
+    Args:
+        path: str or path-like.
 
     Raises:
         ValueError: a file that is not there, or is damaged.
@@ -209,7 +212,8 @@ def load_frames(path) -> list[Frame]:
 def total_variation(frame: Frame) -> float:
     """Returns the total variation distance of p_g and p_data, in [0, 1].
 
-    Of a conditional game it is the mean over classes.
+    Args:
+        frame: `Frame`; of a conditional game, the distance is the mean over classes.
     """
     # 1 minus the overlap of the two densities.
     shared = np.minimum(frame.data_density, frame.generator_density).sum(axis=-1)
@@ -217,10 +221,13 @@ def total_variation(frame: Frame) -> float:
 
 
 def four_frames(frames: Sequence[Frame]) -> list[Frame]:
-    """Chooses the first, the last, and two with p_g a third and two thirds of the way.
+    """Returns the first, the last, and two with p_g a third and two thirds of the way.
 
     The way is that of the total variation distance from p_g to p_data. Where there are
     no such two, the steps are spaced evenly.
+
+    Args:
+        frames: sequence of `Frame`. Of four or fewer, all are returned.
     """
     last = len(frames) - 1
     if last < 4:

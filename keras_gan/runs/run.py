@@ -85,6 +85,9 @@ class Run:
             path, experiment, data_dir: see the class.
             overwrite: bool, whether a run that is there already is removed.
 
+        Returns:
+            `Run`.
+
         Raises:
             ValueError: a file, a run that is there already, or files that no run of
                 this version wrote, which are never removed; a run in use.
@@ -111,6 +114,9 @@ class Run:
             path: str or path-like.
             data_dir: where the data are now; None where the run had them.
 
+        Returns:
+            `Run`.
+
         Raises:
             ValueError: `path` is no run, or one that another version wrote.
         """
@@ -124,10 +130,12 @@ class Run:
 
     @property
     def config_path(self) -> pathlib.Path:
+        """The file that says what the run is, see `config`."""
         return self.path / CONFIG
 
     @property
     def model_path(self) -> pathlib.Path:
+        """The trained model, as the last epoch that was saved left it."""
         return self.path / MODEL
 
     @property
@@ -137,10 +145,12 @@ class Run:
 
     @property
     def metrics_path(self) -> pathlib.Path:
+        """The logs, a line of JSON for each epoch."""
         return self.path / METRICS
 
     @property
     def evaluations_path(self) -> pathlib.Path:
+        """The training's evaluations, a line of JSON for each."""
         return self.path / EVALUATIONS
 
     @property
@@ -150,10 +160,12 @@ class Run:
 
     @property
     def reals_path(self) -> pathlib.Path:
+        """A picture of training examples."""
         return self.path / REALS
 
     @property
     def samples_dir(self) -> pathlib.Path:
+        """Pictures of samples, drawn while the run was trained."""
         return self.path / SAMPLES
 
     @property
@@ -163,13 +175,16 @@ class Run:
 
     @property
     def figures_dir(self) -> pathlib.Path:
+        """The figures that `draw_figures` writes."""
         return self.path / FIGURES
 
     @property
     def checkpoints_dir(self) -> pathlib.Path:
+        """The checkpoints that a training resumes from."""
         return self.path / CHECKPOINTS
 
     def scores_path(self, best=False) -> pathlib.Path:
+        """Returns the file of what `evaluate` found of the last or `best` model."""
         return self.path / (BEST_SCORES if best else SCORES)
 
     # === Content ===
@@ -190,6 +205,9 @@ class Run:
 
         Where a run that was opened was trained on other data of that name, a warning is
         logged.
+
+        Args:
+            split: str, or None for the trained one.
 
         Raises:
             ValueError: see `datasets.load`.
@@ -314,7 +332,10 @@ class Run:
 
     @contextlib.contextmanager
     def lock(self):
-        """Holds the run for this process.
+        """Holds the run for this process, in a `with` block.
+
+        Yields:
+            the run.
 
         Raises:
             ValueError: another process holds it.

@@ -73,8 +73,16 @@ def optimal_discriminator(p_data: tfd.Distribution, p_g: tfd.Distribution):
 def optimal_discriminator_logit(p_data: tfd.Distribution, p_g: tfd.Distribution):
     """Returns logit D*(x) = log p_data(x) - log p_g(x), which a trained D approaches.
 
-    Arguments and errors are those of `optimal_discriminator`. The function that is
-    returned gives +inf and -inf where D* is 1 and 0.
+    The function that is returned gives +inf and -inf where D* is 1 and 0.
+
+    Args:
+        p_data, p_g: TFP distributions of one event shape.
+
+    Returns:
+        A function from x `(..., *event_shape)` to logit D*(x), float64 `(...)`.
+
+    Raises:
+        ValueError: distributions over different spaces.
     """
     check_pair(p_data, p_g)
     log_p_data, log_p_g = log_density(p_data), log_density(p_g)

@@ -22,8 +22,12 @@ _PROBE_SECONDS = 300
 class VerificationError(ValueError):
     """A version that a server cannot run; the message gives every reason.
 
-    Attributes:
+    Args:
+        path: str or path-like, of the version.
         failures: dict of the names of the checks that failed to lists of reasons.
+
+    Attributes:
+        failures: as given.
     """
 
     def __init__(self, path, failures: dict[str, list[str]]):

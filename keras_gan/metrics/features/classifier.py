@@ -26,10 +26,14 @@ class Classifier:
 
     Make one by `train` or, with a cache, `trained`.
 
-    Attributes:
-        num_classes: int.
+    Args:
         image_shape: (H, W, C).
+        num_classes: int.
         value_range: (low, high) of the images.
+        seed: int, of initial weights and dropout.
+
+    Attributes:
+        num_classes, image_shape, value_range: as given.
         test_accuracy: float in [0, 1], on images that it was not trained on.
         name, key: see `Extractor`.
     """
@@ -50,6 +54,7 @@ class Classifier:
 
     @property
     def key(self) -> str:
+        """Digest of the weights."""
         digest = hashlib.sha256(str(FORMAT).encode())
         for weight in self._model.get_weights():
             digest.update(np.ascontiguousarray(weight).tobytes())

@@ -36,7 +36,7 @@ class Extractor(typing.Protocol):
     def features(self, images) -> np.ndarray:
         """Returns float32 `(N, D)` for float images `(N, H, W, C)`.
 
-        The images are in the `value_range` that the extractor was made for.
+        The `images` are in the `value_range` that the extractor was made for.
         """
 
 

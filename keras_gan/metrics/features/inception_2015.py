@@ -84,7 +84,7 @@ class Inception2015:
         return result
 
     def logits(self, features) -> np.ndarray:
-        """Returns float64 `(N, 1008)` for features `(N, 2048)`, without the biases.
+        """Returns float64 `(N, 1008)` for `features` `(N, 2048)`, without the biases.
 
         The Inception score of [2] is of these logits: its code leaves the biases out.
         """

@@ -30,6 +30,7 @@ class ChannelClassifier:
 
     @property
     def key(self) -> str:
+        """That of the classifier, with the number of channels."""
         return f"{self.channels}-channels-{self.classifier.key}"
 
     def features(self, images) -> np.ndarray:

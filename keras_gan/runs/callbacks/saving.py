@@ -29,6 +29,7 @@ class SaveModel(keras.callbacks.Callback):
             earlier is not saved, except the last.
 
     Raises:
+        ValueError: a path with another ending.
         TrainingDiverged: from `fit`, at the end of any epoch, instead of saving such a
             model.
         OSError: from `fit`, at its end: the model cannot be saved.
@@ -83,7 +84,14 @@ class SaveModel(keras.callbacks.Callback):
 
 
 def check_intervals(every_minutes: float, every_steps: int) -> None:
-    """Raises ValueError unless `Checkpoints` takes these."""
+    """Raises an error unless `Checkpoints` takes these intervals.
+
+    Args:
+        every_minutes, every_steps: see `Checkpoints`.
+
+    Raises:
+        ValueError: one is negative, or the steps are no int.
+    """
     fits = checks.is_int(every_steps) and every_steps >= 0
     if not (fits and every_minutes >= 0):  # NaN is not
         raise ValueError(

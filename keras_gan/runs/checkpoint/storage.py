@@ -72,7 +72,7 @@ def write(path, checkpoint: Checkpoint) -> None:
 
 
 def read(path) -> Checkpoint:
-    """Reads the checkpoint in the file `path`.
+    """Returns the checkpoint that the file `path` holds.
 
     Raises:
         DamagedCheckpoint: it was cut short or altered, or is no checkpoint.
@@ -140,7 +140,7 @@ def paths(directory) -> list[pathlib.Path]:
 
 
 def newest(directory) -> Checkpoint | None:
-    """Reads the newest valid checkpoint in `directory`; None where there is none.
+    """Returns the newest valid checkpoint in `directory`; None where there is none.
 
     Each damaged one on the way is a warning of the logger "keras_gan". A checkpoint
     that is merely unreadable, or of another version, ends the search instead: what
@@ -191,6 +191,9 @@ class Writer:
 
     Attributes:
         step: int, of the last checkpoint that was written; None before.
+
+    Raises:
+        ValueError: `keep` is not a positive int.
     """
 
     def __init__(self, directory, keep: int = 2, logs=()):
@@ -202,6 +205,7 @@ class Writer:
 
     @property
     def busy(self) -> bool:
+        """Whether a checkpoint is being written."""
         return self._thread is not None and self._thread.is_alive()
 
     def submit(self, checkpoint: Checkpoint) -> None:
