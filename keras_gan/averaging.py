@@ -100,12 +100,13 @@ def step_counter(model):
     )
 
 
-def copy_of(network, inputs):
+def copy_of(network, inputs, needed="a generator", use="`ema_decay`"):
     """Returns a network of the same architecture and weights, which nothing trains.
 
     Args:
         network: Keras model.
         inputs: `keras.KerasTensor`, or a dict of them: what it is called with.
+        needed, use: str, what the network is and what it is copied for, in the message.
 
     Raises:
         ValueError: a network that Keras cannot copy.
@@ -117,9 +118,8 @@ def copy_of(network, inputs):
         copy.set_weights(network.get_weights())
     except (TypeError, ValueError, NotImplementedError) as error:
         raise ValueError(
-            "Expected a generator that Keras can copy (one with `get_config`), for "
-            f"`ema_decay`. Received: {network.name!r}, which fails: "
-            f"{checks.one_line(error)}"
+            f"Expected {needed} that Keras can copy (one with `get_config`), for "
+            f"{use}. Received: {network.name!r}, which fails: {checks.one_line(error)}"
         ) from error
     copy.trainable = False
     return copy

@@ -5,6 +5,18 @@ infer z of a given x, to complete x from a part of it, and to put what the netwo
 learned to other uses.
 """
 
+from keras_gan.inference.calibration import Calibration, calibrate
+from keras_gan.inference.judges import discriminate
 from keras_gan.inference.latent_space import LatentSpace
+from keras_gan.inference.resampling import METHODS as RESAMPLING_METHODS
+from keras_gan.inference.resampling import Resampled, resample
 
-__all__ = ["LatentSpace"]
+__all__ = [
+    "Calibration",
+    "LatentSpace",
+    "RESAMPLING_METHODS",
+    "Resampled",
+    "calibrate",
+    "discriminate",
+    "resample",
+]

@@ -10,6 +10,7 @@ from keras_gan.runs.figures import draw_figures as draw_figures
 from keras_gan.runs.generating import load_generator as load_generator
 from keras_gan.runs.generating import load_samples as load_samples
 from keras_gan.runs.generating import write_samples as write_samples
+from keras_gan.runs.resampling import write_resampled as write_resampled
 from keras_gan.runs.run import Run as Run
 from keras_gan.runs.scoring import evaluate as evaluate
 from keras_gan.runs.scoring import evaluate_all as evaluate_all

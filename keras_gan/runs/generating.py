@@ -59,25 +59,53 @@ def write_samples(model, output, num_samples, seed, labels=None):
             load_generator(model), output, num_samples, seed, labels
         )
         return
-    output = pathlib.Path(output)
-    if output.suffix not in (".png", ".npz"):
-        raise ValueError(
-            "Expected an output that ends in .png or .npz, or a directory, which ends "
-            f"in /. Received: {output}"
-        )
-    files.check_output(output)
+    output = check_file(output, "or a directory, which ends in /")
     gan = load_generator(model)
     labels = labels_in_turn(gan, num_samples, seed, labels)
     samples = gan.generate(num_samples, seed=seed, labels=labels)
+    write_file(output, samples, gan.spec, labels)
+
+
+def check_file(output, otherwise="") -> pathlib.Path:
+    """Returns the path of a file of samples, if it can be written.
+
+    Args:
+        output: str or path-like.
+        otherwise: str, what else could be given, for the message.
+
+    Raises:
+        ValueError: another suffix than `.png` or `.npz`.
+        OSError: it cannot be written.
+    """
+    output = pathlib.Path(output)
+    if output.suffix not in (".png", ".npz"):
+        otherwise = f", {otherwise}" if otherwise else ""
+        raise ValueError(
+            f"Expected an output that ends in .png or .npz{otherwise}. Received: "
+            f"{output}"
+        )
+    files.check_output(output)
+    return output
+
+
+def write_file(output, samples, spec, labels=None):
+    """Writes samples into a `.png` or `.npz`, see `write_samples`.
+
+    Args:
+        output: `pathlib.Path`, see `check_file`.
+        samples: float32 `(n, *spec.shape)`.
+        spec: `samples.SampleSpec`.
+        labels: int `(n,)` or None.
+    """
     if output.suffix == ".png":
-        picture = grids.sample_picture(samples, gan.spec)
+        picture = grids.sample_picture(samples, spec)
         files.write(output, formats.encode_png(picture))
         return
     with files.replacing(output) as temporary:
         np.savez_compressed(
             temporary,
             samples=samples,
-            value_range=np.asarray(gan.value_range or (), np.float32),
+            value_range=np.asarray(spec.value_range or (), np.float32),
             **({} if labels is None else {"labels": labels}),
         )
 
