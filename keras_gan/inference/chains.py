@@ -32,6 +32,7 @@ class Judged:
         self.batch_size = batch_size
         self.seed = seed
         self.judge = judges.judge_of(gan) if calibration is None else calibration.judge
+        self._logits = tf.function(self.logits_in_graph)
 
     def latents(self, places, *words):
         """Returns draws of the prior, float32 `(m, L)`, for `places`, int `(m,)`.
