@@ -817,3 +817,42 @@ def test_runs_are_compared_on_images_of_equal_contrast(
         assert found == pytest.approx(expected, rel=1e-2)
     distance = "frechet_distance"
     assert ours["training images"][distance] < ours[str(path)][distance] / 4
+
+
+def test_resampling_scores_each_run_once(root, monkeypatch, capsys, tmp_path):
+    from keras_gan import experiments, metrics, runs
+
+    monkeypatch.setattr(metrics.Classifier, "STEPS", 60)
+    settings = {"train.epochs": 1, "train.sample_epochs": 1}
+    paths = [tmp_path / name for name in ("ring8", "digits")]
+    for path in paths:
+        preset = experiments.get_preset(path.name, settings)
+        runs.train(runs.Run(path, preset))
+    monkeypatch.setenv("KERAS_GAN_CACHE", str(tmp_path / "cache"))
+    output, figure = tmp_path / "resampling.jsonl", tmp_path / "samples.png"
+    for path in paths:
+        arguments = (
+            *(f"{path}", "--steps=3", "--batch_size=50", "--num_samples=40"),
+            *("--num_steps=3", "--percentile=50", f"--output={output}"),
+        )
+        run(root, monkeypatch, "resampling", *arguments, f"--figure={figure}")
+        printed = capsys.readouterr().out
+        assert figure.read_bytes()[:4] == b"\x89PNG"
+        figure.unlink()
+        row = json.loads(output.read_text().splitlines()[-1])
+        assert row["model"] == str(path) and 0 < row["auc"] < 1
+        assert list(row["scores"]) == [
+            "plain", "training examples", "rejection", "metropolis_hastings",
+            "langevin",
+        ]  # fmt: skip
+        assert 0 < row["scores"]["rejection"]["acceptance"] <= 1
+        assert printed.count("\n| ") == 5
+        run(root, monkeypatch, "resampling", *arguments)
+        assert capsys.readouterr().out == printed
+    # What the data score is better than what an untrained generator does.
+    points, images = (json.loads(line) for line in output.read_text().splitlines())
+    names = "plain", "training examples"
+    plain, real = (points["scores"][name]["high_quality_share"] for name in names)
+    assert plain < 0.5 < 0.9 < real
+    plain, real = (images["scores"][name]["frechet_distance"] for name in names)
+    assert real < plain

@@ -1,0 +1,88 @@
+"""Better samples of a run: into files, and by the command."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_gan import experiments, inference, runs
+from keras_gan.commands import console
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A conditional run on the digits, of one epoch."""
+    settings = {"train.epochs": 1, "train.sample_epochs": 1}
+    experiment = experiments.get_preset("digits_conditional", settings)
+    run = runs.Run(tmp_path_factory.mktemp("runs") / "digits", experiment)
+    runs.train(run)
+    return run
+
+
+def test_a_file_holds_what_resample_draws(run, tmp_path):
+    shares = []
+    found, calibration = runs.write_resampled(
+        run.path,
+        tmp_path / "a.npz",
+        num_samples=5,
+        method="metropolis_hastings",
+        seed=3,
+        steps=4,
+        labels=["7", "2"],
+        progress=shares.append,
+    )
+    gan, (train, valid, _) = run.gan(), run.splits()
+    judge = inference.discriminate(gan, train, steps=4, seed=3)
+    expected = inference.calibrate(gan, valid, discriminator=judge, seed=3)
+    assert calibration.auc == expected.auc and shares[-1] == 1.0
+    again = inference.resample(
+        gan, 5, "metropolis_hastings", expected, seed=3, labels=[7, 2, 7, 2, 7]
+    )
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["samples"], found.samples)
+        np.testing.assert_array_equal(file["samples"], again.samples)
+        np.testing.assert_array_equal(file["labels"], [7, 2, 7, 2, 7])
+        np.testing.assert_array_equal(file["value_range"], [0, 1])
+
+
+def test_the_command_prints_what_d_is_worth(run, tmp_path, capsys):
+    output = tmp_path / "grid.png"
+    arguments = (f"--model={run.path}", f"--output={output}", "--num_samples=9")
+    chain = ("--method=metropolis_hastings", "--steps=2")
+    assert console.run([*arguments, *chain], "resample") == 0
+    printed = capsys.readouterr()
+    assert "D prefers a held-out example to a sample in" in printed.out
+    assert "independent draws, R-hat" in printed.out
+    assert f"9 samples by metropolis_hastings of seed 0 are in {output}" in printed.out
+    with Image.open(output) as picture:
+        assert picture.size[0] == picture.size[1] > 30
+    assert console.run([*arguments, "--steps=0"], "resample") == 0
+    printed = capsys.readouterr()
+    assert "Accepted" in printed.out and "R-hat" not in printed.out
+
+
+def test_a_d_that_knows_nothing_is_a_line_of_the_command(
+    run, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(inference.Calibration, "can_help", False)
+    arguments = (f"--model={run.path}", f"--output={tmp_path / 'a.npz'}")
+    assert console.run([*arguments, "--steps=0", "--num_samples=2"], "resample") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: D cannot tell held-out examples from samples")
+
+
+def test_mistakes_are_one_line(run, tmp_path, capsys, monkeypatch):
+    output = f"--output={tmp_path / 'a.npz'}"
+
+    def fails(message, *arguments):
+        assert console.run([*arguments], "resample") == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("error: Expected") and message in line
+
+    file = run.model_path
+    fails("a run's directory: its held-out examples", f"--model={file}", output)
+    fails("the directory of a run", f"--model={tmp_path}", output)
+    fails("ends in .png or .npz. ", f"--model={run.path}", f"--output={tmp_path}/a/")
+    fails("--labels", f"--model={run.path}", output, "--labels=x")
+    monkeypatch.setattr(runs.Run, "splits", lambda self: (self.data(), None, None))
+    fails("validation or test examples", f"--model={run.path}", output)
+    assert list(tmp_path.iterdir()) == []
