@@ -48,7 +48,7 @@ def parsed_arguments():
     parser.add_argument("--learning_rate", type=float, default=1e-3, help="D's")
     parser.add_argument("--batch_size", type=int, default=256, help="D's")
     parser.add_argument("--calibration", default="platt", help="platt or isotonic")
-    parser.add_argument("--percentile", type=float, help="of rejection")
+    parser.add_argument("--percentile", type=float, default=20.0, help="of rejection")
     parser.add_argument("--num_steps", type=int, default=100, help="of a chain")
     parser.add_argument("--num_samples", type=int, help="as the run is scored")
     parser.add_argument("--seed", type=int, default=0)

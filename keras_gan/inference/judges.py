@@ -64,7 +64,7 @@ def discriminate(
     judge = _copy_alone(gan)
     judge.trainable = True
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    optimizer = keras.optimizers.Adam(rate, beta_1=0.5, beta_2=0.99)
+    optimizer = keras.optimizers.Adam(rate)
     one = all_replicas.Replicas(tf.distribute.get_strategy())
     player = Player("discriminator", judge, optimizer, one, may_be_empty=False)
 
@@ -123,6 +123,13 @@ def check_gan(gan):
         raise ValueError(
             "Expected a GAN, whose discriminator judges its samples. Received: "
             f"{type(gan).__name__}, which has none; load the run or the .keras file"
+        )
+    taken = getattr(gan.discriminator, "input", None)
+    others = set(taken) - {"samples", "labels"} if isinstance(taken, dict) else ()
+    if others:
+        raise ValueError(
+            "Expected a discriminator of samples, or of samples and labels. Received: "
+            f"{gan.discriminator.name!r}, which takes {', '.join(sorted(others))} too"
         )
     if any(isinstance(layer, layers.Pack) for layer in layers_of(gan.discriminator)):
         raise ValueError(

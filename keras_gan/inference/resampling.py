@@ -50,7 +50,7 @@ def resample(
     labels=None,
     batch_size: int = 500,
     burn_in: int | None = None,
-    percentile: float | None = None,
+    percentile: float | None = 20.0,
     num_steps: int | None = None,
     step_size: float = 0.1,
 ) -> Resampled:
@@ -63,9 +63,10 @@ def resample(
 
           F(x) = d - log(1 - exp(d)),   d = min(l(x) - log M, 0)
 
-      M is the largest r of `burn_in` samples. At g = 0, the default, that is r(x)/M:
-      exact, as far as M bounds r. With a `percentile`, g is that one of F over the
-      burn-in: a low one accepts more, and rejects less of what is bad.
+      M is the largest r of `burn_in` samples, and g the `percentile` of F over them:
+      there a half is accepted, of better samples more, of much worse ones next to none.
+      With percentile=None g is 0, and a sample is accepted with the probability r(x)/M:
+      that is exact, as far as M bounds r and D is right where G hardly ever goes.
     - "metropolis_hastings" [2]: each sample is the last state of a chain of its own,
       whose `num_steps` proposals are samples of G. One is accepted with the probability
       min(1, r(proposal)/r(state)). A chain starts at the ratio of a held-out example.
@@ -90,7 +91,7 @@ def resample(
             its label, drawn from the prior where None are given.
         batch_size: int, samples that G and D work on at once.
         burn_in: int, samples (10,000) of rejection, or steps (200) of langevin.
-        percentile: float in [0, 100] or None, of rejection.
+        percentile: float in [0, 100] or None, of rejection; other methods have none.
         num_steps: int, of each chain: 100 of either kind.
         step_size: float > 0, the first of langevin, in units of u.
 
@@ -114,8 +115,9 @@ def resample(
     num_samples = checks.num_samples(num_samples)
     seed = checks.count("seed", seed, minimum=0, maximum=2**32 - 1)
     batch_size = checks.count("batch_size", batch_size)
-    given = {"burn_in": burn_in, "percentile": percentile, "num_steps": num_steps}
-    options = _options(method, given)
+    options = _options(method, {"burn_in": burn_in, "num_steps": num_steps})
+    if method == "rejection":
+        options["percentile"] = _checked_percentile(percentile)
     if not (checks.is_number(step_size) and step_size > 0):
         raise ValueError(
             f"Expected `step_size` to be a float > 0. Received: {step_size!r}"
@@ -164,7 +166,7 @@ def _rejection(judged, num_samples, burn_in, percentile):
         raise ValueError(
             f"Expected to accept at least {_LEAST_ACCEPTANCE:.2%} of G's samples. "
             f"Received: {expected:.2%}, as a few ratios are far above the others; pass "
-            "percentile=80, or method='metropolis_hastings'"
+            "percentile=20, or take method='metropolis_hastings'"
         )
     random = judged.uniform(7)
     latents = np.zeros((num_samples, judged.gan.latent_prior.latent_dim), np.float32)
@@ -193,7 +195,7 @@ def _rejection(judged, num_samples, burn_in, percentile):
 
 # The options of each method, with their defaults.
 _DEFAULTS = {
-    "rejection": {"burn_in": 10_000, "percentile": None},
+    "rejection": {"burn_in": 10_000},
     "metropolis_hastings": {"num_steps": 100},
     "langevin": {"burn_in": 200, "num_steps": 100},
 }
@@ -213,13 +215,13 @@ def _options(method, given):
             raise ValueError(
                 f"Expected no `{name}` for method={method!r}. Received: {value!r}"
             )
-        options[name] = value
-        if name == "percentile":
-            if not (checks.is_number(value) and 0 <= value <= 100):
-                raise ValueError(
-                    "Expected `percentile` to be a number in [0, 100] or None. "
-                    f"Received: {value!r}"
-                )
-        else:
-            options[name] = checks.count(name, value)
+        options[name] = checks.count(name, value)
     return options
+
+
+def _checked_percentile(value):
+    if value is None or (checks.is_number(value) and 0 <= value <= 100):
+        return value
+    raise ValueError(
+        f"Expected `percentile` to be a number in [0, 100] or None. Received: {value!r}"
+    )
