@@ -10,8 +10,8 @@ from keras_gan import averaging, checks, inputs, layers, losses, minibatches, pr
 from keras_gan import replicas as all_replicas
 from keras_gan.datasets import Dataset
 from keras_gan.generation import at_least_float32
-from keras_gan.keras_private import layers_of
-from keras_gan.players import Player
+from keras_gan.keras_private import compute_dtypes, layers_of
+from keras_gan.players import Player, loss_scaled
 
 _BATCH_SIZE = 500
 
@@ -65,6 +65,8 @@ def discriminate(
     judge.trainable = True
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     optimizer = keras.optimizers.Adam(rate)
+    if "float16" in compute_dtypes(judge):
+        optimizer = loss_scaled(optimizer)
     one = all_replicas.Replicas(tf.distribute.get_strategy())
     player = Player("discriminator", judge, optimizer, one, may_be_empty=False)
 
