@@ -285,17 +285,21 @@ def test_both_maps_of_an_exact_d_say_what_it_says(method):
 
 
 def test_isotonic_undoes_any_map_that_rises():
-    curve = inference.calibrate(
-        known_gan(distorted=lambda ratios: 3 * ratios * tf.abs(ratios)),
-        examples(10_000),
-        "isotonic",
+    """The order of the logits is all that it sees."""
+    held_out = examples(3000)
+    straight, curve = (
+        inference.calibrate(known_gan(distorted=distorted), held_out, "isotonic")
+        for distorted in (tf.identity, lambda ratios: 3 * ratios * tf.abs(ratios))
     )
-    straight = inference.calibrate(known_gan(), examples(10_000))
-    for ratio in (-1.0, -0.3, 0.4):
-        found = curve.log_ratios(3 * ratio * abs(ratio))
-        assert found == pytest.approx(ratio, abs=0.3)
-    assert curve.log_loss_after == pytest.approx(straight.log_loss_after, abs=0.002)
-    assert curve.log_loss_before > 1.0 > curve.log_loss_after
+    logits, ratios = straight.knots
+    inside = np.abs(ratios) < 5
+    np.testing.assert_allclose(
+        curve.log_ratios(3 * logits * np.abs(logits))[inside],
+        ratios[inside],
+        atol=0.05,
+    )
+    assert curve.log_loss_after == pytest.approx(straight.log_loss_after, abs=1e-3)
+    assert curve.log_loss_before > curve.log_loss_after
     # Ratios of what was never seen are finite.
     assert np.isfinite(curve.log_ratios([-1e9, 1e9])).all()
 
