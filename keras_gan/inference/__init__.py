@@ -5,6 +5,15 @@ infer z of a given x, to complete x from a part of it, and to put what the netwo
 learned to other uses.
 """
 
+from keras_gan.inference.feature_models import feature_model, features, layer_names
+from keras_gan.inference.labelling import Accuracy, few_labels
 from keras_gan.inference.latent_space import LatentSpace
 
-__all__ = ["LatentSpace"]
+__all__ = [
+    "Accuracy",
+    "LatentSpace",
+    "feature_model",
+    "features",
+    "few_labels",
+    "layer_names",
+]

@@ -1,0 +1,182 @@
+"""Trains linear classifiers on few labels, by what they see of the images.
+
+    python benchmarks/few_labels.py --run=runs/mnist_conv --output=few_labels.jsonl
+
+They see pixels, features of D (`inference.features`), the same of a D with its initial
+weights and, with --encoder, latents. The layer of D is chosen by --choose_with labels,
+on the last tenth of the training images, which no classifier is trained on. The test
+images judge the four kinds of features, by the same draws of labels. What has a line in
+the output already is not measured again.
+"""
+
+import argparse
+import os
+
+import cases
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np  # noqa: E402
+
+PIXELS, LATENTS = "pixels", "latents of the encoder"
+OF_D, OF_START = "layers of D", "layers of D before its training"
+
+
+def main():
+    arguments = parsed_arguments()
+    from keras_gan.runs import Run
+
+    run = Run.open(arguments.run, data_dir=arguments.data_dir)
+    kinds = (OF_D, OF_START, PIXELS) + (LATENTS,) * bool(arguments.encoder)
+    common = {"draws": arguments.draws, "seed": arguments.seed}
+    chosen = {**common, "choose_with": arguments.choose_with}
+    study = Study(run, arguments.encoder)
+    layers = study.layers(OF_D) if arguments.layer is None else [arguments.layer]
+    asked = [{"on": "train", **chosen, "layer": layer} for layer in layers]
+    rows = cases.run(arguments.output, asked, study.measured)
+    rows = [row for row in rows if any(case.items() <= row.items() for case in asked)]
+    print(choices(rows))
+    best = max(rows, key=lambda row: np.mean(row["accuracies"][0]))["layer"]
+    asked = [
+        {
+            "on": "test",
+            **common,
+            "num_labels": arguments.num_labels,
+            "features": kind,
+            "layer": best if kind in (OF_D, OF_START) else None,
+        }
+        for kind in kinds
+    ]
+    rows = cases.run(arguments.output, asked, study.measured)
+    rows = [row for row in rows if any(case.items() <= row.items() for case in asked)]
+    print(table(rows))
+
+
+def parsed_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", required=True, help="of labelled images")
+    parser.add_argument("--data_dir", help="where the data are or are cached")
+    parser.add_argument("--layer", help="of D; by default the best one is looked for")
+    parser.add_argument(
+        "--encoder", help="a .keras file whose model has encode(images)"
+    )
+    parser.add_argument(
+        "--num_labels",
+        type=lambda text: [int(number) for number in text.split(",")],
+        default=[10, 100, 1000],
+    )
+    parser.add_argument("--choose_with", type=int, default=100, help="labels")
+    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", default="few_labels.jsonl", help="a line each")
+    return parser.parse_args()
+
+
+class Study:
+    """The images of a run, and what its networks make of them."""
+
+    def __init__(self, run, encoder):
+        self._run = run
+        self._encoder = encoder
+        self._gans = {}
+        whole = run.data("train")
+        rows = np.arange(len(whole))
+        held_out = len(whole) // 10
+        self._train = whole.subset(rows[:-held_out], "train")
+        self._valid = whole.subset(rows[-held_out:], "valid")
+
+    def layers(self, kind):
+        """Returns the names of the layers with features of images alone."""
+        from keras_gan import inference
+
+        gan = self._gan(kind)
+        names = []
+        for name in inference.layer_names(gan):
+            model = inference.feature_model(gan, name)
+            if not isinstance(model.input, dict) and model.output.shape[-1] > 1:
+                names.append(name)
+        return names
+
+    def measured(self, case):
+        """Returns the accuracies by number of labels, of each draw."""
+        from keras_gan import inference
+
+        is_choice = case["on"] == "train"
+        kind = OF_D if is_choice else case["features"]
+        test = self._valid if is_choice else self._run.data("test")
+        of_train, of_test = (
+            self._features(kind, case["layer"], data.examples())
+            for data in (self._train, test)
+        )
+        found = inference.few_labels(
+            of_train,
+            self._train.labels,
+            of_test,
+            test.labels,
+            [case["choose_with"]] if is_choice else case["num_labels"],
+            case["draws"],
+            case["seed"],
+        )
+        return {
+            "values": of_train.shape[1],
+            "accuracies": [row.draws for row in found],
+        }
+
+    def _features(self, kind, layer, images):
+        from keras_gan import inference
+
+        if kind == PIXELS:
+            return images.reshape(len(images), -1)
+        if kind == LATENTS:
+            import keras
+
+            return np.asarray(keras.saving.load_model(self._encoder).encode(images))
+        return inference.features(self._gan(kind), images, layer)
+
+    def _gan(self, kind):
+        if kind not in self._gans:
+            make = self._run.gan if kind == OF_D else self._run.build
+            self._gans[kind] = make()
+        return self._gans[kind]
+
+
+def choices(rows):
+    """Returns the accuracy of each layer on training images, as a table in Markdown."""
+    lines = ["| layer of D | values | on held-out training images |", "|---|---|---|"]
+    for row in rows:
+        mean = np.mean(row["accuracies"][0])
+        lines.append(f"| `{row['layer']}` | {row['values']:,} | {mean:.1%} |")
+    return "\n".join(lines)
+
+
+def table(rows):
+    """Returns the accuracies and their intervals as a table in Markdown."""
+    from keras_gan.inference import Accuracy
+
+    numbers = rows[0]["num_labels"]
+    (pixels,) = (row for row in rows if row["features"] == PIXELS)
+    head = " | ".join(f"{number:,} labels" for number in numbers)
+    lines = [
+        f"| features | values | {head} |",
+        "|---|---|" + "---|" * len(numbers),
+    ]
+    for row in rows:
+        cells = []
+        for place, number in enumerate(numbers):
+            ours, theirs = (
+                Accuracy(number, tuple(each["accuracies"][place]))
+                for each in (row, pixels)
+            )
+            cell = f"{ours.mean:.1%} ± {100 * ours.half_width:.1f}"
+            if row is not pixels:
+                mean, half = ours.above(theirs)
+                cell += f" ({100 * mean:+.1f} ± {100 * half:.1f})"
+            cells.append(cell)
+        name = row["features"] if row["layer"] is None else f"{row['features']}: "
+        name += f"`{row['layer']}`" if row["layer"] else ""
+        lines.append(f"| {name} | {row['values']:,} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
