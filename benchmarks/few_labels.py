@@ -5,8 +5,8 @@
 They see pixels, features of D (`inference.features`), the same of a D with its initial
 weights and, with --encoder, latents. The layer of D is chosen by --choose_with labels,
 on the last tenth of the training images, which no classifier is trained on. The test
-images judge the four kinds of features, by the same draws of labels. What has a line in
-the output already is not measured again.
+images judge all kinds of features, by the same draws of labels. What has a line in the
+output already is not measured again.
 """
 
 import argparse
@@ -27,36 +27,42 @@ def main():
     from keras_gan.runs import Run
 
     run = Run.open(arguments.run, data_dir=arguments.data_dir)
-    kinds = (OF_D, OF_START, PIXELS) + (LATENTS,) * bool(arguments.encoder)
-    common = {"draws": arguments.draws, "seed": arguments.seed}
-    chosen = {**common, "choose_with": arguments.choose_with}
     study = Study(run, arguments.encoder)
-    layers = study.layers(OF_D) if arguments.layer is None else [arguments.layer]
-    asked = [{"on": "train", **chosen, "layer": layer} for layer in layers]
-    rows = cases.run(arguments.output, asked, study.measured)
-    rows = [row for row in rows if any(case.items() <= row.items() for case in asked)]
+    common = {"draws": arguments.draws, "seed": arguments.seed}
+
+    def rows_of(asked):
+        asked = [{**case, **common} for case in asked]
+        rows = cases.run(arguments.output, asked, study.measured)
+        return [row for case in asked for row in rows if case.items() <= row.items()]
+
+    choice = {"on": "train", "features": OF_D, "num_labels": arguments.choose_with}
+    layers = arguments.layers or study.layers(OF_D)
+    rows = rows_of([{**choice, "layer": layer} for layer in layers])
     print(choices(rows))
-    best = max(rows, key=lambda row: np.mean(row["accuracies"][0]))["layer"]
-    asked = [
+    best = max(rows, key=lambda row: np.mean(row["accuracies"]))["layer"]
+    kinds = (OF_D, OF_START, PIXELS) + (LATENTS,) * bool(arguments.encoder)
+    rows = rows_of(
         {
             "on": "test",
-            **common,
-            "num_labels": arguments.num_labels,
+            "num_labels": number,
             "features": kind,
             "layer": best if kind in (OF_D, OF_START) else None,
         }
+        for number in arguments.num_labels
         for kind in kinds
-    ]
-    rows = cases.run(arguments.output, asked, study.measured)
-    rows = [row for row in rows if any(case.items() <= row.items() for case in asked)]
-    print(table(rows))
+    )
+    print(table(rows, kinds))
 
 
 def parsed_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", required=True, help="of labelled images")
     parser.add_argument("--data_dir", help="where the data are or are cached")
-    parser.add_argument("--layer", help="of D; by default the best one is looked for")
+    parser.add_argument(
+        "--layers",
+        type=lambda text: text.split(","),
+        help="to choose from, a+b joins two; by default each one alone",
+    )
     parser.add_argument(
         "--encoder", help="a .keras file whose model has encode(images)"
     )
@@ -98,40 +104,36 @@ class Study:
         return names
 
     def measured(self, case):
-        """Returns the accuracies by number of labels, of each draw."""
+        """Returns the accuracies of the classifiers, one for each draw."""
         from keras_gan import inference
 
-        is_choice = case["on"] == "train"
-        kind = OF_D if is_choice else case["features"]
-        test = self._valid if is_choice else self._run.data("test")
+        test = self._valid if case["on"] == "train" else self._run.data("test")
         of_train, of_test = (
-            self._features(kind, case["layer"], data.examples())
+            self._features(case["features"], case["layer"], data)
             for data in (self._train, test)
         )
-        found = inference.few_labels(
+        (found,) = inference.few_labels(
             of_train,
             self._train.labels,
             of_test,
             test.labels,
-            [case["choose_with"]] if is_choice else case["num_labels"],
+            case["num_labels"],
             case["draws"],
             case["seed"],
         )
-        return {
-            "values": of_train.shape[1],
-            "accuracies": [row.draws for row in found],
-        }
+        return {"values": of_train.shape[1], "accuracies": found.draws}
 
-    def _features(self, kind, layer, images):
+    def _features(self, kind, layer, data):
         from keras_gan import inference
 
+        images = data.examples()
         if kind == PIXELS:
             return images.reshape(len(images), -1)
         if kind == LATENTS:
             import keras
 
             return np.asarray(keras.saving.load_model(self._encoder).encode(images))
-        return inference.features(self._gan(kind), images, layer)
+        return inference.features(self._gan(kind), images, layer.split("+"))
 
     def _gan(self, kind):
         if kind not in self._gans:
@@ -144,37 +146,36 @@ def choices(rows):
     """Returns the accuracy of each layer on training images, as a table in Markdown."""
     lines = ["| layer of D | values | on held-out training images |", "|---|---|---|"]
     for row in rows:
-        mean = np.mean(row["accuracies"][0])
+        mean = np.mean(row["accuracies"])
         lines.append(f"| `{row['layer']}` | {row['values']:,} | {mean:.1%} |")
     return "\n".join(lines)
 
 
-def table(rows):
-    """Returns the accuracies and their intervals as a table in Markdown."""
+def table(rows, kinds):
+    """Returns accuracies, and what they are above pixels, as a table in Markdown."""
     from keras_gan.inference import Accuracy
 
-    numbers = rows[0]["num_labels"]
-    (pixels,) = (row for row in rows if row["features"] == PIXELS)
-    head = " | ".join(f"{number:,} labels" for number in numbers)
-    lines = [
-        f"| features | values | {head} |",
-        "|---|---|" + "---|" * len(numbers),
-    ]
-    for row in rows:
-        cells = []
-        for place, number in enumerate(numbers):
-            ours, theirs = (
-                Accuracy(number, tuple(each["accuracies"][place]))
-                for each in (row, pixels)
-            )
-            cell = f"{ours.mean:.1%} ± {100 * ours.half_width:.1f}"
-            if row is not pixels:
-                mean, half = ours.above(theirs)
-                cell += f" ({100 * mean:+.1f} ± {100 * half:.1f})"
-            cells.append(cell)
-        name = row["features"] if row["layer"] is None else f"{row['features']}: "
-        name += f"`{row['layer']}`" if row["layer"] else ""
-        lines.append(f"| {name} | {row['values']:,} | {' | '.join(cells)} |")
+    found = {
+        (row["num_labels"], row["features"]): Accuracy(
+            row["num_labels"], tuple(row["accuracies"])
+        )
+        for row in rows
+    }
+    numbers = sorted({number for number, _ in found})
+    head = " | ".join(f"{number:,} labels | above pixels" for number in numbers)
+    lines = [f"| features | values | {head} |", "|---|---|" + "---|---|" * len(numbers)]
+    for kind in kinds:
+        row = next(row for row in rows if row["features"] == kind)
+        name = kind if row["layer"] is None else f"{kind}: `{row['layer']}`"
+        cells = [name, f"{row['values']:,}"]
+        for number in numbers:
+            ours = found[number, kind]
+            mean, half = ours.above(found[number, PIXELS])
+            cells += [
+                f"{ours.mean:.1%} ± {100 * ours.half_width:.1f}",
+                "" if kind == PIXELS else f"{100 * mean:+.1f} ± {100 * half:.1f}",
+            ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -35,7 +35,7 @@ def load_generator(path):
     return load_gan(path, compile=False)
 
 
-def write_samples(model, output, num_samples, seed, labels=None):
+def write_samples(model, output, num_samples, seed, labels=None, truncation=None):
     """Draws samples from a run or an export and writes them.
 
     Args:
@@ -49,14 +49,16 @@ def write_samples(model, output, num_samples, seed, labels=None):
         seed: int; the same seed gives the same samples.
         labels: a class or several, ints or names; several are taken in turn. None draws
             them, where the model is conditional. An `.npz` gets them as `labels`.
+        truncation: see `generation.GenerativeModel.generate`.
 
     Raises:
-        ValueError: another suffix, no model, `num_samples` below 1, or no class.
+        ValueError: another suffix, no model, `num_samples` below 1, no class, or a
+            prior that cannot be truncated.
         OSError: an output that cannot be written.
     """
     if is_folder(output):
         sample_folder.write_folder(
-            load_generator(model), output, num_samples, seed, labels
+            load_generator(model), output, num_samples, seed, labels, truncation
         )
         return
     output = pathlib.Path(output)
@@ -68,7 +70,7 @@ def write_samples(model, output, num_samples, seed, labels=None):
     files.check_output(output)
     gan = load_generator(model)
     labels = labels_in_turn(gan, num_samples, seed, labels)
-    samples = gan.generate(num_samples, seed=seed, labels=labels)
+    samples = gan.generate(num_samples, seed=seed, labels=labels, truncation=truncation)
     if output.suffix == ".png":
         picture = grids.sample_picture(samples, gan.spec)
         files.write(output, formats.encode_png(picture))
