@@ -133,7 +133,10 @@ class Study:
             import keras
 
             return np.asarray(keras.saving.load_model(self._encoder).encode(images))
-        return inference.features(self._gan(kind), images, layer.split("+"))
+        # Keras numbers the names of layers: those of two networks differ.
+        names = inference.layer_names(self._gan(OF_D))
+        numbers = [names.index(name) for name in layer.split("+")]
+        return inference.features(self._gan(kind), images, numbers)
 
     def _gan(self, kind):
         if kind not in self._gans:

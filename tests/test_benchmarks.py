@@ -819,6 +819,7 @@ def test_runs_are_compared_on_images_of_equal_contrast(
     assert ours["training images"][distance] < ours[str(path)][distance] / 4
 
 
+@pytest.mark.slow
 def test_few_labels_on_features_pixels_and_latents(root, monkeypatch, capsys, tmp_path):
     from keras_gan import experiments, runs
 

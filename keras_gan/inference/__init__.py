@@ -8,12 +8,17 @@ learned to other uses.
 from keras_gan.inference.feature_models import feature_model, features, layer_names
 from keras_gan.inference.labelling import Accuracy, few_labels
 from keras_gan.inference.latent_space import LatentSpace
+from keras_gan.inference.latents import between, directions, moved, truncated
 
 __all__ = [
     "Accuracy",
     "LatentSpace",
+    "between",
+    "directions",
     "feature_model",
     "features",
     "few_labels",
     "layer_names",
+    "moved",
+    "truncated",
 ]
