@@ -27,8 +27,9 @@ def main():
     from keras_gan.runs import Run
 
     run = Run.open(arguments.run, data_dir=arguments.data_dir)
-    study = Study(run, arguments.encoder)
-    common = {"draws": arguments.draws, "seed": arguments.seed}
+    study = Study(run, arguments.encoder, arguments.examples)
+    names = ("draws", "seed", "examples")
+    common = {name: getattr(arguments, name) for name in names}
 
     def rows_of(asked):
         asked = [{**case, **common} for case in asked]
@@ -71,6 +72,9 @@ def parsed_arguments():
         type=lambda text: [int(number) for number in text.split(",")],
         default=[10, 100, 1000],
     )
+    parser.add_argument(
+        "--examples", type=int, default=10000, help="images that labels are drawn of"
+    )
     parser.add_argument("--choose_with", type=int, default=100, help="labels")
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
@@ -81,14 +85,14 @@ def parsed_arguments():
 class Study:
     """The images of a run, and what its networks make of them."""
 
-    def __init__(self, run, encoder):
+    def __init__(self, run, encoder, examples):
         self._run = run
         self._encoder = encoder
         self._gans = {}
         whole = run.data("train")
         rows = np.arange(len(whole))
         held_out = len(whole) // 10
-        self._train = whole.subset(rows[:-held_out], "train")
+        self._train = whole.subset(rows[:-held_out][:examples], "train")
         self._valid = whole.subset(rows[-held_out:], "valid")
 
     def layers(self, kind):
