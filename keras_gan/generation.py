@@ -79,7 +79,13 @@ class GenerativeModel(BuiltModel, keras.Model):
         return samples
 
     def generate(
-        self, num_samples, seed=None, batch_size=256, averaged=True, labels=None
+        self,
+        num_samples,
+        seed=None,
+        batch_size=256,
+        averaged=True,
+        labels=None,
+        truncation=None,
     ):
         """Returns samples G(z), z ~ p_z; or G(z, y), where the prior draws labels.
 
@@ -93,13 +99,16 @@ class GenerativeModel(BuiltModel, keras.Model):
                 (`compile(ema_decay=...)`), False draws with the weights themselves.
             labels: the class of all samples, or `num_samples` of them: ints or names.
                 None draws them from the prior. The latents are the same either way.
+            truncation: float in [0, 1] or None, psi of `LatentPrior.truncated`: below 1
+                samples are better and vary less. The seed's latents are pulled.
 
         Returns:
             float32 array `(num_samples, *sample_shape)`, in `value_range`.
 
         Raises:
-            ValueError: labels that are no class of the prior; samples that are not
-                finite, as those of a training that diverged.
+            ValueError: labels that are no class of the prior; a prior that cannot be
+                truncated; samples that are not finite, as those of a training that
+                diverged.
         """
         num_samples = checks.num_samples(num_samples)
         batch_size = checks.count("batch_size", batch_size)
@@ -108,16 +117,17 @@ class GenerativeModel(BuiltModel, keras.Model):
         if seed is None:
             seed = self._sampling_seeds.next()
         latents = self.latent_prior.sample(num_samples, seed)
+        latents = self.latent_prior.truncated(latents, truncation)
         latents = priors.with_labels(latents, labels)
         return self.samples_of(latents, batch_size, averaged)
 
-    def generate_each(self, seeds, batch_size=256, labels=None):
+    def generate_each(self, seeds, batch_size=256, labels=None, truncation=None):
         """Returns one sample for each seed, whatever the other seeds are.
 
         Args:
             seeds: sequence of ints of at most 64 bits.
             batch_size: int, samples that the generator makes at once.
-            labels: see `generate`.
+            labels, truncation: see `generate`.
 
         Returns:
             float32 array `(len(seeds), *sample_shape)`, in `value_range`. Row i is that
@@ -129,6 +139,7 @@ class GenerativeModel(BuiltModel, keras.Model):
         if labels is not None:
             labels = self.latent_prior.labels_of(labels, len(seeds))
         latents = self.latent_prior.sample_each(seeds)
+        latents = self.latent_prior.truncated(latents, truncation)
         return self.samples_of(priors.with_labels(latents, labels), batch_size)
 
     def predict(self, x, *args, **options):

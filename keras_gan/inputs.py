@@ -152,6 +152,26 @@ def checked(x, gan, batch_size=None):
     return x, batch_size
 
 
+def examples_given(x, spec) -> np.ndarray:
+    """Returns examples that a function is given outside of a training.
+
+    Args:
+        x: array `(n, *spec.shape)`: floats in `spec.value_range`, or uint8 for these.
+        spec: `SampleSpec`.
+
+    Returns:
+        float32 array of the same shape, in `spec.value_range`.
+
+    Raises:
+        ValueError: as `checked`.
+    """
+    x = np.asarray(x)
+    _check_array(x, spec, is_all=False)
+    if x.dtype == np.uint8:
+        x = spec.from_uint8(x.astype(np.float32))
+    return x.astype(np.float32)
+
+
 def _is_whole(x):
     """Whether `x` is an array, a tensor or a dict of them."""
     return isinstance(x, np.ndarray | dict) or tf.is_tensor(x)

@@ -5,6 +5,7 @@ a prior of any `tfp.distributions` object with event shape `(L,)` that can be re
 from its parameters: mixtures, truncated normals, one-hot codes, and so on.
 """
 
+import contextlib
 import math
 
 import keras
@@ -12,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from keras_gan import checks
 from keras_gan import labels as class_labels
 
 tfd = tfp.distributions
@@ -155,6 +157,35 @@ class LatentPrior:
             share: float in [0, 1] of the way.
         """
         return (1.0 - share) * start + share * end
+
+    def truncated(self, drawn, psi):
+        """Returns what `sample` has drawn, with its latents pulled towards their mean.
+
+            z' = mean + psi (z - mean)
+
+        Samples of latents near the mean are, most of them, better and less varied: the
+        truncation of StyleGAN (arXiv 1812.04948, appendix B), here of z itself. As the
+        way to the mean is straight, latents stay within the bounds of the prior.
+
+        Args:
+            drawn: what `sample` returns; its labels stay.
+            psi: float in [0, 1]; 1 changes nothing, at 0 all latents are the mean. None
+                is 1.
+
+        Raises:
+            ValueError: another `psi`; a prior of discrete latents or without a mean; a
+                mixture: its mean may lie between its parts, where G has seen nothing.
+        """
+        if psi is None:
+            return drawn
+        if not (checks.is_number(psi) and 0 <= psi <= 1):
+            raise ValueError(
+                f"Expected a truncation `psi` in [0, 1]. Received: {psi!r}"
+            )
+        mean = _mean(self.distribution)
+        if isinstance(drawn, dict):
+            return {**drawn, "latents": mean + psi * (drawn["latents"] - mean)}
+        return mean + psi * (drawn - mean)
 
     def symbolic_sample(self):
         """Returns what `sample` returns for any number of rows, as `KerasTensor`s."""
@@ -351,6 +382,21 @@ def get(identifier):
 def with_labels(drawn, labels):
     """Returns what a prior drew, with other labels unless they are None."""
     return drawn if labels is None else {**drawn, "labels": labels}
+
+
+def _mean(distribution):
+    """Returns the mean of latents that are continuous and of one piece."""
+    mean = np.full(distribution.event_shape, np.nan)
+    # Mixtures and discrete draws are no smooth functions of noise.
+    if distribution.reparameterization_type == tfd.FULLY_REPARAMETERIZED:
+        with contextlib.suppress(NotImplementedError):
+            mean = np.asarray(distribution.mean(), np.float32)
+    if not np.isfinite(mean).all():
+        raise ValueError(
+            "Expected a prior of continuous latents around one mean, such as Normal or "
+            f"Uniform, to truncate. Received: {distribution}"
+        )
+    return mean
 
 
 def _check_latent_dim(latent_dim):

@@ -857,3 +857,39 @@ def test_resampling_scores_each_run_once(root, monkeypatch, capsys, tmp_path):
     assert plain < 0.5 < 0.9 < real
     plain, real = (images["scores"][name]["frechet_distance"] for name in names)
     assert real < plain
+
+
+@pytest.mark.slow
+def test_few_labels_on_features_pixels_and_latents(root, monkeypatch, capsys, tmp_path):
+    from keras_gan import experiments, runs
+
+    experiment = experiments.get_preset("digits", {"train.epochs": 2})
+    runs.train(runs.Run(tmp_path / "run", experiment))
+    output = tmp_path / "few_labels.jsonl"
+    arguments = (
+        *(f"--run={tmp_path / 'run'}", f"--output={output}", "--num_labels=20,50"),
+        *("--draws=3", "--choose_with=20"),
+    )
+    run(root, monkeypatch, "few_labels", *arguments)
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    printed = capsys.readouterr().out
+    of_train = [row for row in rows if row["on"] == "train"]
+    assert len(of_train) >= 2 and len(rows) == len(of_train) + 2 * 3
+    best = max(of_train, key=lambda row: np.mean(row["accuracies"]))["layer"]
+    for row in rows:
+        assert len(row["accuracies"]) == 3
+        if row["on"] == "test":
+            # Twenty labels of ten digits say much, and fifty more.
+            assert row["layer"] == (None if row["features"] == "pixels" else best)
+            assert np.mean(row["accuracies"]) > 0.4
+    few, more = (
+        [row for row in rows if row["on"] == "test" and row["num_labels"] == number]
+        for number in (20, 50)
+    )
+    for before, after in zip(few, more, strict=True):
+        assert np.mean(before["accuracies"]) < np.mean(after["accuracies"])
+    pixels = next(row for row in more if row["features"] == "pixels")
+    line = next(line for line in printed.splitlines() if line.startswith("| pixels"))
+    assert f"{np.mean(pixels['accuracies']):.1%}" in line
+    run(root, monkeypatch, "few_labels", *arguments)
+    assert capsys.readouterr().out == printed

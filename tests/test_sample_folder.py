@@ -7,6 +7,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow_probability as tfp
 from PIL import Image
 
 import keras_gan
@@ -46,6 +47,45 @@ def test_each_file_is_a_function_of_its_seed(model, tmp_path):
     for seed in (3, 40, 72):
         expected = gan.spec.to_uint8(gan.generate(1, seed=seed))[0, ..., 0]
         assert np.abs(pixels(tmp_path / f"a/{seed:07}.png") - 0.0 - expected).max() <= 1
+
+
+def test_truncated_samples_are_files_of_their_own_folder(model, tmp_path, capsys):
+    gan = keras.saving.load_model(model)
+    exported = keras_gan.export.ExportedGenerator(gan.export(tmp_path / "export"))
+    expected = gan.generate(3, seed=5, truncation=0.5)
+    samples = exported.generate(3, seed=5, truncation=0.5)
+    np.testing.assert_allclose(samples, expected, atol=1e-5)
+    each = exported.generate_each([5, 6, 7], truncation=0.5)
+    np.testing.assert_allclose(each[:1], expected[:1], atol=1e-5)
+    asked = ["generate", f"--model={model}", "--num_samples=3", "--seed=5"]
+    asked.append("--truncation=0.5")
+    assert console.run([*asked, f"--output={tmp_path / 'samples.npz'}"]) == 0
+    with np.load(tmp_path / "samples.npz") as found:
+        np.testing.assert_array_equal(found["samples"], expected)
+    folder = f"--output={tmp_path / 'folder'}/"
+    assert console.run([*asked, folder]) == 0
+    for seed, image in zip((5, 6, 7), gan.spec.to_uint8(each), strict=True):
+        found = pixels(tmp_path / f"folder/{seed:07}.png")
+        assert np.abs(found - 0.0 - image[..., 0]).max() <= 1
+    capsys.readouterr()
+    # Samples of one truncation alone are in a folder.
+    assert console.run([*asked[:-1], folder]) == 1
+    assert "or another truncation. Choose" in capsys.readouterr().err
+    assert console.run([*asked, "--truncation=1.5", folder]) == 1
+    assert "--truncation=1.5" in capsys.readouterr().err
+
+
+def test_what_cannot_be_truncated_leaves_no_folder(tmp_path, capsys):
+    gan = image_gan()
+    codes = tfp.distributions.OneHotCategorical(probs=[0.5, 0.25, 0.25])
+    gan = keras_gan.GAN(gan.generator, gan.discriminator, codes, seed=0)
+    gan.save(tmp_path / "gan.keras")
+    asked = ["generate", f"--model={tmp_path / 'gan.keras'}", "--truncation=0.5"]
+    for output in ("folder/", "samples.npz"):
+        assert console.run([*asked, f"--output={tmp_path}/{output}"]) == 1
+        error = capsys.readouterr().err
+        assert "error: Expected a prior of continuous latents" in error
+        assert not (tmp_path / output).exists()
 
 
 def test_what_was_cut_off_is_resumed(model, tmp_path):

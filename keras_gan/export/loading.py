@@ -58,7 +58,12 @@ class ExportedGenerator:
         self.sample_shape = self.spec.shape
 
     def generate(
-        self, num_samples: int, seed=0, batch_size: int = 256, labels=None
+        self,
+        num_samples: int,
+        seed=0,
+        batch_size: int = 256,
+        labels=None,
+        truncation=None,
     ) -> np.ndarray:
         """Draws samples, the same as the `GAN`'s for the same seed.
 
@@ -66,7 +71,7 @@ class ExportedGenerator:
             num_samples: int >= 1.
             seed: int of at most 64 bits.
             batch_size: int >= 1.
-            labels: see `generation.GenerativeModel.generate`.
+            labels, truncation: see `generation.GenerativeModel.generate`.
 
         Returns:
             float32 array `(num_samples, *sample_shape)` in `value_range`, to which the
@@ -74,21 +79,25 @@ class ExportedGenerator:
 
         Raises:
             ValueError: another number, batch size or seed; labels that are no class of
-                the prior; samples that are not finite.
+                the prior; a prior that cannot be truncated; samples that are not
+                finite.
         """
         num_samples = checks.num_samples(num_samples)
         batch_size = checks.count("batch_size", batch_size)
         if labels is not None:
             labels = self.latent_prior.labels_of(labels, num_samples)
         latents = self.latent_prior.sample(num_samples, seed)
+        latents = self.latent_prior.truncated(latents, truncation)
         return self.samples_of(with_labels(latents, labels), batch_size)
 
-    def generate_each(self, seeds, batch_size: int = 256, labels=None) -> np.ndarray:
+    def generate_each(
+        self, seeds, batch_size: int = 256, labels=None, truncation=None
+    ) -> np.ndarray:
         """Draws one sample for each seed, the same as the `GAN`'s.
 
         Args:
             seeds: sequence of ints of at most 64 bits.
-            batch_size, labels: see `generate`.
+            batch_size, labels, truncation: see `generate`.
 
         Returns:
             float32 array `(len(seeds), *sample_shape)`; row i is that of
@@ -101,6 +110,7 @@ class ExportedGenerator:
         if labels is not None:
             labels = self.latent_prior.labels_of(labels, len(seeds))
         latents = self.latent_prior.sample_each(seeds)
+        latents = self.latent_prior.truncated(latents, truncation)
         return self.samples_of(with_labels(latents, labels), batch_size)
 
     def samples_of(self, latents, batch_size: int = 256) -> np.ndarray:

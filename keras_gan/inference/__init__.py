@@ -6,17 +6,29 @@ learned to other uses.
 """
 
 from keras_gan.inference.calibration import Calibration, calibrate
+from keras_gan.inference.feature_models import feature_model, features, layer_names
 from keras_gan.inference.judges import discriminate
+from keras_gan.inference.labelling import Accuracy, few_labels
 from keras_gan.inference.latent_space import LatentSpace
+from keras_gan.inference.latents import between, directions, moved, truncated
 from keras_gan.inference.resampling import METHODS as RESAMPLING_METHODS
 from keras_gan.inference.resampling import Resampled, resample
 
 __all__ = [
+    "Accuracy",
     "Calibration",
     "LatentSpace",
     "RESAMPLING_METHODS",
     "Resampled",
+    "between",
     "calibrate",
+    "directions",
     "discriminate",
+    "feature_model",
+    "features",
+    "few_labels",
+    "layer_names",
+    "moved",
     "resample",
+    "truncated",
 ]

@@ -35,7 +35,7 @@ def load_generator(path):
     return load_gan(path, compile=False)
 
 
-def write_samples(model, output, num_samples, seed, labels=None):
+def write_samples(model, output, num_samples, seed, labels=None, truncation=None):
     """Draws samples from a run or an export and writes them.
 
     Args:
@@ -49,20 +49,22 @@ def write_samples(model, output, num_samples, seed, labels=None):
         seed: int; the same seed gives the same samples.
         labels: a class or several, ints or names; several are taken in turn. None draws
             them, where the model is conditional. An `.npz` gets them as `labels`.
+        truncation: see `generation.GenerativeModel.generate`.
 
     Raises:
-        ValueError: another suffix, no model, `num_samples` below 1, or no class.
+        ValueError: another suffix, no model, `num_samples` below 1, no class, or a
+            prior that cannot be truncated.
         OSError: an output that cannot be written.
     """
     if is_folder(output):
         sample_folder.write_folder(
-            load_generator(model), output, num_samples, seed, labels
+            load_generator(model), output, num_samples, seed, labels, truncation
         )
         return
     output = check_file(output, "or a directory, which ends in /")
     gan = load_generator(model)
     labels = labels_in_turn(gan, num_samples, seed, labels)
-    samples = gan.generate(num_samples, seed=seed, labels=labels)
+    samples = gan.generate(num_samples, seed=seed, labels=labels, truncation=truncation)
     write_file(output, samples, gan.spec, labels)
 
 

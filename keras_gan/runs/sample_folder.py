@@ -23,7 +23,9 @@ _FORMAT = "keras_gan samples 1"
 _BATCH = 64
 
 
-def write_folder(generator, output, num_samples: int, seed: int, labels=None) -> int:
+def write_folder(
+    generator, output, num_samples: int, seed: int, labels=None, truncation=None
+) -> int:
     """Writes a PNG file for each of the seeds `seed`, `seed` + 1, ...
 
     The file of seed 7 is `0000007.png`, and its image that of `generate(1, seed=7)`.
@@ -37,6 +39,7 @@ def write_folder(generator, output, num_samples: int, seed: int, labels=None) ->
         seed: int >= 0.
         labels: a class, int or name, or a list of them: the file of seed i is of class
             i modulo their number. None draws them, where the model is conditional.
+        truncation: see `generation.GenerativeModel.generate`.
 
     Returns:
         int, the number of files written now.
@@ -59,14 +62,16 @@ def write_folder(generator, output, num_samples: int, seed: int, labels=None) ->
     if labels is not None:
         labels = np.atleast_1d(labels)
         labels = generator.latent_prior.labels_of(labels, len(labels))
+    prior = generator.latent_prior
+    prior.truncated(prior.sample(1, seed), truncation)  # fails before anything is there
     files.check_output(output, directory=True)
     output.mkdir(parents=True, exist_ok=True)
     with files.locked(output / ".lock"):
-        _claim(output, generator, labels)
-        return _write(generator, output, num_samples, seed, labels)
+        _claim(output, generator, labels, truncation)
+        return _write(generator, output, num_samples, seed, labels, truncation)
 
 
-def _write(generator, output, num_samples, seed, labels):
+def _write(generator, output, num_samples, seed, labels, truncation):
     seeds = range(seed, seed + num_samples)
     wanted = {number: output / f"{number:07}.png" for number in seeds}
     missing = [number for number, path in wanted.items() if not _is_whole(path)]
@@ -82,7 +87,9 @@ def _write(generator, output, num_samples, seed, labels):
             asked = None
             if labels is not None:
                 asked = labels[np.array(seeds) % len(labels)]
-            samples = generator.generate_each(seeds, labels=asked)
+            samples = generator.generate_each(
+                seeds, labels=asked, truncation=truncation
+            )
             images = generator.spec.to_uint8(samples)
             for number, image in zip(seeds, images, strict=True):
                 files.write(wanted[number], formats.encode_png(image))
@@ -99,11 +106,13 @@ def _is_whole(path):
         return False
 
 
-def _claim(output, generator, labels):
+def _claim(output, generator, labels, truncation):
     """Makes a directory one of this generator's samples, or finds that it is one."""
     described = {"format": _FORMAT, "generator": _fingerprint(generator)}
     if labels is not None:
         described["labels"] = labels.tolist()
+    if truncation is not None:
+        described["truncation"] = float(truncation)
     record = output / _RECORD
     try:
         found = None
@@ -121,8 +130,8 @@ def _claim(output, generator, labels):
         return
     if found is not None:
         raise ValueError(
-            f"{output} holds the samples of another generator, or of other classes. "
-            "Choose another directory, or remove them."
+            f"{output} holds the samples of another generator, or of other classes or "
+            "another truncation. Choose another directory, or remove them."
         )
     pictures = [path for path in output.iterdir() if path.suffix.lower() in SUFFIXES]
     if pictures:
