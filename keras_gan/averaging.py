@@ -117,7 +117,7 @@ def copy_of(network, inputs):
         copy.set_weights(network.get_weights())
     except (TypeError, ValueError, NotImplementedError) as error:
         raise ValueError(
-            "Expected a generator that Keras can copy (one with `get_config`), for "
+            "Expected a network that Keras can copy (one with `get_config`), for "
             f"`ema_decay`. Received: {network.name!r}, which fails: "
             f"{checks.one_line(error)}"
         ) from error

@@ -79,7 +79,9 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         players=None,
     ):
         latent_prior = priors.get(latent_prior)
-        shape, columns = model_checks.shapes(generator, discriminator, latent_prior)
+        shape, columns = model_checks.shapes(
+            generator, discriminator, latent_prior, self.critic_inputs
+        )
         further_networks = model_checks.further_networks(players)
         networks = [generator, discriminator, *further_networks.values()]
         layer_checks.check_layers(networks, latent_prior)
@@ -194,6 +196,8 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             Player(name, network, optimizers[name], self.replicas, may_be_empty)
             for name, network in self._networks().items()
         )
+        for player in self.players:
+            player.average = self.averages.get(player.name)
         self.running_means = RunningMeans(self._terms(), self.replicas)
 
     # === Algorithm 1 ===
@@ -245,10 +249,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         latents = self._latents(self._training_seeds, size)
         with tf.GradientTape() as tape:
             loss, terms = self.generator_objective(real, latents, training=True)
-        made = generator.descend(tape, loss, size)
-        if self.average is not None:
-            self.average.update(made > 0 if generator.is_loss_scaled else True)
-        self.running_means.update(terms, made)
+        self.running_means.update(terms, generator.descend(tape, loss, size))
 
         for player in others:
             latents = self._latents(self._training_seeds, size)
@@ -282,11 +283,9 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         if training and self.penalties:  # without any, no seed is drawn
             seed = self.replicas.seed(self._training_seeds.next())
             step = self.discriminator_optimizer.iterations
-            found = penalties_module.terms(
-                self.penalties, critic, real, fake, seed, step
-            )
-            loss += sum(found.values())
-            terms = {**terms, **found}
+            more = penalties_module.terms(self.penalties, critic, real, fake, seed, step)
+            loss += sum(more.values())
+            terms = {**terms, **more}
         return loss, {"discriminator_loss": loss, **terms}
 
     def generator_objective(self, real, latents, training):

@@ -53,8 +53,10 @@ _INSTEAD = {
 }
 
 
-def shapes(generator, discriminator, latent_prior) -> tuple:
+def shapes(generator, discriminator, latent_prior, critic_inputs) -> tuple:
     """Returns the shape of one sample and D's columns, if prior, G and D fit in a row.
+
+    `critic_inputs` is what D takes, a function of samples and of what G takes.
 
     Raises:
         ValueError: a network that is no Keras model, does not take what the one before
@@ -63,11 +65,9 @@ def shapes(generator, discriminator, latent_prior) -> tuple:
             `losses.AuxiliaryClassifier` reads.
     """
     latents = latent_prior.symbolic_sample()
-    samples = _output(generator, "generator", latents, "latent prior")
-    judged = samples
-    if isinstance(latents, dict):
-        judged = {"samples": samples, "labels": latents["labels"]}
-    answers = _output(discriminator, "discriminator", judged, "generator's output")
+    samples = output(generator, "generator", latents, "latent prior")
+    judged = critic_inputs(samples, latents)
+    answers = output(discriminator, "discriminator", judged, "generator's output")
     may_classify = isinstance(latents, dict)
     if answers.shape[1:] not in ([(1,), (2,)] if may_classify else [(1,)]):
         more = ", or (None, 2) with an auxiliary classifier" if may_classify else ""
@@ -126,7 +126,7 @@ def last_activation(network) -> str | None:
     return None
 
 
-def _output(network, role, inputs, source):
+def output(network, role, inputs, source):
     """Returns the symbolic output of `network` for the symbolic `inputs`."""
     if not isinstance(network, keras.Model):
         hint = ""

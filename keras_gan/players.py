@@ -24,6 +24,7 @@ class Player:
 
     Attributes:
         name, network, optimizer: as given.
+        average: `averaging.WeightAverage` of the network, or None; each step enters.
         skipped_steps: metric that counts the steps a loss scale had skipped; None where
             the optimizer is no `LossScaleOptimizer`.
     """
@@ -34,6 +35,7 @@ class Player:
         self.optimizer = optimizer
         self.replicas = replicas
         self.may_be_empty = may_be_empty
+        self.average = None
         self.skipped_steps = None
         if self.is_loss_scaled:
             self.skipped_steps = all_replicas.Sum(name=f"{name}_skipped_steps")
@@ -71,6 +73,8 @@ class Player:
             `size`, or 0 where a loss scale had the step skipped.
         """
         made = self._descend(tape, loss, size)
+        if self.average is not None:
+            self.average.update(made > 0 if self.is_loss_scaled else True)
         for layer in self._advancing:
             layer.advance()
         return made

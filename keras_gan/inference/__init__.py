@@ -5,6 +5,7 @@ infer z of a given x, to complete x from a part of it, and to put what the netwo
 learned to other uses.
 """
 
+from keras_gan.inference.bigan import BiGAN
 from keras_gan.inference.latent_space import LatentSpace
 
-__all__ = ["LatentSpace"]
+__all__ = ["BiGAN", "LatentSpace"]
