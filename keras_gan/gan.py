@@ -168,7 +168,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             "ema_ramp": ema_ramp,
             "augmentation": augmentation,
         }
-        arguments = model_checks.compile_arguments(given, self._networks(), self.spec)
+        arguments = model_checks.compile_arguments(given, self.networks, self.spec)
         self._keep_average(ema_decay, ema_ramp)
         super().compile(
             optimizer=None,
@@ -194,7 +194,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         may_be_empty = self.replicas.count > 1 or self.discriminator_steps > 1
         self.players = tuple(
             Player(name, network, optimizers[name], self.replicas, may_be_empty)
-            for name, network in self._networks().items()
+            for name, network in self.networks.items()
         )
         for player in self.players:
             player.average = self.averages.get(player.name)
@@ -273,6 +273,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             training, the penalties.
         """
         critic = self.critic(training)
+        real = self.judged_real(real, training)
         fake = self.judged(latents, training)
         of_real, of_fake = critic.answers(real), critic.answers(fake)
         loss = self.adversarial_loss.discriminator_loss(of_real, of_fake)
@@ -283,9 +284,9 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         if training and self.penalties:  # without any, no seed is drawn
             seed = self.replicas.seed(self._training_seeds.next())
             step = self.discriminator_optimizer.iterations
-            more = penalties_module.terms(self.penalties, critic, real, fake, seed, step)
-            loss += sum(more.values())
-            terms = {**terms, **more}
+            due = penalties_module.terms(self.penalties, critic, real, fake, seed, step)
+            loss += sum(due.values())
+            terms = {**terms, **due}
         return loss, {"discriminator_loss": loss, **terms}
 
     def generator_objective(self, real, latents, training):
@@ -302,7 +303,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         critic = self.critic(training)
         answers = [critic.answers(self.judged(latents, training))]
         if self.adversarial_loss.relativistic:
-            answers.append(critic.answers(real))
+            answers.append(critic.answers(self.judged_real(real, training)))
         loss = self.adversarial_loss.generator_loss(*answers)
         loss += weight_penalty(self.generator)
         return loss, {"generator_loss": loss}
@@ -344,16 +345,14 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
 
     @property
     def metrics(self):
-        skips = (player.skipped_steps for player in self.players)
-        return [
-            *self.running_means.metrics.values(),
-            *(metric for metric in skips if metric is not None),
-        ]
+        skips = [p.skipped_steps for p in self.players if p.skipped_steps is not None]
+        return [*self.running_means.metrics.values(), *skips]
 
     # === Details ===
 
-    def _networks(self):
-        """Returns the networks of all players by name, in the order of their steps."""
+    @property
+    def networks(self):
+        """The networks of all players by name, in the order of their steps."""
         return {
             "discriminator": self.discriminator,
             "generator": self.generator,

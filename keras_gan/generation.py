@@ -75,6 +75,10 @@ class GenerativeModel(BuiltModel, keras.Model):
         """Returns what D takes of samples: G(z), with the labels of z if it has any."""
         return self.critic_inputs(self.call(latents, training=training), latents)
 
+    def judged_real(self, real, training):
+        """Returns what D takes of examples: here, of a batch of `fit`, all of it."""
+        return real
+
     @staticmethod
     def critic_inputs(samples, latents):
         """Returns what D takes of samples and of the latents that they belong to."""

@@ -139,19 +139,15 @@ class BiGAN(GAN):
     def critic_inputs(samples, latents):
         return {"samples": samples, "latents": latents}
 
-    def inferred(self, real, training):
-        """Returns what D takes of examples `(m, *sample_shape)`: them, and E of them."""
-        coordinates = at_least_float32(self.encoder(real, training=training))
+    def judged_real(self, real, training):
+        """Returns the pairs (x, E(x)) of examples `(m, *sample_shape)`.
+
+        As `judged` does, with the averaged network where there is one, but in training.
+        """
+        average = None if training else self.averaged_encoder
+        encoder = self.encoder if average is None else average
+        coordinates = at_least_float32(encoder(real, training=training))
         return self.critic_inputs(real, self.latent_space.latents(coordinates))
-
-    def discriminator_objective(self, real, latents, training):
-        pairs = self.inferred(real, training)
-        return super().discriminator_objective(pairs, latents, training)
-
-    def generator_objective(self, real, latents, training):
-        if self.adversarial_loss.relativistic:
-            real = self.inferred(real, training)
-        return super().generator_objective(real, latents, training)
 
     # === Saving ===
 
@@ -182,7 +178,7 @@ class FoolDiscriminator(players.Objective):
 
     def __call__(self, gan, network, real, latents, training):
         loss, critic = gan.adversarial_loss, gan.critic(training)
-        pairs = [gan.inferred(real, training)]
+        pairs = [gan.judged_real(real, training)]
         if loss.relativistic:
             pairs.append(gan.judged(latents, training))
         boundary = loss.boundary or 0.0
