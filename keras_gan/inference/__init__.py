@@ -6,6 +6,7 @@ learned to other uses.
 """
 
 from keras_gan.inference.bigan import BiGAN
+from keras_gan.inference.encoder import Encoder
 from keras_gan.inference.latent_space import LatentSpace
 
-__all__ = ["BiGAN", "LatentSpace"]
+__all__ = ["BiGAN", "Encoder", "LatentSpace"]

@@ -6,19 +6,23 @@ import numpy as np
 from keras_gan import checks, inputs, model_checks, replicas
 
 
-def check_network(network, shape, latent_dim):
+def check_network(network, shape, latent_dim, takes_labels=False):
     """Raises unless a network takes samples and gives coordinates.
 
     Args:
         network: what was given.
         shape: of one sample.
         latent_dim: int, L.
+        takes_labels: bool, whether it takes {"samples", "labels"}.
 
     Raises:
         ValueError: no Keras model, one that fails on samples, or another output than
             `(batch, L)`.
     """
     samples = keras.KerasTensor((None, *shape), dtype="float32")
+    if takes_labels:
+        labels = keras.KerasTensor((None,), dtype="int32")
+        samples = {"samples": samples, "labels": labels}
     found = model_checks.output(network, "encoder", samples, "generator's output")
     if tuple(found.shape[1:]) != (latent_dim,):
         raise ValueError(
@@ -27,7 +31,7 @@ def check_network(network, shape, latent_dim):
         )
 
 
-def encode(network, space, images, spec, batch_size):
+def encode(network, space, images, spec, batch_size, labels=None):
     """Returns the latents that an encoder gives examples.
 
     Args:
@@ -36,6 +40,7 @@ def encode(network, space, images, spec, batch_size):
         images: array `(n, *spec.shape)`, float in the range of `spec`, or uint8.
         spec: `samples.SampleSpec` of one example.
         batch_size: int, examples at once.
+        labels: int32 array `(n,)`, or None for a network that takes none.
 
     Returns:
         float32 array `(n, L)`, within the bounds of the prior.
@@ -44,7 +49,10 @@ def encode(network, space, images, spec, batch_size):
         ValueError: examples of another shape, dtype or range; none.
     """
     checks.count("batch_size", batch_size)
-    coordinates = replicas.predict_locally(network, examples(images, spec), batch_size)
+    given = examples(images, spec)
+    if labels is not None:
+        given = {"samples": given, "labels": labels}
+    coordinates = replicas.predict_locally(network, given, batch_size)
     return space.latents(coordinates).numpy()
 
 
