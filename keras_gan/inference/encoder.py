@@ -3,7 +3,14 @@
 import keras
 import tensorflow as tf
 
-from keras_gan import averaging, checks, inputs, minibatches, priors
+from keras_gan import (
+    averaging,
+    checks,
+    inputs,
+    keras_private,
+    minibatches,
+    players,
+)
 from keras_gan.generation import GenerativeModel, at_least_float32
 from keras_gan.inference import encoding
 from keras_gan.inference.latent_space import LatentSpace
@@ -89,6 +96,9 @@ class Encoder(BuiltModel, keras.Model):
             **options: `jit_compile`, `run_eagerly` and `steps_per_execution`, as in
                 `keras.Model.compile`.
         """
+        optimizer = players.optimizer_for(optimizer, "encoder")
+        if "float16" in keras_private.compute_dtypes(self.network):
+            optimizer = players.loss_scaled(optimizer)
         super().compile(optimizer=optimizer, **options)
 
     def fit(self, x=None, y=None, batch_size=None, **options):
@@ -194,8 +204,9 @@ class Encoder(BuiltModel, keras.Model):
         loss = terms["latent_loss"]
         if self.reconstruction:
             inferred = self(real, training=training)
-            labels = real["labels"] if isinstance(real, dict) else None
-            again = self.generator(priors.with_labels(inferred, labels), training=False)
+            if isinstance(real, dict):
+                inferred = {"latents": inferred, "labels": real["labels"]}
+            again = self.generator(inferred, training=False)
             errors = at_least_float32(again) - minibatches.samples_in(real)
             terms["reconstruction_loss"] = tf.reduce_mean(tf.square(errors))
             loss += self.reconstruction * terms["reconstruction_loss"]
