@@ -227,8 +227,19 @@ class GenerativeModel(BuiltModel, keras.Model):
                 generator, self.latent_prior, base, format, self.value_range, card
             )
         return export.export_generator(
-            generator, self.latent_prior, base, version, self.value_range, card, check
+            generator,
+            self.latent_prior,
+            base,
+            version,
+            self.value_range,
+            card,
+            check,
+            self.latents_model(),
         )
+
+    def latents_model(self):
+        """Returns a Keras model of samples to latents; None without an encoder."""
+        return None
 
     def _latents(self, seed_generator, size):
         """Returns the latents of a step, of this replica's own."""

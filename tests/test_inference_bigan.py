@@ -451,3 +451,61 @@ def test_networks_with_an_encoder_need_more_than_numbers():
     experiment = experiments.get_preset("gaussian1d", settings)
     with pytest.raises(ValueError, match="several values .*'gaussian1d', of one"):
         experiments.build(experiment, keras_gan.datasets.load("gaussian1d"))
+
+
+# === The export ===
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A BiGAN of small images with latents in (-1, 2), and its verified version."""
+    built = networks.bigan_mlp((8, 6, 1), latent_dim=3, units=6, seed=0)
+    prior = keras_gan.priors.Uniform(3, -1.0, 2.0)
+    gan = BiGAN(*built, prior, (0.0, 1.0), seed=0)
+    gan.compile("sgd", "sgd", "sgd", ema_decay=0.5)
+    gan.averaged_encoder.layers[-1].bias.assign([1.0, -2.0, 0.5])
+    base = tmp_path_factory.mktemp("exported") / "model"
+    return gan, gan.export(base, check=keras_gan.export.verify)
+
+
+def test_the_export_encodes_as_the_averaged_encoder_does(exported):
+    gan, path = exported
+    loaded = keras_gan.export.ExportedGenerator(path)
+    assert loaded.card["signatures"][-1] == "encode"
+    images = np.random.default_rng(0).uniform(size=(5, 8, 6, 1)).astype(np.float32)
+    found = loaded.encode(images, batch_size=2)
+    np.testing.assert_allclose(found, gan.encode(images), atol=1e-5)
+    assert np.abs(found - gan.encode(images, averaged=False)).max() > 0.1
+    nan = images.copy()
+    nan[1, 0, 0, 0] = np.nan
+    answers = loaded.encode(nan)
+    assert np.isnan(answers[1]).all()
+    np.testing.assert_allclose(answers[[0, 2, 3, 4]], found[[0, 2, 3, 4]], atol=1e-5)
+    with pytest.raises(ValueError, match=r"each of shape \(8, 6, 1\)"):
+        loaded.encode(images[:, :4])
+
+
+def test_verification_knows_another_encoder_by_its_goldens(exported):
+    from keras_gan.export import cards
+    from keras_gan.export.verification import verifier
+
+    _, path = exported
+    stated = cards.read_card(path)["goldens"]
+    assert all(len(golden["encoded"]) == 3 for golden in stated)
+    others = [{**g, "encoded": [v + 1e-2 for v in g["encoded"]]} for g in stated]
+    assert verifier._golden_faults(stated, stated, 1e-5) == []
+    faults = verifier._golden_faults(stated, others, 1e-5)
+    assert faults[0] == "encoded of seed 0 are not the card's" and len(faults) == 4
+
+
+def test_an_export_without_an_encoder_says_so(tmp_path):
+    gan = keras_gan.GAN(
+        *networks.digits_mlp((8, 8, 1), latent_dim=3, seed=0),
+        keras_gan.priors.Normal(3),
+        seed=0,
+    )
+    loaded = keras_gan.export.ExportedGenerator(gan.export(tmp_path / "model"))
+    assert "encode" not in loaded.card["signatures"]
+    assert "encoded" not in loaded.card["goldens"][0]
+    with pytest.raises(ValueError, match="an export with an encoder"):
+        loaded.encode(np.zeros((1, 8, 8, 1), np.float32))

@@ -133,6 +133,11 @@ class BiGAN(GAN):
             encoder, self.latent_space, images, self.spec, batch_size
         )
 
+    def latents_model(self):
+        """Returns E as a Keras model of samples to latents: the averaged, if any."""
+        encoder = self.averaged_encoder or self.encoder
+        return encoding.Latents(encoder, self.latent_space)
+
     # === The game ===
 
     @staticmethod

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_gan import checks, inputs, model_checks, replicas
+from keras_gan.generation import at_least_float32
 
 
 def check_network(network, shape, latent_dim, takes_labels=False):
@@ -54,6 +55,24 @@ def encode(network, space, images, spec, batch_size, labels=None):
         given = {"samples": given, "labels": labels}
     coordinates = replicas.predict_locally(network, given, batch_size)
     return space.latents(coordinates).numpy()
+
+
+class Latents(keras.Model):
+    """An encoder of samples to latents, for an export; it is not saved as such.
+
+    Args:
+        network: built Keras model from samples to coordinates.
+        space: `LatentSpace`.
+    """
+
+    def __init__(self, network, space):
+        super().__init__(dtype="float32")
+        self.network, self.space = network, space
+        self.built = True
+
+    def call(self, samples):
+        coordinates = self.network(samples, training=False)
+        return self.space.latents(at_least_float32(coordinates))
 
 
 def examples(images, spec) -> np.ndarray:
