@@ -30,7 +30,7 @@ def _is_missing(block):
     return any(importlib.util.find_spec(package) is None for package in needed)
 
 
-@pytest.mark.parametrize("page", ["guide", "extend", "start", "formats"])
+@pytest.mark.parametrize("page", ["guide", "extend", "start", "formats", "inference"])
 def test_the_blocks_of_a_page_run_in_order(root, tmp_path, monkeypatch, page):
     monkeypatch.chdir(tmp_path)
     # What a page adds there is not to reach other tests.
