@@ -136,8 +136,9 @@ def output(network, role, inputs, source):
             f"Expected the {role} to be a Keras model. Received: {network!r}{hint}"
         )
     shapes = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), inputs)
+    article = "an" if role == "encoder" else "a"
     misfit = (
-        f"Expected a {role} that takes what the {source} gives, shape {shapes}. "
+        f"Expected {article} {role} that takes what the {source} gives, shape {shapes}. "
         f"Received {network.name!r}"
     )
     declared = getattr(network, "input_shape", None) if network.built else None
@@ -155,7 +156,8 @@ def output(network, role, inputs, source):
         ) from error
     if not isinstance(output, keras.KerasTensor):
         raise ValueError(
-            f"Expected a {role} with one output tensor. Received: {type(output)}"
+            f"Expected {article} {role} with one output tensor. "
+            f"Received: {type(output)}"
         )
     return output
 

@@ -7,6 +7,7 @@ import pytest
 import keras_gan
 from keras_gan import experiments, networks, runs
 from keras_gan.inference import BiGAN, bigan
+from keras_gan.runs import dry_run
 from tests import extensions, helpers
 from tests.test_gan_algorithm1 import Replay, sigmoid
 
@@ -103,11 +104,17 @@ def test_a_step_is_algorithm_1_with_a_third_player_by_hand(k, loss):
             np.testing.assert_allclose(actual, weight, atol=1e-5)
 
 
+def pairs_of(gan, x):
+    x = keras.ops.convert_to_tensor(x)
+    return {"samples": x, "latents": gan.encoder(x)}
+
+
 def test_logs_are_of_pairs():
     gan = extensions.bigan_with(fixed=True, rate=0.0, ema_decay=None)
     logs = helpers.train_steps(gan, [X])
     latents = np.full((9, 3), 0.3, np.float32)
-    of_real = gan.discriminator({"samples": X, "latents": gan.encoder(X)})
+    of_real = gan.discriminator(pairs_of(gan, X))
+    latents = keras.ops.convert_to_tensor(latents)
     samples = gan.generator(latents)
     of_fake = gan.discriminator({"samples": samples, "latents": latents})
     a, b = (np.asarray(each, np.float64) for each in (of_real, of_fake))
@@ -138,7 +145,7 @@ def test_the_encoder_descends_every_loss_with_swapped_labels(name):
     gan = extensions.bigan_with(loss=name, penalties=[])
     latents = gan.latent_prior.sample(9, 0)
     found = bigan.FoolDiscriminator()(gan, gan.encoder, X, latents, False)
-    a = gan.discriminator({"samples": X, "latents": gan.encoder(X)})
+    a = gan.discriminator(pairs_of(gan, X))
     b = gan.discriminator({"samples": gan.generator(latents), "latents": latents})
     expected = SWAPPED[name](*both([a, b])).mean()
     assert float(found) == pytest.approx(expected, abs=1e-6)
@@ -441,9 +448,9 @@ def test_a_run_starts_from_the_averaged_encoder_of_another(tmp_path):
 
 
 def test_a_dry_run_counts_the_encoder_too():
-    report = runs.dry_run(experiments.get_preset("mnist_bigan", SMALL), steps=1)
+    report = dry_run.dry_run(experiments.get_preset("mnist_bigan", SMALL), steps=1)
     assert report["encoder_parameters"] == 65 * 16 + 17 * 16 + 4 * 16 + 17 * 4
-    assert "encoder multiply adds" in runs.format_dry_run(report)
+    assert "encoder multiply adds" in dry_run.format_dry_run(report)
 
 
 def test_networks_with_an_encoder_need_more_than_numbers():

@@ -1,7 +1,5 @@
 """What D says of examples that it was not trained on: whether it overfits."""
 
-import operator
-
 import keras
 import numpy as np
 
@@ -74,7 +72,10 @@ def _answers(gan, inputs, are_real=False):
     answers = []
     for start in range(0, len(keras.tree.flatten(inputs)[0]), _BATCH_SIZE):
         rows = slice(start, start + _BATCH_SIZE)
-        judged = keras.tree.map_structure(operator.itemgetter(rows), inputs)
+        # All tensors: latents may be, beside samples that are arrays.
+        judged = keras.tree.map_structure(
+            lambda part, rows=rows: keras.ops.convert_to_tensor(part[rows]), inputs
+        )
         if are_real:
             judged = gan.judged_real(judged, training=False)
         answers.append(np.asarray(critic.answers(judged)))

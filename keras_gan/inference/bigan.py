@@ -152,13 +152,16 @@ class BiGAN(GAN):
         average = None if training else self.averaged_encoder
         encoder = self.encoder if average is None else average
         coordinates = at_least_float32(encoder(real, training=training))
-        return self.critic_inputs(real, self.latent_space.latents(coordinates))
+        latents = self.latent_space.latents(coordinates)
+        # Keras takes tensors, or arrays, not both.
+        return self.critic_inputs(keras.ops.convert_to_tensor(real), latents)
 
     # === Saving ===
 
     def get_config(self):
         config = super().get_config()
-        return {**config, "encoder": config.pop("players")["encoder"]}
+        config["encoder"] = config.pop("players")["encoder"]
+        return config
 
     def _keep_average(self, decay, ramp=None):
         super()._keep_average(decay, ramp)

@@ -42,8 +42,9 @@ def progress_since_start(gan, experiment, data, samples, seed):
         samples = gan.samples_of(latents)
         labels = data.labels[data.fixed_rows(len(examples))]
         examples = {"samples": examples, "labels": labels.astype("int32")}
+    judged = keras.tree.map_structure(np.asarray, gan.critic_inputs(samples, latents))
     report["discriminator_accuracy"] = evaluation.discriminator_accuracy(
-        gan, _judged(gan, examples), gan.critic_inputs(samples, latents)
+        gan, _judged(gan, examples), judged
     )
     # The table holds the other split back, and reads pixels from 0 to 1.
     if (data.name, data.split, data.value_range) == ("digits", "train", (0.0, 1.0)):
