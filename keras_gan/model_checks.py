@@ -138,8 +138,8 @@ def output(network, role, inputs, source):
     shapes = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), inputs)
     article = "an" if role == "encoder" else "a"
     misfit = (
-        f"Expected {article} {role} that takes what the {source} gives, shape {shapes}. "
-        f"Received {network.name!r}"
+        f"Expected {article} {role} that takes what the {source} gives, shape "
+        f"{shapes}. Received {network.name!r}"
     )
     declared = getattr(network, "input_shape", None) if network.built else None
     if (
