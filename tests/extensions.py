@@ -151,7 +151,10 @@ def encoder(seed=0):
 def critic_of_pairs(seed=0):
     """D of samples of 4 values with 3 latents: 7 -> 6 tanh -> one logit."""
     init = [keras.initializers.GlorotUniform(seed=seed + i) for i in range(2)]
-    samples, latents = keras.Input((4,)), keras.Input((3,))
+    samples, latents = (
+        keras.Input((size,), name=name)
+        for size, name in ((4, "samples"), (3, "latents"))
+    )
     x = keras.layers.Concatenate()([samples, latents])
     x = keras.layers.Dense(6, activation="tanh", kernel_initializer=init[0])(x)
     logits = keras.layers.Dense(1, kernel_initializer=init[1], dtype="float32")(x)

@@ -171,7 +171,10 @@ def test_every_loss_of_logits_is_there():
 
 def linear_critic():
     """D(x, z) = x a + z b: its gradient is (a, b) everywhere."""
-    samples, latents = keras.Input((4,)), keras.Input((3,))
+    samples, latents = (
+        keras.Input((size,), name=name)
+        for size, name in ((4, "samples"), (3, "latents"))
+    )
     joined = keras.layers.Concatenate()([samples, latents])
     start = keras.initializers.RandomNormal(seed=3)
     logits = keras.layers.Dense(1, kernel_initializer=start)(joined)
@@ -289,7 +292,7 @@ def test_on_a_line_the_encoder_learns_to_invert_the_generator():
     """The data are N(0, I) turned and stretched; then E(x) tells z, and G(E(x)) x."""
     generator = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
     encoder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
-    samples, latents = keras.Input((2,)), keras.Input((2,))
+    samples, latents = (keras.Input((2,), name=name) for name in ("samples", "latents"))
     x = keras.layers.Concatenate()([samples, latents])
     for _ in range(2):
         x = keras.layers.Dense(32, activation="relu")(x)
