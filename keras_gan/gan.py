@@ -188,16 +188,14 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         self.generator_optimizer = arguments["generator_optimizer"]
         self.discriminator_optimizer = arguments["discriminator_optimizer"]
         self.further_optimizers = arguments["optimizers"]
-        optimizers = model_checks.optimizers_by_player(arguments)
+        chosen, averages = model_checks.optimizers_by_player(arguments), self.averages
         # With k = 1 on one device no minibatch is empty: the choice, for which all
         # gradients have to wait, is left out.
         may_be_empty = self.replicas.count > 1 or self.discriminator_steps > 1
         self.players = tuple(
-            Player(name, network, optimizers[name], self.replicas, may_be_empty)
-            for name, network in self.networks.items()
+            Player(name, each, chosen[name], self.replicas, may_be_empty, averages)
+            for name, each in self.networks.items()
         )
-        for player in self.players:
-            player.average = self.averages.get(player.name)
         self.running_means = RunningMeans(self._terms(), self.replicas)
 
     # === Algorithm 1 ===

@@ -21,6 +21,8 @@ class Player:
         optimizer: Keras optimizer, built here for the network's trainable variables.
         replicas: `replicas.Replicas`.
         may_be_empty: bool, whether a minibatch can have no examples.
+        averages: dict of names of players to their `averaging.WeightAverage`s; None
+            stands for no average.
 
     Attributes:
         name, network, optimizer: as given.
@@ -29,13 +31,13 @@ class Player:
             the optimizer is no `LossScaleOptimizer`.
     """
 
-    def __init__(self, name, network, optimizer, replicas, may_be_empty):
+    def __init__(self, name, network, optimizer, replicas, may_be_empty, averages):
         self.name = name
         self.network = network
         self.optimizer = optimizer
         self.replicas = replicas
         self.may_be_empty = may_be_empty
-        self.average = None
+        self.average = averages.get(name)
         self.skipped_steps = None
         if self.is_loss_scaled:
             self.skipped_steps = all_replicas.Sum(name=f"{name}_skipped_steps")
