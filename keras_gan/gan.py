@@ -79,7 +79,9 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         players=None,
     ):
         latent_prior = priors.get(latent_prior)
-        shape, columns = model_checks.shapes(generator, discriminator, latent_prior)
+        shape, columns = model_checks.shapes(
+            generator, discriminator, latent_prior, self.critic_inputs
+        )
         further_networks = model_checks.further_networks(players)
         networks = [generator, discriminator, *further_networks.values()]
         layer_checks.check_layers(networks, latent_prior)
@@ -166,7 +168,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             "ema_ramp": ema_ramp,
             "augmentation": augmentation,
         }
-        arguments = model_checks.compile_arguments(given, self._networks(), self.spec)
+        arguments = model_checks.compile_arguments(given, self.networks, self.spec)
         self._keep_average(ema_decay, ema_ramp)
         super().compile(
             optimizer=None,
@@ -186,13 +188,13 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         self.generator_optimizer = arguments["generator_optimizer"]
         self.discriminator_optimizer = arguments["discriminator_optimizer"]
         self.further_optimizers = arguments["optimizers"]
-        optimizers = model_checks.optimizers_by_player(arguments)
+        chosen, averages = model_checks.optimizers_by_player(arguments), self.averages
         # With k = 1 on one device no minibatch is empty: the choice, for which all
         # gradients have to wait, is left out.
         may_be_empty = self.replicas.count > 1 or self.discriminator_steps > 1
         self.players = tuple(
-            Player(name, network, optimizers[name], self.replicas, may_be_empty)
-            for name, network in self._networks().items()
+            Player(name, each, chosen[name], self.replicas, may_be_empty, averages)
+            for name, each in self.networks.items()
         )
         self.running_means = RunningMeans(self._terms(), self.replicas)
 
@@ -245,10 +247,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         latents = self._latents(self._training_seeds, size)
         with tf.GradientTape() as tape:
             loss, terms = self.generator_objective(real, latents, training=True)
-        made = generator.descend(tape, loss, size)
-        if self.average is not None:
-            self.average.update(made > 0 if generator.is_loss_scaled else True)
-        self.running_means.update(terms, made)
+        self.running_means.update(terms, generator.descend(tape, loss, size))
 
         for player in others:
             latents = self._latents(self._training_seeds, size)
@@ -272,6 +271,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             training, the penalties.
         """
         critic = self.critic(training)
+        real = self.judged_real(real, training)
         fake = self.judged(latents, training)
         of_real, of_fake = critic.answers(real), critic.answers(fake)
         loss = self.adversarial_loss.discriminator_loss(of_real, of_fake)
@@ -282,11 +282,9 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         if training and self.penalties:  # without any, no seed is drawn
             seed = self.replicas.seed(self._training_seeds.next())
             step = self.discriminator_optimizer.iterations
-            found = penalties_module.terms(
-                self.penalties, critic, real, fake, seed, step
-            )
-            loss += sum(found.values())
-            terms = {**terms, **found}
+            due = penalties_module.terms(self.penalties, critic, real, fake, seed, step)
+            loss += sum(due.values())
+            terms = {**terms, **due}
         return loss, {"discriminator_loss": loss, **terms}
 
     def generator_objective(self, real, latents, training):
@@ -303,7 +301,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         critic = self.critic(training)
         answers = [critic.answers(self.judged(latents, training))]
         if self.adversarial_loss.relativistic:
-            answers.append(critic.answers(real))
+            answers.append(critic.answers(self.judged_real(real, training)))
         loss = self.adversarial_loss.generator_loss(*answers)
         loss += weight_penalty(self.generator)
         return loss, {"generator_loss": loss}
@@ -345,16 +343,14 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
 
     @property
     def metrics(self):
-        skips = (player.skipped_steps for player in self.players)
-        return [
-            *self.running_means.metrics.values(),
-            *(metric for metric in skips if metric is not None),
-        ]
+        skips = [p.skipped_steps for p in self.players if p.skipped_steps is not None]
+        return [*self.running_means.metrics.values(), *skips]
 
     # === Details ===
 
-    def _networks(self):
-        """Returns the networks of all players by name, in the order of their steps."""
+    @property
+    def networks(self):
+        """The networks of all players by name, in the order of their steps."""
         return {
             "discriminator": self.discriminator,
             "generator": self.generator,

@@ -73,7 +73,15 @@ class GenerativeModel(BuiltModel, keras.Model):
 
     def judged(self, latents, training):
         """Returns what D takes of samples: G(z), with the labels of z if it has any."""
-        samples = self.call(latents, training=training)
+        return self.critic_inputs(self.call(latents, training=training), latents)
+
+    def judged_real(self, real, training):
+        """Returns what D takes of examples: here, of a batch of `fit`, all of it."""
+        return real
+
+    @staticmethod
+    def critic_inputs(samples, latents):
+        """Returns what D takes of samples and of the latents that they belong to."""
         if isinstance(latents, dict):
             return {"samples": samples, "labels": latents["labels"]}
         return samples
@@ -230,8 +238,19 @@ class GenerativeModel(BuiltModel, keras.Model):
                 generator, self.latent_prior, base, format, self.value_range, card
             )
         return export.export_generator(
-            generator, self.latent_prior, base, version, self.value_range, card, check
+            generator,
+            self.latent_prior,
+            base,
+            version,
+            self.value_range,
+            card,
+            check,
+            self.latents_model(),
         )
+
+    def latents_model(self):
+        """Returns a Keras model of samples to latents; None without an encoder."""
+        return None
 
     def _latents(self, seed_generator, size):
         """Returns the latents of a step, of this replica's own."""
@@ -244,17 +263,36 @@ class GenerativeModel(BuiltModel, keras.Model):
 
     def _keep_average(self, decay, ramp=None):
         """Starts to average G, goes on with the average that is there, or ends it."""
-        if decay is None:
-            self._let_go(self.averaged_generator, self._average_steps)
-            self.average = self.averaged_generator = self._average_steps = None
-            return
-        if self.averaged_generator is None:
-            inputs = self.latent_prior.symbolic_sample()
-            self.averaged_generator = averaging.copy_of(self.generator, inputs)
-            self._average_steps = averaging.step_counter(self)
-        self.average = averaging.WeightAverage(
-            self.generator, self.averaged_generator, self._average_steps, decay, ramp
+        inputs = self.latent_prior.symbolic_sample()
+        self.averaged_generator, self._average_steps, self.average = self._kept(
+            self.average, self.generator, inputs, decay, ramp
         )
+
+    def _kept(self, average, network, inputs, decay, ramp):
+        """Returns the average of a network's weights as `compile` wants it.
+
+        Args:
+            average: `WeightAverage` that there is, or None.
+            network, inputs: see `averaging.copy_of`.
+            decay, ramp: see `WeightAverage`; without a decay it ends.
+
+        Returns:
+            (averaged Keras model, counter of its steps, `WeightAverage`), or Nones.
+        """
+        copy, steps = (average.average, average.steps) if average else (None, None)
+        if decay is None:
+            self._let_go(copy, steps)
+            return None, None, None
+        if average is None:
+            copy = averaging.copy_of(network, inputs)
+            steps = averaging.step_counter(self)
+        average = averaging.WeightAverage(network, copy, steps, decay, ramp)
+        return copy, steps, average
+
+    @property
+    def averages(self) -> dict:
+        """`averaging.WeightAverage`, or None, of each network that may have one."""
+        return {"generator": self.average}
 
 
 def at_least_float32(tensor):

@@ -90,7 +90,7 @@ class CheckedInputs:
                 that are missing or no classes.
         """
         _refuse_weights({"sample_weight": sample_weight, "class_weight": class_weight})
-        _check_batch(x, self.spec)
+        check_batch(x, self.spec)
         x, y = checked_labels(x, y, self)
         return super().train_on_batch(x, y, return_dict=return_dict)
 
@@ -104,7 +104,7 @@ class CheckedInputs:
             ValueError: as `train_on_batch`.
         """
         _refuse_weights({"sample_weight": sample_weight})
-        _check_batch(x, self.spec)
+        check_batch(x, self.spec)
         x, y = checked_labels(x, y, self)
         return super().test_on_batch(x, y, return_dict=return_dict)
 
@@ -119,7 +119,7 @@ def _refuse_weights(options):
             )
 
 
-def _check_batch(x, spec):
+def check_batch(x, spec):
     """Raises ValueError for one batch as `fit` does for an array."""
     if _is_whole(x):
         # Without the warning: a batch of dark pictures lies in one half of the range.

@@ -53,8 +53,10 @@ _INSTEAD = {
 }
 
 
-def shapes(generator, discriminator, latent_prior) -> tuple:
+def shapes(generator, discriminator, latent_prior, critic_inputs) -> tuple:
     """Returns the shape of one sample and D's columns, if prior, G and D fit in a row.
+
+    `critic_inputs` is what D takes, a function of samples and of what G takes.
 
     Raises:
         ValueError: a network that is no Keras model, does not take what the one before
@@ -63,11 +65,9 @@ def shapes(generator, discriminator, latent_prior) -> tuple:
             `losses.AuxiliaryClassifier` reads.
     """
     latents = latent_prior.symbolic_sample()
-    samples = _output(generator, "generator", latents, "latent prior")
-    judged = samples
-    if isinstance(latents, dict):
-        judged = {"samples": samples, "labels": latents["labels"]}
-    answers = _output(discriminator, "discriminator", judged, "generator's output")
+    samples = output(generator, "generator", latents, "latent prior")
+    judged = critic_inputs(samples, latents)
+    answers = output(discriminator, "discriminator", judged, "generator's output")
     may_classify = isinstance(latents, dict)
     if answers.shape[1:] not in ([(1,), (2,)] if may_classify else [(1,)]):
         more = ", or (None, 2) with an auxiliary classifier" if may_classify else ""
@@ -126,7 +126,7 @@ def last_activation(network) -> str | None:
     return None
 
 
-def _output(network, role, inputs, source):
+def output(network, role, inputs, source):
     """Returns the symbolic output of `network` for the symbolic `inputs`."""
     if not isinstance(network, keras.Model):
         hint = ""
@@ -136,9 +136,10 @@ def _output(network, role, inputs, source):
             f"Expected the {role} to be a Keras model. Received: {network!r}{hint}"
         )
     shapes = keras.tree.map_structure(lambda tensor: tuple(tensor.shape), inputs)
+    article = "an" if role == "encoder" else "a"
     misfit = (
-        f"Expected a {role} that takes what the {source} gives, shape {shapes}. "
-        f"Received {network.name!r}"
+        f"Expected {article} {role} that takes what the {source} gives, shape "
+        f"{shapes}. Received {network.name!r}"
     )
     declared = getattr(network, "input_shape", None) if network.built else None
     if (
@@ -155,7 +156,8 @@ def _output(network, role, inputs, source):
         ) from error
     if not isinstance(output, keras.KerasTensor):
         raise ValueError(
-            f"Expected a {role} with one output tensor. Received: {type(output)}"
+            f"Expected {article} {role} with one output tensor. "
+            f"Received: {type(output)}"
         )
     return output
 

@@ -162,12 +162,19 @@ class GradientPenalty(_Weighted):
         super().__init__(gamma, every, name, schedule)
 
     def __call__(self, critic, real, fake, seed):
-        examples, samples = _samples(real), _samples(fake)
-        shape = [tf.shape(examples)[0], *[1] * (examples.shape.rank - 1)]
-        share = tf.random.stateless_uniform(shape, seed)
-        share = tf.cast(share, examples.dtype)
-        between = share * examples + (1.0 - share) * samples
-        return self.gamma * _off_unit_slope(critic, _with_samples(real, between))
+        count = tf.shape(_samples(real))[0]
+        share = tf.random.stateless_uniform((count,), seed)
+
+        def mixed(one, other):
+            of_each = tf.reshape(share, (-1, *[1] * (one.shape.rank - 1)))
+            of_each = tf.cast(of_each, one.dtype)
+            return of_each * one + (1.0 - of_each) * other
+
+        between = {
+            name: mixed(values, _continuous(fake)[name])
+            for name, values in _continuous(real).items()
+        }
+        return self.gamma * _off_unit_slope(critic, _replaced(real, between))
 
 
 @keras.saving.register_keras_serializable("keras_gan")
@@ -195,7 +202,8 @@ class DRAGAN(_Weighted):
         noise = tf.random.stateless_normal(tf.shape(examples), seed)
         noise = tf.cast(noise, examples.dtype) * tf.math.reduce_std(examples)
         around = examples + self.noise * noise
-        return self.gamma * _off_unit_slope(critic, _with_samples(real, around))
+        around = _replaced(real, {"samples": around})
+        return self.gamma * _off_unit_slope(critic, around)
 
     def get_config(self):
         return {**super().get_config(), "noise": self.noise}
@@ -215,9 +223,15 @@ def _samples(inputs):
     return inputs["samples"] if isinstance(inputs, dict) else inputs
 
 
-def _with_samples(inputs, samples):
-    """Returns what D takes, with other samples and the same labels."""
-    return {**inputs, "samples": samples} if isinstance(inputs, dict) else samples
+def _continuous(inputs) -> dict:
+    """Returns the parts of what D takes that have gradients: all but labels."""
+    parts = inputs if isinstance(inputs, dict) else {"samples": inputs}
+    return {name: part for name, part in parts.items() if part.dtype.is_floating}
+
+
+def _replaced(inputs, parts):
+    """Returns what D takes, some of its parts replaced, and the others as they are."""
+    return {**inputs, **parts} if isinstance(inputs, dict) else parts["samples"]
 
 
 def _off_unit_slope(critic, inputs):
@@ -230,26 +244,32 @@ def _off_unit_slope(critic, inputs):
 def squared_gradient_norms(critic, inputs):
     """Returns |grad_x critic(x)|^2 for each x, summed over all its values.
 
+    Where the critic takes latents too, x stands for the pair.
+
     Args:
         critic: function of `inputs` to logits `(m, 1)`, each of its own row. (Under
             batch normalisation a logit depends on all rows, and so does the result.)
             Of packs, `(p, 1)`: logit j of the rows j, j + p, ..., as `layers.Pack`
             makes them.
-        inputs: float tensor `(m, ...)`, or a dict whose "samples" are one.
+        inputs: float tensor `(m, ...)`, or a dict with "samples" and with "labels" or
+            "latents".
 
     Returns:
         float32, one for each logit: `(m,)`, or `(p,)`.
     """
-    samples = _samples(inputs)
+    samples, parts = _samples(inputs), list(_continuous(inputs).values())
     with tf.GradientTape() as tape:
-        tape.watch(samples)
+        tape.watch(parts)
         logits = critic(inputs)
-    gradients = tape.gradient(logits, samples)
-    if gradients is None:  # a critic that does not look at them
-        gradients = tf.zeros_like(samples)
-    squares = tf.square(tf.cast(gradients, tf.float32))
-    count = tf.shape(squares)[0]
-    squares = tf.reduce_sum(tf.reshape(squares, (count, -1)), axis=1)
+    # Zeros for a critic that does not look at them.
+    gradients = tape.gradient(logits, parts, unconnected_gradients="zero")
+    count = tf.shape(samples)[0]
+    squares = sum(
+        tf.reduce_sum(
+            tf.reshape(tf.square(tf.cast(each, tf.float32)), (count, -1)), axis=1
+        )
+        for each in gradients
+    )
     if logits.shape[0] is not None and logits.shape[0] == samples.shape[0]:
         return squares
     packs = tf.shape(logits)[0]

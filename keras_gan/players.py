@@ -21,19 +21,23 @@ class Player:
         optimizer: Keras optimizer, built here for the network's trainable variables.
         replicas: `replicas.Replicas`.
         may_be_empty: bool, whether a minibatch can have no examples.
+        averages: dict of names of players to their `averaging.WeightAverage`s; None
+            stands for no average.
 
     Attributes:
         name, network, optimizer: as given.
+        average: `averaging.WeightAverage` of the network, or None; each step enters.
         skipped_steps: metric that counts the steps a loss scale had skipped; None where
             the optimizer is no `LossScaleOptimizer`.
     """
 
-    def __init__(self, name, network, optimizer, replicas, may_be_empty):
+    def __init__(self, name, network, optimizer, replicas, may_be_empty, averages):
         self.name = name
         self.network = network
         self.optimizer = optimizer
         self.replicas = replicas
         self.may_be_empty = may_be_empty
+        self.average = averages.get(name)
         self.skipped_steps = None
         if self.is_loss_scaled:
             self.skipped_steps = all_replicas.Sum(name=f"{name}_skipped_steps")
@@ -71,6 +75,8 @@ class Player:
             `size`, or 0 where a loss scale had the step skipped.
         """
         made = self._descend(tape, loss, size)
+        if self.average is not None:
+            self.average.update(made > 0 if self.is_loss_scaled else True)
         for layer in self._advancing:
             layer.advance()
         return made

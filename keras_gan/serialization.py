@@ -33,7 +33,7 @@ class Serializable:
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
         averaged = config.pop("averaged", False)
-        for key in ("generator", "discriminator", "latent_prior", "players"):
+        for key in ("generator", "discriminator", "latent_prior", "players", "encoder"):
             if key in config:
                 config[key] = keras.saving.deserialize_keras_object(
                     config[key], custom_objects=custom_objects

@@ -23,7 +23,9 @@ LOSSES = tuple(
 LAYERS = ("spectral", "packed")
 # With an auxiliary classifier, and R1, which is not to see it.
 CLASSIFIED = "classified"
-KINDS = (*OWN, *PENALTIES, *LOSSES, *LAYERS, CLASSIFIED)
+# With an encoder in the same game, and R1, which is to see both parts of a pair.
+BIGAN = "bigan"
+KINDS = (*OWN, *PENALTIES, *LOSSES, *LAYERS, CLASSIFIED, BIGAN)
 # Whose steps draw numbers, or group rows, on each replica anew.
 DIFFERS_ON_REPLICAS = ("dragan", "gradient_penalty", "packed")
 
@@ -146,6 +148,19 @@ def encoder(seed=0):
     return keras.Sequential(layers)
 
 
+def critic_of_pairs(seed=0):
+    """D of samples of 4 values with 3 latents: 7 -> 6 tanh -> one logit."""
+    init = [keras.initializers.GlorotUniform(seed=seed + i) for i in range(2)]
+    samples, latents = (
+        keras.Input((size,), name=name)
+        for size, name in ((4, "samples"), (3, "latents"))
+    )
+    x = keras.layers.Concatenate()([samples, latents])
+    x = keras.layers.Dense(6, activation="tanh", kernel_initializer=init[0])(x)
+    logits = keras.layers.Dense(1, kernel_initializer=init[1], dtype="float32")(x)
+    return keras.Model({"samples": samples, "latents": latents}, logits)
+
+
 def critic(kind, seed=0):
     """D of `helpers.tiny_networks`' sizes, normalised or judging pairs."""
     init = [keras.initializers.GlorotUniform(seed=seed + i) for i in range(2)]
@@ -193,10 +208,25 @@ def gan_with(kind, fixed=False, rate=0.1, **options):
         prior = ClassPrior(3, fixed)
         options["loss"] = keras_gan.losses.AuxiliaryClassifier(weight=0.5)
         options["penalties"] = [keras_gan.penalties.R1(0.5, every=2)]
+    elif kind == BIGAN:
+        return bigan_with(fixed, rate, **options)
     else:
         networks, prior = labelled_networks(), ClassPrior(3, fixed)
     gan = keras_gan.GAN(*networks, prior, value_range=None, seed=0, players=players)
     gan.compile(keras.optimizers.SGD(rate), keras.optimizers.SGD(rate), **options)
+    return gan
+
+
+def bigan_with(fixed=False, rate=0.1, prior=None, **options):
+    """A compiled BiGAN of `gan_with`'s sizes."""
+    if prior is None:
+        # Latents that are nearly equal have coordinates; equal ones have none.
+        prior = keras_gan.priors.Normal(3, 0.3, 1e-7 if fixed else 1.0)
+    gan = keras_gan.inference.BiGAN(
+        helpers.tiny_networks()[0], critic_of_pairs(), encoder(), prior, None, seed=0
+    )
+    options = {"penalties": [keras_gan.penalties.R1(0.5, every=2)], **options}
+    gan.compile(*(keras.optimizers.SGD(rate) for _ in range(3)), **options)
     return gan
 
 

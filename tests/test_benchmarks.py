@@ -893,3 +893,26 @@ def test_few_labels_on_features_pixels_and_latents(root, monkeypatch, capsys, tm
     assert f"{np.mean(pixels['accuracies']):.1%}" in line
     run(root, monkeypatch, "few_labels", *arguments)
     assert capsys.readouterr().out == printed
+
+
+@pytest.mark.slow
+def test_a_bigan_is_scored_by_the_nearest_neighbours_of_its_latents(
+    root, monkeypatch, capsys, tmp_path
+):
+    output = tmp_path / "bigan.jsonl"
+    settings = {"dataset": "digits", "networks.units": 16, "epochs": 2}
+    arguments = (
+        *("--split=train", f"--settings={json.dumps(settings)}", "--held_out"),
+        *("--first_seed=5", "--seeds=1", f"--output={output}"),
+    )
+    module = run(root, monkeypatch, "bigan", *arguments)
+    (row,) = (json.loads(line) for line in output.read_text().splitlines())
+    assert row["seed"] == 5 and row["logs"]["encoder_loss"] > 0
+    # Digits of 8x8 pixels are told apart by these.
+    assert row["accuracy"]["pixels"] > 0.95
+    assert 0.2 < row["accuracy"]["latents"] <= 1
+    assert f"| {row['accuracy']['latents']:.2%} |" in capsys.readouterr().out
+    known = np.float32([[0, 0], [3, 0], [0, 3]])
+    points = np.float32([[2, 0], [0, 2], [0.1, 0.1], [0, 1]])
+    found = module.accuracy(known, np.array([7, 8, 9]), points, [8, 9, 7, 9])
+    assert found == 0.75

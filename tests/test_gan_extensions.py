@@ -20,8 +20,9 @@ from tests import extensions, helpers
 
 # One of each sort is fast, and of these fewer on replicas.
 ON_REPLICAS = ("own_relativistic", "player", "spectral", extensions.CLASSIFIED)
+ON_REPLICAS = (*ON_REPLICAS, extensions.BIGAN)
 FAST = (*extensions.OWN, "gradient_penalty", "relativistic", *extensions.LAYERS)
-FAST = (*FAST, extensions.CLASSIFIED)
+FAST = (*FAST, extensions.CLASSIFIED, extensions.BIGAN)
 KINDS = [
     kind if kind in FAST else pytest.param(kind, marks=pytest.mark.slow)
     for kind in extensions.KINDS
@@ -51,6 +52,7 @@ def test_it_trains_and_logs_by_name(kind):
         "own_penalty": ("interpolated_gradient", "lazy"),
         "player": ("encoder_loss",),
         extensions.CLASSIFIED: ("class_loss_real", "class_loss_fake", "r1"),
+        extensions.BIGAN: ("encoder_loss", "r1"),
     }
     names = {*names, *more.get(kind, ())}
     assert set(logs) == {"discriminator_loss", "generator_loss", *names}

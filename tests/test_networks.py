@@ -371,6 +371,7 @@ def test_builders_take_the_spec_first_and_all_else_by_keyword():
         "dcgan",
         "resnet",
         "r3gan",
+        "bigan_mlp",
     ]
     for name, builder in networks.BUILDERS.items():
         assert builder is getattr(networks, name)

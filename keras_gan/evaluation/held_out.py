@@ -1,5 +1,6 @@
 """What D says of examples that it was not trained on: whether it overfits."""
 
+import keras
 import numpy as np
 
 from keras_gan.evaluation import measures
@@ -42,13 +43,14 @@ class HeldOutAnswers:
 
     def __call__(self, gan) -> dict[str, float]:
         latents = gan.latent_prior.sample(self.count, self.seed)
-        labels = np.asarray(latents["labels"]) if gan.is_labelled else None
-        fake = _answers(gan, gan.samples_of(latents), labels)
+        samples = gan.samples_of(latents)
+        fake = _answers(gan, gan.critic_inputs(samples, latents))
         found = {}
         for name, (examples, labels) in self.examples.items():
-            said = gan.adversarial_loss.diagnostics(
-                _answers(gan, examples, labels), fake
-            )
+            if gan.is_labelled:
+                examples = {"samples": examples, "labels": labels}
+            real = _answers(gan, examples, are_real=True)
+            said = gan.adversarial_loss.diagnostics(real, fake)
             found |= {
                 f"{name}_{log}": float(mean)
                 for log, mean in said.items()
@@ -64,14 +66,17 @@ def _read(data, count):
     return data.examples(rows), labels
 
 
-def _answers(gan, samples, labels):
+def _answers(gan, inputs, are_real=False):
     """What D answers, as often as it does: one that judges packs answers less."""
     critic = gan.critic(training=False)
     answers = []
-    for start in range(0, len(samples), _BATCH_SIZE):
-        inputs = samples[start : start + _BATCH_SIZE]
-        if gan.is_labelled:
-            of_rows = labels[start : start + _BATCH_SIZE]
-            inputs = {"samples": inputs, "labels": of_rows}
-        answers.append(np.asarray(critic.answers(inputs)))
+    for start in range(0, len(keras.tree.flatten(inputs)[0]), _BATCH_SIZE):
+        rows = slice(start, start + _BATCH_SIZE)
+        # All tensors: latents may be, beside samples that are arrays.
+        judged = keras.tree.map_structure(
+            lambda part, rows=rows: keras.ops.convert_to_tensor(part[rows]), inputs
+        )
+        if are_real:
+            judged = gan.judged_real(judged, training=False)
+        answers.append(np.asarray(critic.answers(judged)))
     return np.concatenate(answers)

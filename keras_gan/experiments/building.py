@@ -25,6 +25,7 @@ from keras_gan.experiments.fields import SettingError
 from keras_gan.experiments.model_files import load_gan
 from keras_gan.experiments.parts import FOLDER_OPTIONS, Data, Prior, Train
 from keras_gan.gan import GAN
+from keras_gan.inference import BiGAN
 
 # What `build` gives to a builder of networks, so that an experiment does not.
 _GIVEN = (
@@ -290,22 +291,31 @@ def build(experiment: Experiment, data: datasets.Dataset) -> GAN:
         ValueError: see `check`; networks that cannot make samples like the data's.
     """
     check(experiment)
-    generator, discriminator = _networks(experiment, data)
+    built = _networks(experiment, data)
+    # A third network is an encoder, which learns in the same game.
+    kind = BiGAN if len(built) == 3 else GAN
+    if kind is BiGAN and data.spec.num_values == 1:
+        raise ValueError(
+            "Expected samples of several values for networks with an encoder. "
+            f"Received: {data.name!r}, of one; choose networks of two"
+        )
     train = experiment.train
-    gan = GAN(
-        generator,
-        discriminator,
+    gan = kind(
+        *built,
         latent_prior=prior_of(experiment, data),
         value_range=data.value_range,
         seed=train.seed,
     )
     k = train.discriminator_steps
     steps_per_epoch = data.steps_per_epoch(k * train.batch_size)
+    # The encoder has the generator's settings: both fool the discriminator.
+    settings = (("generator", 1), ("discriminator", k), ("generator", 1))
+    chosen = [
+        _optimizer(experiment, player, steps_per_epoch, updates)
+        for player, updates in settings[: len(built)]
+    ]
     gan.compile(
-        generator_optimizer=_optimizer(experiment, "generator", steps_per_epoch, 1),
-        discriminator_optimizer=_optimizer(
-            experiment, "discriminator", steps_per_epoch, k
-        ),
+        *chosen,
         loss=losses.BY_NAME[experiment.loss.name](**experiment.loss.arguments),
         discriminator_steps=k,
         ema_decay=ema_decay(train),
@@ -342,7 +352,7 @@ def _penalties(experiment, steps_per_epoch):
 
 
 def _networks(experiment, data):
-    """The generator and the discriminator, in the dtype policy of the experiment."""
+    """The networks that the builder returns, in the dtype policy of the experiment."""
     builder = networks.BUILDERS[experiment.networks.name]
     arguments = experiment.networks.arguments
     given = {
@@ -463,9 +473,8 @@ def steps_per_execution(experiment, gan, data, checkpoint_steps=0) -> int:
     if strategy.num_replicas_in_sync > 1:
         return 1
     batch_size = experiment.train.discriminator_steps * experiment.train.batch_size
-    work = batch_size * (
-        networks.multiply_adds(gan.generator)
-        + networks.multiply_adds(gan.discriminator)
+    work = batch_size * sum(
+        networks.multiply_adds(player.network) for player in gan.players
     )
     budget = 10**11 if tf.config.list_physical_devices("GPU") else 10**9
     most = min(_MOST_STEPS_PER_EXECUTION, max(1, budget // work))

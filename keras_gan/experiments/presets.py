@@ -127,6 +127,24 @@ _DIGITS = Experiment(
 )
 
 
+# Both the generator and the encoder have it.
+_BIGAN_OPTIMIZER = _adam(1e-3, beta_1=0.0, beta_2=0.99, decay="cosine")
+_MNIST_BIGAN = Experiment(
+    name="mnist_bigan",
+    source=f"{_RPGAN}; networks and prior of BiGAN (arXiv 1605.09782), but D without "
+    "batch normalisation, which penalties of single pairs do not go with",
+    data=Data(name="mnist"),
+    networks=Component(name="bigan_mlp", discriminator_normalization=None),
+    # Uniform on (-1, 1).
+    prior=Prior(latent_dim=50, scale=0.5773502691896258),
+    loss=Component(name="relativistic"),
+    penalties=_zero_centred(0.1, final_share=0.1, every=4),
+    generator=_BIGAN_OPTIMIZER,
+    discriminator=_BIGAN_OPTIMIZER,
+    train=Train(epochs=40, batch_size=128, ema_half_life=10_000.0, ema_ramp=0.05),
+)
+
+
 def _conditional(preset, name):
     """The same experiment, of p(x | label)."""
     return preset.with_settings({"name": name, "data.conditional": True})
@@ -221,6 +239,7 @@ _PRESETS = (
     _RING8.with_settings({"name": "grid25", "data.name": "grid25"}),
     _MNIST_CONV,
     _conditional(_MNIST_CONV, "mnist_conditional"),
+    _MNIST_BIGAN,
     _convolutional(
         "stacked_mnist",
         f"{_DCGAN}; data and score as in PacGAN (arXiv 1712.04086)",

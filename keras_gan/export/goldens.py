@@ -11,7 +11,7 @@ SEEDS = (0, 1, -3, 2**40 + 7)
 _MAX_VALUES = 64
 
 
-def goldens(seeds, latents, samples, labels=None) -> list[dict]:
+def goldens(seeds, latents, samples, labels=None, encoded=None) -> list[dict]:
     """Returns the goldens of samples, as JSON can hold them.
 
     Args:
@@ -19,16 +19,20 @@ def goldens(seeds, latents, samples, labels=None) -> list[dict]:
         latents: float array `(len(seeds), L)`.
         samples: float array `(len(seeds), *sample_shape)`.
         labels: int array `(len(seeds),)`, or None where there are none.
+        encoded: float array `(len(seeds), L)`, what an encoder makes of the samples; or
+            None where there is none.
 
     Returns:
         list of dicts: `seed`, `label` if there are some, all `latents`, up to 64
-        `values` spread evenly over the sample, and the `mean` of all its values.
+        `values` spread evenly over the sample, the `mean` of all its values, and
+        `encoded`, if there are some.
     """
     return [
         {
             "seed": seed,
             **({} if labels is None else {"label": int(labels[row])}),
             **_golden(latents[row], samples[row]),
+            **({} if encoded is None else {"encoded": encoded[row].tolist()}),
         }
         for row, seed in enumerate(seeds)
     ]

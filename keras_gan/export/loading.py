@@ -57,6 +57,43 @@ class ExportedGenerator:
         self.value_range = self.spec.value_range
         self.sample_shape = self.spec.shape
 
+    def encode(self, images, batch_size: int = 256) -> np.ndarray:
+        """Returns the latents of given examples, as `inference.BiGAN.encode`.
+
+        Args:
+            images: float array `(n, *sample_shape)` in `value_range`.
+            batch_size: int >= 1.
+
+        Returns:
+            float32 array `(n, L)`.
+
+        Raises:
+            ValueError: a version that has no encoder; examples of another shape, or
+                none.
+        """
+        checks.count("batch_size", batch_size)
+        if signatures.ENCODE not in self._model.signatures:
+            raise ValueError(
+                f"Expected an export with an encoder. Received: {self.path}, of a GAN "
+                "without one; inference.BiGAN has one"
+            )
+        images = np.asarray(images, np.float32)
+        if images.shape[1:] != self.sample_shape or not len(images):
+            raise ValueError(
+                f"Expected examples, each of shape {self.sample_shape}. "
+                f"Received: {images.shape}"
+            )
+        if self.card["output"] == signatures.IMAGES:
+            images = self.spec.to_unit(images)
+        name = self.card["output"]
+        encode = self._model.signatures[signatures.ENCODE]
+        return np.concatenate(
+            [
+                encode(**{name: images[start : start + batch_size]})["latents"]
+                for start in range(0, len(images), batch_size)
+            ]
+        )
+
     def generate(
         self,
         num_samples: int,

@@ -29,6 +29,7 @@ def export_generator(
     value_range: tuple[float, float] | None = (0.0, 1.0),
     card: dict | None = None,
     check: Callable[[pathlib.Path], object] | None = None,
+    encoder: Callable | None = None,
 ) -> pathlib.Path:
     """Publishes a generator as a SavedModel that TensorFlow Serving loads.
 
@@ -50,6 +51,8 @@ def export_generator(
         check: None, or a function of the folder that is called before the folder
             becomes the version, such as `verify`. Where it raises, nothing is
             published.
+        encoder: None, or a Keras model of samples in `value_range` to latents
+            `(batch, L)`, for the signature `encode`.
 
     Returns:
         `pathlib.Path` of the version's directory.
@@ -67,7 +70,7 @@ def export_generator(
     card = cards.as_json(card or {})
     files.check_output(base, directory=True)
     _check_version(base, version)
-    servable = servable_of(generator, latent_prior, value_range)
+    servable = servable_of(generator, latent_prior, value_range, encoder)
     new = [folder for folder in (base, *base.absolute().parents) if not folder.exists()]
     try:
         base.mkdir(parents=True, exist_ok=True)
@@ -96,13 +99,14 @@ def _check_version(base, version):
         )
 
 
-def servable_of(generator, latent_prior, value_range):
+def servable_of(generator, latent_prior, value_range, encoder=None):
     """Returns what is exported, its variables outside of any strategy.
 
     Args:
         generator: Keras model from latents to samples.
         latent_prior: `priors.LatentPrior`.
         value_range: (low, high) of the samples, or None.
+        encoder: see `export_generator`.
 
     Raises:
         ValueError: a generator that does not fit the prior, or a strategy's scope.
@@ -138,9 +142,8 @@ def servable_of(generator, latent_prior, value_range):
             copy(inputs)
         copy.set_weights(generator.get_weights())
         generator = copy
-    return Servable(
-        generator, latent_prior, SampleSpec.of_generated(sample_shape, value_range)
-    )
+    spec = SampleSpec.of_generated(sample_shape, value_range)
+    return Servable(generator, latent_prior, spec, encoder=encoder)
 
 
 def _shapes(inputs):
@@ -198,6 +201,10 @@ def describe(servable):
             "The generator's samples hold NaN or infinity. Export the last saved model "
             "whose samples are finite."
         )
+    encoded, networks = {}, [generator]
+    if servable.encoder is not None:
+        encoded = {"encoded": signatures.expected_latents(servable, samples)}
+        networks.append(servable.encoder)
     return {
         "output": servable.output_name,
         "sample_shape": list(spec.shape),
@@ -207,8 +214,10 @@ def describe(servable):
         "latent_prior": keras.saving.serialize_keras_object(prior),
         **_classes(prior),
         "parameters": generator.count_params(),
-        "weight_bytes": int(sum(w.nbytes for w in generator.get_weights())),
-        "tolerance": signatures.tolerance(generator),
+        "weight_bytes": int(
+            sum(w.nbytes for each in networks for w in each.get_weights())
+        ),
+        "tolerance": max(map(signatures.tolerance, networks)),
         "precision_policy": generator.dtype_policy.name,
         "signatures": list(servable.signature_names),
         "exported": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -216,7 +225,7 @@ def describe(servable):
             "keras_gan": __version__,
             **{name: importlib.metadata.version(name) for name in _PACKAGES},
         },
-        "goldens": goldens.goldens(goldens.SEEDS, samples=samples, **inputs),
+        "goldens": goldens.goldens(goldens.SEEDS, samples=samples, **inputs, **encoded),
     }
 
 

@@ -6,6 +6,9 @@
 | `sample` | `seed` int64 [-1], one a row | `images`, `latents` |
 | `png` | `latents` | `image_bytes` string [-1] |
 | `sample_png` | `seed` int64 [-1] | `image_bytes` string [-1] |
+| `encode` | `images` float32, in [0, 1] | `latents` float32 [-1, L] |
+
+There is an `encode` where the GAN has an encoder.
 
 Samples that are no images are called `samples`, keep their values, and have no PNGs.
 Where the prior draws labels, each signature takes `labels`, int64 [-1], as well. One
@@ -20,6 +23,7 @@ nothing keeps a random state, which every replica of a server would start anew.
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -31,6 +35,8 @@ from keras_gan.samples import SampleSpec
 IMAGES, SAMPLES = "images", "samples"
 # Those that draw the latents from seeds. All others take latents.
 SEEDED = ("sample", "sample_png")
+# The one that takes samples and gives latents.
+ENCODE = "encode"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,12 +49,15 @@ class Servable:
         spec: `SampleSpec` of one sample.
         refuses: bool, whether a label that is no class is an error. Where a runtime has
             no errors to raise, its row gives NaN.
+        encoder: None, or a function of samples `(batch, *spec.shape)` in their range to
+            float32 latents `(batch, L)`.
     """
 
     generator: keras.Model
     latent_prior: priors.LatentPrior
     spec: SampleSpec
     refuses: bool = True
+    encoder: Callable | None = None
 
     @property
     def output_name(self) -> str:
@@ -60,7 +69,8 @@ class Servable:
         # PNG holds grey pictures, and coloured ones without and with alpha.
         has_png = self.spec.is_image and self.spec.shape[2] in (1, 3, 4)
         of_png = ("png", "sample_png") if has_png else ()
-        return ("serving_default", "sample", *of_png)
+        of_encoder = () if self.encoder is None else (ENCODE,)
+        return ("serving_default", "sample", *of_png, *of_encoder)
 
     def serving_default(self, latents, labels=None):
         return {self.output_name: self._outputs(latents, labels)}
@@ -81,6 +91,14 @@ class Servable:
 
     def sample_png(self, seed, labels=None):
         return self.png(self._latents_of_seeds(seed), labels)
+
+    def encode(self, samples):
+        samples = tf.ensure_shape(samples, (None, *self.spec.shape))
+        flat = tf.reshape(samples, (-1, self.spec.num_values))
+        is_valid = tf.reduce_all(tf.math.is_finite(flat), axis=1, keepdims=True)
+        given = self.spec.from_unit(samples) if self.spec.is_image else samples
+        latents = _never_empty(self.encoder, given)
+        return {"latents": tf.where(is_valid, latents, np.float32(np.nan))}
 
     def _outputs(self, latents, labels):
         # The runtime does not check the shape of a placeholder.
@@ -171,6 +189,12 @@ def input_specs(latent_prior: priors.LatentPrior, name="serving_default") -> lis
     return specs
 
 
+def encode_specs(servable: Servable) -> list:
+    """Returns what the signature `encode` takes, a list of `tf.TensorSpec`."""
+    shape = (None, *servable.spec.shape)
+    return [tf.TensorSpec(shape, tf.float32, name=servable.output_name)]
+
+
 def write_saved_model(servable: Servable, path: pathlib.Path, names=None) -> None:
     """Writes `saved_model.pb`, `variables/` and `fingerprint.pb` into a directory.
 
@@ -186,6 +210,8 @@ def write_saved_model(servable: Servable, path: pathlib.Path, names=None) -> Non
     archive = keras.export.ExportArchive()
     for name in names or servable.signature_names:
         inputs = input_specs(servable.latent_prior, name)
+        if name == ENCODE:
+            inputs = encode_specs(servable)
         archive.add_endpoint(name, getattr(servable, name), inputs)
     archive.write_out(str(path), verbose=False)
 
@@ -244,6 +270,20 @@ def expected_outputs(servable: Servable, inputs: dict) -> np.ndarray:
     return servable.spec.to_unit(samples) if servable.spec.is_image else samples
 
 
+def expected_latents(servable: Servable, outputs: np.ndarray) -> np.ndarray:
+    """Returns what `encode` answers, computed by Keras on the CPU.
+
+    Args:
+        servable: what is exported, with an encoder.
+        outputs: float32 array `(batch, *sample_shape)`, as `serving_default` gives it.
+
+    Returns:
+        float32 array `(batch, L)`.
+    """
+    with tf.device("CPU:0"):
+        return servable.encode(tf.constant(outputs))["latents"].numpy()
+
+
 def tolerance(generator: keras.Model) -> float:
     """Returns how far two computations of an output in [0, 1] may lie apart.
 
@@ -253,6 +293,14 @@ def tolerance(generator: keras.Model) -> float:
     roundings = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
     dtypes = keras_private.compute_dtypes(generator)
     return max([1e-5] + [10 * roundings[d] for d in dtypes if d in roundings])
+
+
+def _never_empty(network, batch):
+    """Returns what a network makes of a batch, which may have no rows."""
+    count = tf.shape(batch)[0]
+    missing = tf.cast(count < 1, tf.int32)
+    filled = tf.pad(batch, ((0, missing), *[(0, 0)] * (batch.shape.rank - 1)))
+    return network(filled)[:count]
 
 
 def _latents(drawn):

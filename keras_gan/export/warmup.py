@@ -13,7 +13,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from keras_gan.export.signatures import SEEDED, Servable, inputs_of
+from keras_gan.export.signatures import ENCODE, SEEDED, Servable, inputs_of
 
 # Two sizes: one request, and a batch of them.
 BATCH_SIZES = (1, 8)
@@ -73,16 +73,19 @@ def write_warmup(path: pathlib.Path, name: str, servable: Servable) -> None:
     with tf.io.TFRecordWriter(str(file)) as writer:
         for signature in servable.signature_names:
             for size in BATCH_SIZES:
-                log = _prediction_log(name, signature, size, servable.latent_prior)
+                log = _prediction_log(name, signature, size, servable)
                 writer.write(log.SerializeToString())
 
 
-def _prediction_log(name, signature, size, latent_prior):
+def _prediction_log(name, signature, size, servable):
     log = _prediction_log_class()()
     request = log.predict_log.request
     request.model_spec.name = name
     request.model_spec.signature_name = signature
+    latent_prior, spec = servable.latent_prior, servable.spec
     inputs = inputs_of(latent_prior, latent_prior.sample(size, 0))
+    if signature == ENCODE:
+        inputs = {servable.output_name: np.zeros((size, *spec.shape), np.float32)}
     if signature in SEEDED:
         del inputs["latents"]
         inputs["seed"] = np.arange(size, dtype=np.int64)

@@ -5,7 +5,9 @@ infer z of a given x, to complete x from a part of it, and to put what the netwo
 learned to other uses.
 """
 
+from keras_gan.inference.bigan import BiGAN
 from keras_gan.inference.calibration import Calibration, calibrate
+from keras_gan.inference.encoder import Encoder
 from keras_gan.inference.feature_models import feature_model, features, layer_names
 from keras_gan.inference.judges import discriminate
 from keras_gan.inference.labelling import Accuracy, few_labels
@@ -16,7 +18,9 @@ from keras_gan.inference.resampling import Resampled, resample
 
 __all__ = [
     "Accuracy",
+    "BiGAN",
     "Calibration",
+    "Encoder",
     "LatentSpace",
     "RESAMPLING_METHODS",
     "Resampled",

@@ -3,7 +3,8 @@
 A builder returns `(generator, discriminator)`: the generator takes latents
 `(batch, latent_dim)`, the discriminator returns logits `(batch, 1)`. With `num_classes`
 both are conditional: the generator takes {"latents", "labels"}, the discriminator takes
-{"samples", "labels"}, where labels are int32 `(batch,)`. One paper is one module.
+{"samples", "labels"}, where labels are int32 `(batch,)`. `bigan_mlp` returns an encoder
+as well, and takes no `num_classes`. One paper is one module.
 Arguments that several builders share:
 
     spec: `samples.SampleSpec` of the samples, such as `data.spec`, or only their shape:
@@ -36,10 +37,12 @@ The layers that output samples and logits compute in float32 under every dtype p
 
 from collections.abc import Callable
 
+from keras_gan.networks.bigan import bigan_mlp
 from keras_gan.networks.conv_2014 import paper_cifar_conv
 from keras_gan.networks.counting import multiply_adds, summary
 from keras_gan.networks.dcgan import dcgan
 from keras_gan.networks.digits import digits_mlp
+from keras_gan.networks.encoders import encoder
 from keras_gan.networks.mlp_2014 import paper_cifar_mlp, paper_mlp, paper_tfd_stage2
 from keras_gan.networks.r3gan import r3gan
 from keras_gan.networks.resnet import resnet
@@ -47,8 +50,10 @@ from keras_gan.networks.toy import toy_mlp
 
 __all__ = [
     "BUILDERS",
+    "bigan_mlp",
     "dcgan",
     "digits_mlp",
+    "encoder",
     "multiply_adds",
     "paper_cifar_conv",
     "paper_cifar_mlp",
@@ -74,5 +79,6 @@ BUILDERS: dict[str, Callable] = {
         dcgan,
         resnet,
         r3gan,
+        bigan_mlp,
     )
 }

@@ -80,7 +80,7 @@ def dcgan(
     )
     seeds = LayerSeeds(seed)
     sizes = images.halvings(shape)
-    widths = [width << min(level, _MOST_DOUBLINGS) for level in range(len(sizes) - 1)]
+    widths = level_widths(width, sizes)
     latents = keras.Input((latent_dim,), name="latents")
     labels = Labels(num_classes, seeds)
     x = _generator(
@@ -105,6 +105,11 @@ def dcgan(
         dense_units,
     )
     return generator, discriminator
+
+
+def level_widths(width, sizes) -> list[int]:
+    """Returns the channels of each level, from the image's down to the bottom."""
+    return [width << min(level, _MOST_DOUBLINGS) for level in range(len(sizes) - 1)]
 
 
 def _initializer(seeds, normalization, transposed_by=None):
@@ -160,9 +165,19 @@ def _generator(seeds, x, labels, shape, sizes, widths, normalization, dense_unit
     return x
 
 
-def _discriminator(
-    seeds, labels, shape, sizes, widths, normalization, minibatch_stddev, dense_units
+def features(
+    seeds, x, sizes, widths, normalization, minibatch_stddev=False, dense_units=0
 ):
+    """Returns what the discriminator's last layer sees of images, `(batch, F)`.
+
+    Args:
+        seeds: `LayerSeeds`.
+        x: symbolic images.
+        sizes: see `images.halvings`.
+        widths: list of int, the channels of each convolution.
+        normalization: "batch", "spectral" or None.
+        minibatch_stddev, dense_units: see `dcgan`.
+    """
     batch = normalization == "batch"
 
     def activated(layer, x, normalize=batch):
@@ -171,7 +186,6 @@ def _discriminator(
             x = BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
         return layers.LeakyReLU(negative_slope=0.2)(x)
 
-    samples = x = keras.Input(shape, name="samples")
     for level, width in enumerate(widths):
         normalize = batch and level > 0
         convolution = layers.Conv2D(
@@ -190,10 +204,20 @@ def _discriminator(
         kernel = _initializer(seeds, normalization)
         dense = layers.Dense(dense_units, use_bias=not batch, kernel_initializer=kernel)
         x = activated(dense, x)
+    return x
+
+
+def _discriminator(
+    seeds, labels, shape, sizes, widths, normalization, minibatch_stddev, dense_units
+):
+    samples = keras.Input(shape, name="samples")
+    x = features(
+        seeds, samples, sizes, widths, normalization, minibatch_stddev, dense_units
+    )
     last = logit_layer(_initializer(seeds, normalization))
     logits = maybe_spectral(last, normalization)(x)
     # He's deviation of the last layer: Keras takes num_classes for the fan in.
-    stddev = 0.02 if batch else math.sqrt(2 / x.shape[-1])
+    stddev = 0.02 if normalization == "batch" else math.sqrt(2 / x.shape[-1])
     logits = labels.projected(
         logits, x, lambda: seeds.normal_initializer(stddev), normalization
     )

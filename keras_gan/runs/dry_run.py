@@ -20,10 +20,10 @@ def dry_run(experiment, data_dir=None, steps=10) -> dict:
     Returns:
         dict: `generator_parameters`, `discriminator_parameters`,
         `generator_multiply_adds`, `discriminator_multiply_adds` (of one example, see
-        `networks.multiply_adds`), `steps_per_epoch`, `first_step_seconds` (with
-        compilation), `step_seconds` (median), `epoch_seconds` (their product, without
-        saving and pictures), and `peak_memory_gib`, of the process in main memory (None
-        on Windows).
+        `networks.multiply_adds`), those of an encoder where there is one,
+        `steps_per_epoch`, `first_step_seconds` (with compilation), `step_seconds`
+        (median), `epoch_seconds` (their product, without saving and pictures), and
+        `peak_memory_gib`, of the process in main memory (None on Windows).
 
     Raises:
         ValueError: an experiment that is to be distributed; see also `initial.load`.
@@ -54,11 +54,13 @@ def dry_run(experiment, data_dir=None, steps=10) -> dict:
         seconds.append(time.perf_counter() - started)
     step_seconds = statistics.median(seconds[1:])
     steps_per_epoch = data.steps_per_epoch(batch_size)
+    players = {"generator": gan.generator, **gan.networks}
     return {
-        "generator_parameters": gan.generator.count_params(),
-        "discriminator_parameters": gan.discriminator.count_params(),
-        "generator_multiply_adds": networks.multiply_adds(gan.generator),
-        "discriminator_multiply_adds": networks.multiply_adds(gan.discriminator),
+        **{f"{name}_parameters": each.count_params() for name, each in players.items()},
+        **{
+            f"{name}_multiply_adds": networks.multiply_adds(each)
+            for name, each in players.items()
+        },
         "steps_per_epoch": steps_per_epoch,
         "first_step_seconds": seconds[0],
         "step_seconds": step_seconds,
@@ -80,18 +82,13 @@ def _peak_memory_gib():
 def format_dry_run(report) -> str:
     """Returns the table of `dry_run` as text."""
     forms = {
-        "generator_parameters": "{:,}",
-        "discriminator_parameters": "{:,}",
-        "generator_multiply_adds": "{:,}",
-        "discriminator_multiply_adds": "{:,}",
-        "steps_per_epoch": "{:,}",
         "first_step_seconds": "{:.2f}",
         "step_seconds": "{:.4f}",
         "epoch_seconds": "{:.1f}",
         "peak_memory_gib": "{:.2f}",
     }
     return "\n".join(
-        f"{name.replace('_', ' '):29}{form.format(report[name]):>16}"
-        for name, form in forms.items()
-        if report[name] is not None
+        f"{name.replace('_', ' '):29}{forms.get(name, '{:,}').format(value):>16}"
+        for name, value in report.items()
+        if value is not None
     )

@@ -60,9 +60,10 @@ def load(experiment, place=None) -> Source | None:
 def take(gan, source: Source) -> dict:
     """Gives a GAN what fits its networks, see `Transfer`, and logs what that is.
 
-    The generator is the averaged one where `source` keeps an average: that is what it
-    generates. The average of `gan` begins there too. Optimizers, counters and seeds
-    stay as they are: the training is a new one.
+    The generator, and the encoder where both have one, are the averaged ones where
+    `source` keeps an average: that is what it generates. The averages of `gan` begin
+    there too. Optimizers, counters and seeds stay as they are: the training is a new
+    one.
 
     Args:
         gan: compiled `GAN` that has made no step.
@@ -74,23 +75,25 @@ def take(gan, source: Source) -> dict:
     Raises:
         ValueError: no layer fits; nothing is changed.
     """
-    average = source.gan.averaged_generator
     classes = _classes(gan.latent_prior), _classes(source.gan.latent_prior)
-    name = "generator" if average is None else "averaged generator"
-    transfers = {
-        name: Transfer(gan.generator, average or source.gan.generator, *classes),
-        "discriminator": Transfer(
-            gan.discriminator, source.gan.discriminator, *classes
-        ),
-    }
+    ours, theirs = gan.networks, source.gan.networks
+    transfers = {}
+    for name in dict.fromkeys(("generator", *ours)):
+        if name not in theirs:
+            continue
+        average = source.gan.averages.get(name)
+        other = theirs[name] if average is None else average.average
+        said = name if average is None else f"averaged {name}"
+        transfers[said] = Transfer(ours[name], other, *classes)
     if not any(transfer.fits for transfer in transfers.values()):
         what = "to be a run whose networks have a layer that fits those of this one"
         raise SettingError(_SETTING, what, source.path)
     taken = [transfer.take(name) for name, transfer in transfers.items()]
     for line in taken:
         _log.info("Starting from %s: took %s.", source.path, line)
-    if gan.averaged_generator is not None:
-        gan.averaged_generator.set_weights(gan.generator.get_weights())
+    for average in gan.averages.values():
+        if average is not None:
+            average.average.set_weights(average.network.get_weights())
     return {"sha256": source.sha256, "taken": taken}
 
 

@@ -1,5 +1,10 @@
 """What a GAN has learnt since its start, and what its discriminator can tell."""
 
+import operator
+
+import keras
+import numpy as np
+
 from keras_gan import datasets, evaluation, metrics
 from keras_gan.experiments.building import build
 
@@ -32,13 +37,14 @@ def progress_since_start(gan, experiment, data, samples, seed):
         }
         report["num_pixel_samples"] = len(samples)
     examples = data.fixed_examples(len(samples))
+    latents = gan.latent_prior.sample(len(samples), seed)
     if gan.is_labelled:
-        latents = gan.latent_prior.sample(len(samples), seed)
-        samples = {"samples": gan.samples_of(latents), "labels": latents["labels"]}
+        samples = gan.samples_of(latents)
         labels = data.labels[data.fixed_rows(len(examples))]
         examples = {"samples": examples, "labels": labels.astype("int32")}
+    judged = keras.tree.map_structure(np.asarray, gan.critic_inputs(samples, latents))
     report["discriminator_accuracy"] = evaluation.discriminator_accuracy(
-        gan, examples, samples
+        gan, _judged(gan, examples), judged
     )
     # The table holds the other split back, and reads pixels from 0 to 1.
     if (data.name, data.split, data.value_range) == ("digits", "train", (0.0, 1.0)):
@@ -46,3 +52,13 @@ def progress_since_start(gan, experiment, data, samples, seed):
             gan.generate(1000, seed=seed), data, datasets.load("digits", "test")
         )
     return report
+
+
+def _judged(gan, examples, batch_size=256):
+    """Returns what D takes of examples, found for a batch at a time."""
+    parts = []
+    for start in range(0, len(keras.tree.flatten(examples)[0]), batch_size):
+        rows = operator.itemgetter(slice(start, start + batch_size))
+        batch = keras.tree.map_structure(rows, examples)
+        parts.append(gan.judged_real(batch, training=False))
+    return keras.tree.map_structure(lambda *each: np.concatenate(each), *parts)

@@ -1,10 +1,10 @@
 """Loads a SavedModel in a process of its own: `python probe.py python|server`.
 
 A request, JSON on standard input: `path`, `signatures` (see `c_session.Session`),
-the card's `goldens`, `latent_dim` and `classes` (None without labels), `tolerance` (of
-outputs of up to 1; it grows with larger ones). The answer, JSON on standard output:
-`goldens` as they are found and, for the server's loader, `failures`, one reason for
-each property that does not hold.
+the card's `goldens`, `latent_dim`, `sample_shape` and `classes` (None without labels),
+`tolerance` (of outputs of up to 1; it grows with larger ones). The answer, JSON on
+standard output: `goldens` as they are found and, for the server's loader, `failures`,
+one reason for each property that does not hold.
 
 This file runs as a script that imports nothing of `keras_gan` or `keras`: a model that
 needs them to load would not load in a server.
@@ -19,7 +19,13 @@ import sys
 import numpy as np
 
 # A dtype that each input must refuse.
-_OTHER_DTYPES = {"latents": "int64", "seed": "float32", "labels": "int32"}
+_OTHER_DTYPES = {
+    "latents": "int64",
+    "seed": "float32",
+    "labels": "int32",
+    "images": "int64",
+    "samples": "int64",
+}
 _ROWS = 8
 
 
@@ -37,14 +43,21 @@ def found_goldens(request, answer):
 
     Args:
         request: dict, see above.
-        answer: function from the inputs of the signature `sample` to its outputs.
+        answer: function from a signature and its inputs to its outputs.
     """
     goldens = _load_goldens()
     inputs = goldens.inputs_of(request["goldens"])
-    answers = answer(inputs)
-    samples = next(value for name, value in answers.items() if name != "latents")
+    answers = answer("sample", inputs)
+    name = next(name for name in answers if name != "latents")
+    encoded = None
+    if "encode" in request["signatures"]:
+        encoded = answer("encode", {name: answers[name]})["latents"]
     return goldens.goldens(
-        inputs["seed"].tolist(), answers["latents"], samples, inputs.get("labels")
+        inputs["seed"].tolist(),
+        answers["latents"],
+        answers[name],
+        inputs.get("labels"),
+        encoded,
     )
 
 
@@ -73,9 +86,9 @@ def by_python(request):
 
     model = tf.saved_model.load(request["path"])
 
-    def answer(inputs):
+    def answer(signature, inputs):
         inputs = {name: tf.constant(value) for name, value in inputs.items()}
-        outputs = model.signatures["sample"](**inputs)
+        outputs = model.signatures[signature](**inputs)
         return {name: value.numpy() for name, value in outputs.items()}
 
     goldens = found_goldens(request, answer)
@@ -98,6 +111,10 @@ def by_server(request):
         given["labels"] = rng.choice(np.asarray(classes, np.int64), _ROWS)
     failures, answers = [], {}
     for signature, names in request["signatures"].items():
+        if signature == "encode":
+            (name,) = names["inputs"]
+            given[name] = rng.uniform(0, 1, (_ROWS, *request["sample_shape"]))
+            given[name] = given[name].astype(np.float32)
         inputs = {name: given[name] for name in names["inputs"]}
         answers[signature] = session.run(signature, inputs)
         failures += _batching_failures(
@@ -106,7 +123,7 @@ def by_server(request):
         failures += _input_failures(session, signature, inputs)
         failures += _label_failures(session, signature, inputs, classes)
     failures += _png_failures(answers, request["tolerance"])
-    goldens = found_goldens(request, lambda inputs: session.run("sample", inputs))
+    goldens = found_goldens(request, session.run)
     session.close()
     return {"goldens": goldens, "failures": failures}
 

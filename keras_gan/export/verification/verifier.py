@@ -119,6 +119,7 @@ def probe_faults(path, loader: str) -> list[str]:
         "signatures": graph.read_signatures(path),
         "goldens": card["goldens"],
         "latent_dim": card["latent_dim"],
+        "sample_shape": card["sample_shape"],
         "classes": card.get("classes"),
         "tolerance": card["tolerance"],
     }
@@ -146,8 +147,10 @@ def probe_faults(path, loader: str) -> list[str]:
 def _golden_faults(stated, found, tolerance):
     faults = []
     for golden, other in zip(stated, found, strict=True):
-        for name in ("latents", "values", "mean"):
-            expected, given = np.asarray(golden[name]), np.asarray(other[name])
+        for name in ("latents", "values", "mean", "encoded"):
+            expected, given = (
+                np.asarray(each.get(name, ())) for each in (golden, other)
+            )
             scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
             # Another process may add up in another order, at every layer.
             bound = scale * (max(tolerance, 1e-4) if name != "latents" else 1e-5)

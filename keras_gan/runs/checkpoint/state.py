@@ -49,8 +49,11 @@ def variables(gan) -> dict:
             (f"{player.name}_optimizer", player.optimizer.variables),
         )
     ]
-    if gan.averaged_generator is not None:
-        parts.append(("averaged_generator", gan.averaged_generator.variables))
+    parts += [
+        (f"averaged_{name}", average.average.variables)
+        for name, average in gan.averages.items()
+        if average is not None
+    ]
     parts += [("logs", log_variables(gan)), ("gan", gan.variables)]
     names, seen = {}, set()
     for part, listed in parts:
