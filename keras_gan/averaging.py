@@ -100,7 +100,7 @@ def step_counter(model):
     )
 
 
-def copy_of(network, inputs, needed="a generator", use="`ema_decay`"):
+def copy_of(network, inputs, needed="a network", use="`ema_decay`"):
     """Returns a network of the same architecture and weights, which nothing trains.
 
     Args:

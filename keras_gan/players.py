@@ -31,13 +31,13 @@ class Player:
             the optimizer is no `LossScaleOptimizer`.
     """
 
-    def __init__(self, name, network, optimizer, replicas, may_be_empty, averages):
+    def __init__(self, name, network, optimizer, replicas, may_be_empty, averages=None):
         self.name = name
         self.network = network
         self.optimizer = optimizer
         self.replicas = replicas
         self.may_be_empty = may_be_empty
-        self.average = averages.get(name)
+        self.average = (averages or {}).get(name)
         self.skipped_steps = None
         if self.is_loss_scaled:
             self.skipped_steps = all_replicas.Sum(name=f"{name}_skipped_steps")

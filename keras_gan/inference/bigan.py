@@ -145,9 +145,16 @@ class BiGAN(GAN):
         return {"samples": samples, "latents": latents}
 
     def judged_real(self, real, training):
-        """Returns the pairs (x, E(x)) of examples `(m, *sample_shape)`.
+        """Returns the pairs (x, E(x)) of examples.
 
         As `judged` does, with the averaged network where there is one, but in training.
+
+        Args:
+            real: float `(m, *sample_shape)`.
+            training: bool, passed to E.
+
+        Returns:
+            what D takes, see `critic_inputs`.
         """
         average = None if training else self.averaged_encoder
         encoder = self.encoder if average is None else average

@@ -111,6 +111,9 @@ class Encoder(BuiltModel, keras.Model):
             batch_size: int, latents in a step; None is Keras's 32.
             **options: as in `keras.Model.fit`.
 
+        Returns:
+            `keras.callbacks.History`.
+
         Raises:
             ValueError: no examples, where `reconstruction` asks for some; or no
                 `steps_per_epoch` without examples.
@@ -131,10 +134,19 @@ class Encoder(BuiltModel, keras.Model):
 
     @property
     def is_labelled(self):
+        """Whether the network takes labels beside the examples."""
         return self.latent_prior.is_labelled
 
     def call(self, examples, training=False):
-        """Returns the latents `(n, L)` of what the network takes."""
+        """Returns the latents of what the network takes.
+
+        Args:
+            examples: float `(n, *spec.shape)`, or a dict with "samples" and "labels".
+            training: bool, passed to the network.
+
+        Returns:
+            float32 `(n, L)`, within the bounds of the prior.
+        """
         coordinates = self.network(examples, training=training)
         return self.latent_space.latents(at_least_float32(coordinates))
 
@@ -169,7 +181,14 @@ class Encoder(BuiltModel, keras.Model):
 
     @minibatches.once_there
     def train_step(self, data):
-        """One step of E's optimizer, on latents of its own and a batch of examples."""
+        """Makes one step of E's optimizer, on latents of its own and a batch.
+
+        Args:
+            data: an element of what `fit` takes.
+
+        Returns:
+            dict of the running means of the loss and its terms.
+        """
         real, size = self._batch(data)
         latents = self.latent_prior.sample(size, self._seeds.next())
         with tf.GradientTape() as tape:
@@ -181,7 +200,11 @@ class Encoder(BuiltModel, keras.Model):
 
     @minibatches.once_there
     def test_step(self, data):
-        """Both terms with `training=False`; nothing is updated."""
+        """Returns both terms with `training=False`; nothing is updated.
+
+        Args:
+            data: as of `train_step`.
+        """
         real, size = self._batch(data)
         latents = self.latent_prior.sample(size, self._seeds.next())
         self._loss(real, latents, training=False)

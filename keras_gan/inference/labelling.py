@@ -30,6 +30,7 @@ class Accuracy:
 
     @property
     def mean(self) -> float:
+        """The mean of the draws."""
         return float(np.mean(self.draws))
 
     @property
