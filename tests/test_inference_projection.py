@@ -1,4 +1,4 @@
-"""Projection: against closed forms where G is linear, and on generators that are not."""
+"""Projection: against closed forms where G is linear, and on other generators."""
 
 import dataclasses
 

@@ -67,11 +67,11 @@ def complete(
 
     e_j standard normal, u_j the coordinates of a draw of the prior, s their standard
     deviations over the prior. With a linear G and a normal prior the minima are draws
-    of p(z | x_known), exactly (randomised maximum likelihood: D. Oliver, N. He and A.
-    Reynolds, 1996; randomize-then-optimize: J. Bardsley et al., SIAM J. Sci. Comput. 36,
-    2014). Else they are an approximation that needs no burn-in: each draw is a descent
-    of its own, from one of the `num_completions` draws of the prior, of 1,000, whose
-    samples are nearest to what is known.
+    of p(z | x_known), exactly: this is randomised maximum likelihood (D. Oliver, N. He
+    and A. Reynolds, 1996), or randomize-then-optimize (J. Bardsley et al., SIAM J. Sci.
+    Comput. 36, 2014). Else they are an approximation that needs no burn-in. Each draw
+    is a descent of its own; it begins at one of the `num_completions` draws of the
+    prior, of 1,000, whose samples are nearest to what is known.
 
     Args:
         gan: see `project`.
@@ -174,8 +174,8 @@ def _drawn(gan, space, images, known, starts, labels, seed, progress, noise, **o
 def explained_share(images, completions, known, mean_image) -> float:
     """Returns the share of the unknown values' variance that completions explain.
 
-    1 - sum (x - c)^2 / sum (x - mean)^2 over the unknown values x of all pictures: 0 for
-    the mean image, 1 for the truth.
+    1 - sum (x - c)^2 / sum (x - mean)^2 over the unknown values x of all pictures: 0
+    for the mean image, 1 for the truth.
 
     Args:
         images, completions: float `(n, *shape)`, the truth and one completion each, or

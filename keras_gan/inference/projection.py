@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -163,7 +162,7 @@ def kept(gan, space, descent, images, known, starts, tried, progress) -> Project
 
 
 def with_labels(latents, labels):
-    """Returns what G takes: latents, or a dict of these and labels that are not None."""
+    """Returns what G takes: latents, or a dict with labels that are not None."""
     return latents if labels is None else {"latents": latents, "labels": labels}
 
 
