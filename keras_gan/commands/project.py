@@ -16,13 +16,6 @@ def define_flags(values: flags.FlagValues):
         flag_values=values,
     )
     define_descent(values, steps=500)
-    flags.DEFINE_integer(
-        "restarts",
-        4,
-        "Latents to begin at; the best is kept.",
-        lower_bound=1,
-        flag_values=values,
-    )
     quiet.define_import(values)
 
 
@@ -72,11 +65,19 @@ def define_descent(values, steps):
     flags.DEFINE_integer(
         "steps", steps, "Steps of the descent.", lower_bound=1, flag_values=values
     )
+    flags.DEFINE_integer(
+        "restarts",
+        4,
+        "Descents from different latents; the best is kept.",
+        lower_bound=1,
+        flag_values=values,
+    )
     flags.DEFINE_float(
         "noise",
         None,
         "The standard deviation of what the generator cannot make of a pixel, in the "
-        "unit of its range. By default a twentieth of the range.",
+        "unit of its range. By default a twentieth of the range, to project, and a "
+        "tenth, to complete.",
         flag_values=values,
     )
     flags.DEFINE_list(
@@ -91,7 +92,8 @@ def define_descent(values, steps):
 def asked_for(values):
     """Returns the arguments that the flags of both functions stand for."""
     names = (
-        "images", "num_images", "dataset", "data_dir", "seed", "steps", "noise",
+        "images", "num_images", "dataset", "data_dir", "seed", "steps", "restarts",
+        "noise",
     )  # fmt: skip
     labels = values.labels
     if labels is not None and len(labels) == 1:
@@ -104,12 +106,12 @@ def main(values: flags.FlagValues):
     quiet.load_package(values)
     from keras_gan import runs
 
-    found = runs.write_projection(
-        values.model, values.output, restarts=values.restarts, **asked_for(values)
+    found, classes = runs.write_projection(
+        values.model, values.output, **asked_for(values)
     )
-    print("picture  error  class" if found.labels is not None else "picture  error")
+    print("picture  error" if classes is None else "picture  error   class")
     for number, error in enumerate(found.errors):
-        label = f"  {found.labels[number]:5}" if found.labels is not None else ""
-        print(f"{number:7}  {error:.4f}{label}")
+        name = "" if classes is None else f"  {classes[number]}"
+        print(f"{number:7}  {error:.4f}{name}")
     print(f"Mean squared error of a value: {found.errors.mean():.4f}")
     print(f"{len(found.errors)} pictures are in {values.output}")

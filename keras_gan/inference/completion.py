@@ -20,7 +20,7 @@ _BLOCK = 5000
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Completion:
-    """What `complete` made of n pictures.
+    """What `complete` made of n pictures, k times; the least error comes first.
 
     Attributes:
         completions: float32 `(n, k, *sample_shape)` in `value_range`: the known values
@@ -50,6 +50,7 @@ def complete(
     num_completions=5,
     seed=0,
     steps=300,
+    restarts=4,
     labels=None,
     learning_rate=0.1,
     noise=None,
@@ -70,7 +71,7 @@ def complete(
     of p(z | x_known), exactly: this is randomised maximum likelihood (D. Oliver, N. He
     and A. Reynolds, 1996), or randomize-then-optimize (J. Bardsley et al., SIAM J. Sci.
     Comput. 36, 2014). Else they are an approximation that needs no burn-in. Each draw
-    is a descent of its own; it begins at one of the `num_completions` draws of the
+    is a descent of its own, or the best of several; these begin at the draws of the
     prior, of 1,000, whose samples are nearest to what is known.
 
     Args:
@@ -82,11 +83,15 @@ def complete(
         num_completions: int >= 1, k.
         seed: int, of the draws. The same seed gives the same completions, whatever the
             other pictures are and up to the rounding of sums.
+        restarts: int >= 1, descents of each completion.
         labels: the class of all pictures, or one each, ints or names. None leaves it
             open: completions may be of several classes.
         mean_image: `(*sample_shape)`, the mean of the training examples. With it, the
             unknown values of `images` are the true ones, and `explained` is found.
-        steps, learning_rate, noise, batch_size, progress: see `project`.
+        noise: as of `project`. None is a tenth of the range's width, or 0.2 without a
+            range: what G cannot make of neighbouring pixels is not independent, so that
+            more noise than of one pixel weighs the prior better.
+        steps, learning_rate, batch_size, progress: see `project`.
 
     Returns:
         `Completion`.
@@ -96,12 +101,15 @@ def complete(
             shape, or true values that are not finite.
     """
     space = LatentSpace(gan.latent_prior)
-    count = checks.count("num_completions", num_completions, maximum=_NUM_DRAWS)
+    restarts = checks.count("restarts", restarts)
+    count = checks.count(
+        "num_completions", num_completions, maximum=_NUM_DRAWS // restarts
+    )
     seed = checks.count("seed", seed, minimum=-(2**63), maximum=2**64 - 1)
     steps = checks.count("steps", steps)
     batch_size = checks.count("batch_size", batch_size)
     learning_rate = given.positive("learning_rate", learning_rate)
-    noise = given.noise(noise, gan.spec)
+    noise = given.noise(noise, gan.spec, share=0.1)
     truth = None
     if mean_image is not None:
         truth, _ = given.pictures(images, gan.spec)
@@ -114,61 +122,82 @@ def complete(
         )
     labels = given.labels(labels, gan.latent_prior, len(images))
 
-    starts, labels = nearest_draws(gan, images, known, count, _NUM_DRAWS, seed, labels)
-    latents = _drawn(
-        gan, space, images, known, starts, labels, seed, progress,
-        noise=noise, steps=steps, learning_rate=learning_rate, batch_size=batch_size,
-    )  # fmt: skip
-    samples = gan.samples_of(
-        projection.with_labels(latents, None if labels is None else labels.ravel())
+    starts, tried = nearest_draws(
+        gan, images, known, count * restarts, _NUM_DRAWS, seed, labels
     )
-    repeated, also_known = (np.repeat(x, count, axis=0) for x in (images, known))
-    errors = projection.errors_of(samples, repeated, also_known)
-    completions = np.where(also_known, repeated, samples)
-    shape = (len(images), count)
-    completions = completions.reshape(*shape, *gan.spec.shape)
-    explained = None
-    if truth is not None:
-        explained = explained_share(truth, completions.mean(axis=1), known, mean_image)
+    # Completion j begins at the draws j, k + j, ...
+    starts, tried = (
+        x if x is None else _by_completion(x, count) for x in (starts, tried)
+    )
+    rows, prior_term = _perturbed(gan, space, images, known, count, noise, seed)
+    descent = Descent(
+        gan, space, noise, prior_term, None, steps, learning_rate, batch_size
+    )
+    latents, labels, _ = descent(starts, tried, rows, progress)
+    found = _assembled(gan, images, known, latents, labels)
+    if truth is None:
+        return found
+    mean = found.completions.mean(axis=1)
+    return dataclasses.replace(
+        found, explained=explained_share(truth, mean, known, mean_image)
+    )
+
+
+def _assembled(gan, images, known, latents, labels):
+    """Returns the `Completion` of latents `(n * k, L)` and their labels or None."""
+    shape = (len(images), len(latents) // len(images))
+    samples = gan.samples_of(projection.with_labels(latents, labels))
+    images, known = (np.repeat(x, shape[1], axis=0) for x in (images, known))
+    errors = projection.errors_of(samples, images, known)
+    order = np.argsort(errors.reshape(shape), axis=1, kind="stable")
+
+    def sorted_rows(values):
+        values = values.reshape(*shape, *values.shape[1:])
+        return np.take_along_axis(
+            values, order.reshape(*shape, *(1 for _ in values.shape[2:])), axis=1
+        )
+
     return Completion(
-        completions,
-        latents.reshape(*shape, -1),
-        labels,
-        samples.reshape(completions.shape),
-        errors.reshape(shape),
-        explained,
+        sorted_rows(np.where(known, images, samples)),
+        sorted_rows(latents),
+        None if labels is None else sorted_rows(labels),
+        sorted_rows(samples),
+        sorted_rows(errors),
+        None,
     )
 
 
-def _drawn(gan, space, images, known, starts, labels, seed, progress, noise, **options):
-    """Returns draws of p(z | x_known), about: float32 `(n * k, L)`."""
-    num_pictures, count, latent_dim = starts.shape
+def _by_completion(draws, count):
+    """Returns `(n, T * k, ...)` as `(n * k, T, ...)`; every k-th belongs together."""
+    shape = (len(draws), -1, count, *draws.shape[2:])
+    draws = np.swapaxes(draws.reshape(shape), 1, 2)
+    return draws.reshape(-1, *draws.shape[2:])
+
+
+def _perturbed(gan, space, images, known, count, noise, seed):
+    """Returns `rows` and `prior_term` of `Descent`, of `count` problems a picture."""
     own = np.random.default_rng(seed % 2**64)
     # The same for every picture, so that its completions do not depend on the others.
-    noises = own.standard_normal((count, *gan.spec.shape), np.float32) * noise
+    noises = noise * own.standard_normal((count, *gan.spec.shape), np.float32)
     draws = gan.latent_prior.distribution.sample(
-        _NUM_COORDINATES, seed=[int(x) for x in own.integers(2**31, size=2)]
+        _NUM_COORDINATES, seed=[int(word) for word in own.integers(2**31, size=2)]
     )
     draws = space.coordinates(draws)
     anchors, spread = draws[:count].numpy(), tf.math.reduce_std(draws, axis=0)
 
-    def prior_term(coordinates, rows):
-        away = (coordinates - rows["anchors"]) / spread
-        return tf.reduce_sum(away**2, axis=1) / 2
-
-    def rows(points):
-        picture, draw = points // count, points % count
-        found = {
+    def rows(problems):
+        picture, draw = problems // count, problems % count
+        return {
             "images": images[picture] + noises[draw],
             "known": known[picture],
             "anchors": anchors[draw],
         }
-        return found if labels is None else {**found, "labels": labels.ravel()[points]}
 
-    descent = Descent(gan, space, noise, prior_term, None, **options)
-    coordinates = space.coordinates(starts.reshape(-1, latent_dim)).numpy()
-    coordinates, _, _ = descent(coordinates, rows, progress)
-    return space.latents(coordinates).numpy()
+    def prior_term(coordinates, given):
+        away = (coordinates - given["anchors"]) / spread
+        return tf.reduce_sum(away**2, axis=1) / 2
+
+    return rows, prior_term
 
 
 def explained_share(images, completions, known, mean_image) -> float:

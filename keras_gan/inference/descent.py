@@ -48,21 +48,40 @@ class Descent:
         # All batches have one shape: it is traced once.
         self._advance_graph = tf.function(self._advance)
 
-    def __call__(self, coordinates, rows, progress=None):
-        """Descends from given points.
+    def __call__(self, starts, labels, rows, progress=None):
+        """Descends from several starts for each problem, and keeps the least energy.
 
         Args:
-            coordinates: float32 `(N, L)`.
-            rows: function of an int array of points' numbers to a dict of what they
-                have: "images", float32, and "known", bool, both `(n, *sample_shape)`,
-                maybe "labels", int32 `(n,)`, and what `prior_term` reads.
+            starts: float32 `(m, T, L)`, latents that m problems start at.
+            labels: int32 `(m, T)`, their labels, or None.
+            rows: function of the numbers of problems, int `(n,)`, to a dict of what
+                these have: "images", float32, and "known", bool, both `(n,
+                *sample_shape)`, and what `prior_term` reads.
             progress: None, or a function of the share done, a float in (0, 1].
 
         Returns:
-            (coordinates, energies, path): float32 `(N, L)`, `(N,)` and
-            `(steps + 1, N)`. `path` is the mean squared error over the known values at
-            the point of the least energy so far, from the start on.
+            (latents, labels, path): float32 `(m, L)`; int32 `(m,)` or None; float32
+            `(steps + 1, m)`, the mean squared error over the known values at the point
+            of the least energy so far, from the start on.
         """
+        num_problems, num_tries, latent_dim = starts.shape
+
+        def of_points(points):
+            found = rows(points // num_tries)
+            if labels is not None:
+                found["labels"] = labels.ravel()[points]
+            return {name: tf.constant(values) for name, values in found.items()}
+
+        coordinates = self._space.coordinates(starts.reshape(-1, latent_dim)).numpy()
+        coordinates, energies, path = self._descend(coordinates, of_points, progress)
+        best = np.argmin(energies.reshape(num_problems, num_tries), axis=1)
+        best += num_tries * np.arange(num_problems)
+        latents = self._space.latents(coordinates[best]).numpy()
+        labels = None if labels is None else labels.ravel()[best]
+        return latents, labels, path[:, best]
+
+    def _descend(self, coordinates, of_points, progress):
+        """Returns coordinates, energies and errors on the way of all points."""
         size = min(self._batch_size, len(coordinates))
         num_batches = math.ceil(len(coordinates) / size)
         # The last evaluation finds out where the last step has led.
@@ -70,10 +89,9 @@ class Descent:
         found = []
         for batch in range(num_batches):
             # The last batch is filled up with the first points.
-            numbers = np.arange(batch * size, (batch + 1) * size) % len(coordinates)
-            given = {name: tf.constant(x) for name, x in rows(numbers).items()}
-            state = _start(tf.constant(coordinates[numbers], tf.float32))
-            path = []
+            points = np.arange(batch * size, (batch + 1) * size) % len(coordinates)
+            given = of_points(points)
+            state, path = _start(coordinates[points]), []
             for first, last in zip(stops, stops[1:], strict=False):
                 state, errors = self._advance_graph(
                     state, given, tf.constant(first), tf.constant(last)
@@ -81,13 +99,8 @@ class Descent:
                 path.append(errors)
                 if progress:
                     progress((batch + last / stops[-1]) / num_batches)
-            found.append(
-                [
-                    state["best"].numpy(),
-                    state["energy"].numpy(),
-                    np.concatenate(path).T,
-                ]
-            )
+            path = np.concatenate(path).T
+            found.append((state["best"].numpy(), state["energy"].numpy(), path))
         best, energies, path = (
             np.concatenate(parts)[: len(coordinates)]
             for parts in zip(*found, strict=True)
@@ -152,6 +165,8 @@ class Descent:
 
 
 def _start(coordinates):
+    """Returns the state of points before the first step."""
+    coordinates = tf.constant(coordinates, tf.float32)
     infinite = tf.fill(coordinates.shape[:1], np.float32(np.inf))
     return {
         "at": coordinates,

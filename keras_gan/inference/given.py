@@ -86,14 +86,12 @@ def positive(name: str, value) -> float:
     return float(value)
 
 
-def noise(value, spec: SampleSpec) -> float:
-    """Returns the noise, a number > 0; None is a twentieth of the range's width.
+def noise(value, spec: SampleSpec, share: float) -> float:
+    """Returns the noise, a number > 0; None is a share of the range's width.
 
-    Where values have no range, None is 0.1.
+    Where values have no range, as if it were (-1, 1).
     """
     if value is not None:
         return positive("noise", value)
-    if spec.value_range is None:
-        return 0.1
-    low, high = spec.value_range
-    return (high - low) / 20
+    low, high = spec.value_range or (-1.0, 1.0)
+    return share * (high - low)

@@ -109,7 +109,7 @@ def project(
     batch_size = checks.count("batch_size", batch_size)
     learning_rate = given.positive("learning_rate", learning_rate)
     noise = 1.0 if noise is None and features is not None else noise
-    noise = given.noise(noise, gan.spec)
+    noise = given.noise(noise, gan.spec, share=0.05)
     if not checks.is_number(prior_weight) or prior_weight < 0:
         raise ValueError(
             f"Expected `prior_weight` to be a number >= 0. Received: {prior_weight!r}"
@@ -129,36 +129,15 @@ def project(
     descent = Descent(
         gan, space, noise, prior_term, features, steps, learning_rate, batch_size
     )
-    return kept(gan, space, descent, images, known, starts, tried, progress)
-
-
-def kept(gan, space, descent, images, known, starts, tried, progress) -> Projection:
-    """Descends from several points for each picture, and keeps the best of each.
-
-    Args:
-        starts: float32 `(n, T, L)`, latents.
-        tried: int32 `(n, T)`, their labels, or None.
-        others: see `project` and `Descent`.
-    """
-    num_pictures, num_tries, latent_dim = starts.shape
-
-    def rows(points):
-        found = {
-            "images": images[points // num_tries],
-            "known": known[points // num_tries],
-        }
-        return found if tried is None else {**found, "labels": tried.ravel()[points]}
-
-    coordinates = space.coordinates(starts.reshape(-1, latent_dim)).numpy()
-    coordinates, energies, path = descent(coordinates, rows, progress)
-    best = np.argmin(energies.reshape(num_pictures, num_tries), axis=1)
-    best += num_tries * np.arange(num_pictures)
-    latents = space.latents(coordinates[best]).numpy()
-    labels = None if tried is None else tried.ravel()[best]
-    samples = gan.samples_of(with_labels(latents, labels))
-    return Projection(
-        latents, labels, samples, errors_of(samples, images, known), path[:, best]
+    latents, labels, path = descent(
+        starts,
+        tried,
+        lambda rows: {"images": images[rows], "known": known[rows]},
+        progress,
     )
+    samples = gan.samples_of(with_labels(latents, labels))
+    errors = errors_of(samples, images, known)
+    return Projection(latents, labels, samples, errors, path)
 
 
 def with_labels(latents, labels):
@@ -183,7 +162,7 @@ def errors_of(samples, images, known) -> np.ndarray:
 
 
 def _starts(gan, images, known, restarts, seed, labels, first):
-    """Returns where the restarts begin, see `kept`: latents, and their labels."""
+    """Returns where restarts begin: latents `(n, T, L)`, labels `(n, T)` or None."""
     classes = [labels]
     if labels is None and gan.latent_prior.is_labelled:
         every = gan.latent_prior.classes.astype(np.int32)

@@ -148,7 +148,8 @@ def sheet(groups, spec: SampleSpec, rows: int = 10) -> np.ndarray:
     groups = [np.asarray(group) for group in groups]
     groups = [group[:, None] if group.ndim == 4 else group for group in groups]
     shapes = [(len(group), *group.shape[2:]) for group in groups]
-    if not groups or any(s != shapes[0] or s[1:] != spec.shape for s in shapes):
+    fits = shapes and shapes[0][0] and all(s == shapes[0] for s in shapes)
+    if not fits or shapes[0][1:] != spec.shape:
         raise ValueError(
             f"Expected groups of as many images of shape {spec.shape}. Received: "
             f"{', '.join(str(group.shape) for group in groups) or 'none'}"

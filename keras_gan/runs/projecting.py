@@ -26,7 +26,7 @@ MASKS = {
 
 def write_projection(
     model, output, images=None, num_images=10, dataset=None, data_dir=None, **options
-) -> inference.Projection:
+):
     """Finds the latents of pictures by a run's generator, and writes what it found.
 
     Args:
@@ -42,7 +42,8 @@ def write_projection(
         **options: seed, steps, restarts, labels, noise, ... of `inference.project`.
 
     Returns:
-        `inference.Projection`.
+        (found, classes): `inference.Projection`, and the class of each picture, a list
+        of names or numbers; None where the model is not conditional.
 
     Raises:
         ValueError: another suffix, no model, or pictures that cannot be read; see
@@ -56,12 +57,15 @@ def write_projection(
     with _bar("Projecting") as progress:
         found = inference.project(generator, images, progress=progress, **options)
     if ".png" in outputs:
-        picture = grids.sheet([images, found.samples], generator.spec)
+        picture = grids.sheet([images, found.samples], generator.spec, rows=5)
         files.write(outputs[".png"], formats.encode_png(picture))
     if ".npz" in outputs:
         arrays = {**dataclasses.asdict(found), "path": None, "images": images}
         _write_arrays(outputs[".npz"], generator, arrays)
-    return found
+    names, classes = generator.latent_prior.class_names, found.labels
+    if names is not None and classes is not None:
+        classes = [names[label] for label in classes]
+    return found, classes
 
 
 def write_completion(
