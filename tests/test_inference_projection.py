@@ -277,6 +277,19 @@ def test_the_labels_of_conditional_samples(tmp_path):
     assert (wrong.labels == 0).all() and wrong.errors.max() > tried.errors.max()
     exported = export.ExportedGenerator(gan.export(tmp_path))
     same(inference.project(exported, images, **options), tried, tolerance=1e-3)
+    asked = []
+
+    class Encoder:
+        def encode(self, images, labels):
+            asked.append(labels.tolist())
+            return latents
+
+    options.update(steps=1, restarts=1)
+    started = inference.project(gan, images, start=Encoder(), **options)
+    assert asked == [[0] * 6, [1] * 6, [3] * 6]
+    np.testing.assert_array_equal(started.labels, labels)
+    inference.project(gan, images, start=Encoder(), labels=labels, **options)
+    assert asked[3] == labels.tolist()
 
 
 def test_the_nearest_by_known_values_are_those_of_a_plain_search():

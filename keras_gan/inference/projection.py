@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import checks, model_checks
+from keras_gan import checks
 from keras_gan.inference import given
 from keras_gan.inference.descent import Descent
 from keras_gan.inference.latent_space import LatentSpace
@@ -82,8 +82,9 @@ def project(
             |f(G(z)) - f(x)|^2. `noise` is then that of the features, and 1 by default.
         labels: the class of all pictures, or one each, ints or names. None tries every
             class of a conditional model, in so many times the time.
-        start: latents `(n, L)`, or an object with `encode(images)` that gives these:
-            one of the restarts begins there.
+        start: latents `(n, L)`, or an object such as an `Encoder`, whose
+            `encode(images)`, or `encode(images, labels=...)` of a conditional model,
+            gives these: one of the restarts begins there.
         learning_rate: float > 0, of the first step; it falls to 0 by a cosine.
         noise: float > 0, the standard deviation of what G cannot make of a picture, in
             the unit of `value_range`. None is a twentieth of the range's width, or 0.1
@@ -117,9 +118,7 @@ def project(
     images, known = given.pictures(images, gan.spec, mask)
     labels = given.labels(labels, gan.latent_prior, len(images))
     _check_features(features, images, known)
-    first = None if start is None else _first(start, images, known, labels, gan, space)
-
-    starts, tried = _starts(gan, images, known, restarts, seed, labels, first)
+    starts, tried = _starts(gan, images, known, restarts, seed, labels, start)
     prior_term = None
     if prior_weight:
 
@@ -161,29 +160,28 @@ def errors_of(samples, images, known) -> np.ndarray:
     return (squares.sum(axis=1) / known.sum(axis=1)).astype(np.float32)
 
 
-def _starts(gan, images, known, restarts, seed, labels, first):
+def _starts(gan, images, known, restarts, seed, labels, start):
     """Returns where restarts begin: latents `(n, T, L)`, labels `(n, T)` or None."""
     classes = [labels]
     if labels is None and gan.latent_prior.is_labelled:
         every = gan.latent_prior.classes.astype(np.int32)
         classes = [np.full(len(images), each) for each in every]
-    latents, tried = [], []
-    num_nearest = restarts - (first is not None)
-    for asked in classes:
-        if first is not None:
-            latents.append(first[:, None])
-            tried.append(None if asked is None else asked[:, None])
-        if num_nearest:
-            near, of_these = nearest_draws(
-                gan, images, known, num_nearest, _NUM_DRAWS, seed, asked
-            )
-            latents.append(near)
-            tried.append(of_these)
+    starts = []
+    if start is not None:
+        for asked in classes:
+            first = _first(start, images, known, asked, gan)[:, None]
+            starts.append((first, None if asked is None else asked[:, None]))
+    if count := restarts - (start is not None):
+        starts += [
+            nearest_draws(gan, images, known, count, _NUM_DRAWS, seed, asked)
+            for asked in classes
+        ]
+    latents, tried = zip(*starts, strict=True)
     tried = None if tried[0] is None else np.concatenate(tried, axis=1)
     return np.concatenate(latents, axis=1), tried
 
 
-def _first(start, images, known, labels, gan, space):
+def _first(start, images, known, labels, gan):
     """Returns the latents that one restart begins at, float32 `(n, L)`."""
     if hasattr(start, "encode"):
         if not known.all():
@@ -191,16 +189,17 @@ def _first(start, images, known, labels, gan, space):
                 "Expected `start` to be latents where a mask hides values, which an "
                 f"encoder would take for known ones. Received: {start!r}"
             )
-        start = start.encode(images)
+        given_labels = {} if labels is None else {"labels": labels}
+        start = start.encode(images, **given_labels)
     latents = np.asarray(start, np.float32)
-    if latents.shape != (len(images), space.latent_dim):
+    expected = (len(images), gan.latent_prior.latent_dim)
+    if latents.shape != expected:
         raise ValueError(
-            f"Expected `start` to be latents {(len(images), space.latent_dim)}, or an "
-            f"object with `encode`. Received: shape {latents.shape}"
+            f"Expected `start` to be latents {expected}, or an object with `encode`. "
+            f"Received: shape {latents.shape}"
         )
-    model_checks.check_latents(with_labels(latents, labels), gan.latent_prior, gan.spec)
     try:
-        space.coordinates(latents)
+        LatentSpace(gan.latent_prior).coordinates(latents)
     except tf.errors.InvalidArgumentError:
         raise ValueError(
             "Expected `start` to be latents that the prior can draw. Received: values "
