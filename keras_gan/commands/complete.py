@@ -30,7 +30,7 @@ def define_flags(values: flags.FlagValues):
         "both.",
         flag_values=values,
     )
-    project.define_descent(values, steps=300)
+    project.define_descent(values, steps=200)
     quiet.define_import(values)
 
 

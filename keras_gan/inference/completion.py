@@ -49,7 +49,7 @@ def complete(
     mask,
     num_completions=5,
     seed=0,
-    steps=300,
+    steps=200,
     restarts=4,
     labels=None,
     learning_rate=0.1,
