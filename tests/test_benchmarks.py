@@ -916,6 +916,8 @@ def test_a_bigan_is_scored_by_the_nearest_neighbours_of_its_latents(
     points = np.float32([[2, 0], [0, 2], [0.1, 0.1], [0, 1]])
     found = module.accuracy(known, np.array([7, 8, 9]), points, [8, 9, 7, 9])
     assert found == 0.75
+
+
 @pytest.fixture(scope="module")
 def digits_model(tmp_path_factory):
     """A GAN of the digits, after one epoch."""

@@ -214,9 +214,9 @@ def test_the_command_that_resumes_gives_the_same_settings(monkeypatch, tmp_path)
         ([], "Expected a command among train, generate, walk, project, complete, "
          "resample, evaluate, figures, export, serve, theory. Received: none. See "
          "keras-gan --help"),
-        (["trian"], "Expected a command among train, generate, walk, project, complete, "
-         "resample, evaluate, figures, export, serve, theory. Received: 'trian'. Did you "
-         "mean 'train'? See keras-gan --help"),
+        (["trian"], "Expected a command among train, generate, walk, project, "
+         "complete, resample, evaluate, figures, export, serve, theory. Received: "
+         "'trian'. Did you mean 'train'? See keras-gan --help"),
         (["generate"], "Expected --model=... Received: none. See keras-gan generate "
          "--help"),
         (["generate", "--model=x", "y"], "Expected only flags. Received: y"),
