@@ -120,7 +120,12 @@ def _refuse_weights(options):
 
 
 def check_batch(x, spec):
-    """Raises ValueError for one batch as `fit` does for an array."""
+    """Raises ValueError for one batch as `fit` does for an array.
+
+    Args:
+        x: array, tensor or dict of them; anything else is not looked at.
+        spec: `samples.SampleSpec` of one sample.
+    """
     if _is_whole(x):
         # Without the warning: a batch of dark pictures lies in one half of the range.
         _check_array(_samples_in(x), spec, is_all=False)

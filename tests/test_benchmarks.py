@@ -916,3 +916,53 @@ def test_a_bigan_is_scored_by_the_nearest_neighbours_of_its_latents(
     points = np.float32([[2, 0], [0, 2], [0.1, 0.1], [0, 1]])
     found = module.accuracy(known, np.array([7, 8, 9]), points, [8, 9, 7, 9])
     assert found == 0.75
+
+
+@pytest.fixture(scope="module")
+def digits_model(tmp_path_factory):
+    """A GAN of the digits, after one epoch."""
+    import keras_gan
+
+    data = datasets.load("digits")
+    pair = keras_gan.networks.digits_mlp(data.spec, latent_dim=4, seed=0)
+    gan = keras_gan.GAN(*pair, keras_gan.priors.Normal(4), seed=0)
+    gan.compile("adam", "adam")
+    gan.fit(data.batches(64, seed=0), epochs=1, verbose=0)
+    path = tmp_path_factory.mktemp("model") / "gan.keras"
+    gan.save(path)
+    return f"--model={path}"
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip("|\n").split("|")]
+
+
+def test_projection_is_measured(root, monkeypatch, capsys, digits_model):
+    arguments = ("--what=projection", "--dataset=digits", "--num_images=20")
+    small = ("--num_own=5", "--steps=200", "--restarts=1")
+    run(root, monkeypatch, "inference", digits_model, *arguments, *small)
+    head, _, nearest, projected, own = capsys.readouterr().out.splitlines()
+    assert cells(head)[:2] == ["what", "mean error"]
+    assert cells(nearest)[0] == "nearest of 10,000 samples"
+    assert cells(projected)[0] == "projection of 20 images"
+    errors = [float(cells(row)[1]) for row in (own, projected, nearest)]
+    assert errors[0] < 1e-3 and errors == sorted(errors)
+
+
+def test_completion_is_measured(root, monkeypatch, capsys, digits_model):
+    arguments = ("--what=completion", "--dataset=digits", "--num_images=60")
+    small = ("--steps=50", "--restarts=1", "--num_completions=3")
+    module = run(root, monkeypatch, "inference", digits_model, *arguments, *small)
+    head, _, *rows = map(cells, capsys.readouterr().out.splitlines())
+    assert head[0] == "lower half" and head[-1] == "explained"
+    truth, mean, nearest, some, first = rows
+    assert truth[-1] == "1.000" and mean[-1] == "0.000"
+    shares = [float(row[1].rstrip("%")) for row in (truth, nearest, mean)]
+    assert shares[0] > 93 and shares == sorted(shares, reverse=True)
+    assert some[0].startswith("3 completions") and first[0].startswith("the first")
+    # What is to be completed is not among the examples that it is completed by.
+    data = datasets.load("digits")
+    given = data.subset(data.fixed_rows(60), "train")
+    others = module.without(data, given)
+    assert len(others) == len(data) - 60
+    assert module.without(data, data.subset(slice(0, 60), "test")) is data

@@ -211,11 +211,12 @@ def test_the_command_that_resumes_gives_the_same_settings(monkeypatch, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ([], "Expected a command among train, generate, walk, resample, evaluate, "
-         "figures, export, serve, theory. Received: none. See keras-gan --help"),
-        (["trian"], "Expected a command among train, generate, walk, resample, "
-         "evaluate, figures, export, serve, theory. Received: 'trian'. Did you mean "
-         "'train'? See keras-gan --help"),
+        ([], "Expected a command among train, generate, walk, project, complete, "
+         "resample, evaluate, figures, export, serve, theory. Received: none. See "
+         "keras-gan --help"),
+        (["trian"], "Expected a command among train, generate, walk, project, "
+         "complete, resample, evaluate, figures, export, serve, theory. Received: "
+         "'trian'. Did you mean 'train'? See keras-gan --help"),
         (["generate"], "Expected --model=... Received: none. See keras-gan generate "
          "--help"),
         (["generate", "--model=x", "y"], "Expected only flags. Received: y"),

@@ -152,3 +152,39 @@ def test_images_need_no_matplotlib_and_plots_name_the_extra(no_matplotlib):
     with pytest.raises(ModuleNotFoundError, match=r"keras_gan\[figures\]") as error:
         grids.sample_picture(np.zeros((4, 2)), SampleSpec.of((2,)))
     assert "\n" not in str(error.value)
+
+
+def test_a_sheet_puts_what_belongs_together_in_a_row():
+    """Three pictures 2x3, two of each beside them, two rows a block: by hand."""
+    spec = SampleSpec((2, 3, 1), "image", (0.0, 1.0))
+    rng = np.random.default_rng(0)
+    first, second = rng.random((3, 2, 3, 1)), rng.random((3, 2, 2, 3, 1))
+    sheet = grids.sheet([first, second], spec, rows=2)
+    blocks = []
+    for rows in (slice(0, 2), slice(2, 3)):
+        pairs = to_uint8(second[rows], (0, 1)).reshape(-1, 2, 3, 1)
+        parts = [
+            grids.grid(to_uint8(first[rows], (0, 1)), columns=1),
+            np.full((3 * len(first[rows]) + 1, 2, 1), 255, np.uint8),
+            grids.grid(pairs, columns=2),
+        ]
+        blocks.append(np.concatenate(parts, axis=1))
+    expected = np.full((7, 16 + 8 + 16, 1), 255, np.uint8)
+    expected[:, :16], expected[:4, 24:] = blocks
+    np.testing.assert_array_equal(sheet, grids.enlarge(expected))
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        [],
+        [np.zeros((2, 2, 3, 1)), np.zeros((3, 2, 3, 1))],
+        [np.zeros((2, 3, 3, 1))],
+        [np.zeros((0, 2, 3, 1))],
+    ],
+    ids=["none", "lengths", "another shape", "no images"],
+)
+def test_a_sheet_of_what_does_not_fit_is_one_line(groups):
+    with pytest.raises(ValueError, match="groups of as many images") as caught:
+        grids.sheet(groups, SampleSpec((2, 3, 1), "image", (0.0, 1.0)))
+    assert "\n" not in str(caught.value)

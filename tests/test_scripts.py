@@ -10,8 +10,8 @@ import pytest
 from keras_gan.commands import console
 
 SCRIPTS = (
-    "train", "generate", "walk", "resample", "evaluate", "export", "figures", "serve",
-    "theory",
+    "train", "generate", "walk", "project", "complete", "resample", "evaluate",
+    "export", "figures", "serve", "theory",
 )  # fmt: skip
 
 

@@ -20,8 +20,8 @@ from keras_gan.streams import ProgressStream
 from keras_gan.version import __version__
 
 COMMANDS = (
-    "train", "generate", "walk", "resample", "evaluate", "figures", "export", "serve",
-    "theory",
+    "train", "generate", "walk", "project", "complete", "resample", "evaluate",
+    "figures", "export", "serve", "theory",
 )  # fmt: skip
 _HELP = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
 

@@ -6,6 +6,7 @@ import logging
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import tqdm
@@ -27,6 +28,27 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 _ORIENTED = ("JPEG", "MPO", "WEBP")
 
 _log = logging.getLogger("keras_gan")
+
+
+def read(path, size=None, background=(255, 255, 255)) -> np.ndarray:
+    """Returns the image in one file: uint8 `(H, W, C)`; C is 1 where it is grey.
+
+    Args:
+        path: str or path-like.
+        size: (height, width) to crop and resize to, or None.
+        background: (red, green, blue) that transparent pixels are laid on, or None.
+
+    Raises:
+        DatasetError: a file that is not there, or cannot be read.
+    """
+    path = Path(path)
+    reading = Reading(path.parent, [path.name], size, background, skip_broken=False)
+    form = reading.form([path.name])
+    images = np.empty((1, *form.shape), np.uint8)
+    # Of 16 bits, those that the file uses.
+    bits = max(8, form.largest.bit_length())
+    reading.decode([path.name], form, bits, images)
+    return images[0]
 
 
 class Reading:

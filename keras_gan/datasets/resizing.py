@@ -33,3 +33,30 @@ def fit(image, size: tuple[int, int] | None) -> np.ndarray:
         image = ImageOps.fit(image, size[::-1])
     pixels = np.asarray(image)
     return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def with_channels(images, shape, name) -> np.ndarray:
+    """Returns images with the channels of a shape.
+
+    Grey images stand for colours where the shape has colours, and colours for grey
+    levels where all their channels are equal.
+
+    Args:
+        images: array `(N, H, W, C)`.
+        shape: (H, W, C) to get.
+        name: str, what messages call them.
+
+    Raises:
+        ValueError: other channels, or another size.
+    """
+    found, channels = images.shape[3], shape[2]
+    if found == 1 < channels == 3:
+        images = np.repeat(images, 3, axis=3)
+    elif found == 3 > channels == 1 and not np.ptp(images, axis=3).any():
+        images = images[..., :1]
+    if images.shape[1:] != shape:
+        raise ValueError(
+            f"Expected images of {shape}, as the data have, in {name}. "
+            f"Received: {images.shape[1:]}; convert them, or name other data"
+        )
+    return images

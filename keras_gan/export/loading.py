@@ -163,28 +163,44 @@ class ExportedGenerator:
         Raises:
             ValueError: labels that are no class; samples that are not finite.
         """
-        inputs = {"latents": latents}
-        if isinstance(latents, dict):
+        inputs = latents if isinstance(latents, dict) else {"latents": latents}
+        if "labels" in inputs:
             # The graph refuses others too, with the words of TensorFlow.
             labels = self.latent_prior.labels_of(
-                latents["labels"], len(latents["latents"])
+                inputs["labels"], len(inputs["latents"])
             )
-            inputs = {**latents, "labels": labels.astype(np.int64)}
+            inputs = {**inputs, "labels": labels}
         batches = [
-            self._serve(
-                **{key: x[start : start + batch_size] for key, x in inputs.items()}
-            )
+            self({key: x[start : start + batch_size] for key, x in inputs.items()})
             for start in range(0, len(inputs["latents"]), batch_size)
         ]
-        samples = np.concatenate(
-            [batch[self.card["output"]].numpy() for batch in batches]
-        )
+        return finite(np.concatenate([batch.numpy() for batch in batches]))
+
+    def __call__(self, latents, training: bool = False):
+        """Returns the samples of a batch of latents, for gradients to flow through.
+
+        As a `GAN` does when it is called. A value that the export has clipped has no
+        gradient; a generator that ends in tanh or a sigmoid has none of these.
+
+        Args:
+            latents: float32 tensor `(batch, L)`, or a dict of "latents" and, where the
+                prior draws labels, integer "labels" `(batch,)`.
+            training: unused: an export computes as in inference.
+
+        Returns:
+            float32 tensor `(batch, *sample_shape)`, in `value_range`.
+        """
+        inputs = latents if isinstance(latents, dict) else {"latents": latents}
+        inputs = {
+            name: tf.cast(x, tf.int64 if name == "labels" else tf.float32)
+            for name, x in inputs.items()
+        }
+        samples = self._serve(**inputs)[self.card["output"]]
         # By the output's name and not by `spec`: older exports mapped everything that
         # has a range to [0, 1], and called it images.
-        finite(samples)
         if self.card["output"] != signatures.IMAGES:
             return samples
-        return self.spec.from_unit(samples).astype(np.float32)
+        return self.spec.from_unit(samples)
 
 
 def is_export(path) -> bool:

@@ -23,6 +23,7 @@ from keras_gan.pictures.grids import enlarge as enlarge
 from keras_gan.pictures.grids import grid as grid
 from keras_gan.pictures.grids import resize_within as resize_within
 from keras_gan.pictures.grids import sample_picture as sample_picture
+from keras_gan.pictures.grids import sheet as sheet
 from keras_gan.pictures.grids import visible as visible
 from keras_gan.pictures.health import health_page as health_page
 from keras_gan.pictures.plots import sample_plot as sample_plot

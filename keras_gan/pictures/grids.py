@@ -127,6 +127,57 @@ def grid(
     return picture
 
 
+def sheet(groups, spec: SampleSpec, rows: int = 10) -> np.ndarray:
+    """Draws rows of images that belong together: a picture, what was made of it, ...
+
+    Args:
+        groups: list of arrays `(N, H, W, C)` or `(N, k, H, W, C)` in
+            `spec.value_range`: row i shows what each holds of picture i, side by side,
+            with a gap between two groups.
+        spec: `SampleSpec` of images.
+        rows: int >= 1, in a block; further pictures are in blocks to its right.
+
+    Returns:
+        uint8 `(height, width, 1 or 3)`, within 640 pixels where the images allow.
+
+    Raises:
+        ValueError: no images, groups of different lengths, or none.
+    """
+    check_images(spec)
+    rows = checks.count("rows", rows)
+    groups = [np.asarray(group) for group in groups]
+    groups = [group[:, None] if group.ndim == 4 else group for group in groups]
+    shapes = [(len(group), *group.shape[2:]) for group in groups]
+    fits = shapes and shapes[0][0] and all(s == shapes[0] for s in shapes)
+    if not fits or shapes[0][1:] != spec.shape:
+        raise ValueError(
+            f"Expected groups of as many images of shape {spec.shape}. Received: "
+            f"{', '.join(str(group.shape) for group in groups) or 'none'}"
+        )
+    count = len(groups[0])
+    blocks = []
+    for start in range(0, count, rows):
+        parts = [visible(group[start : start + rows], spec) for group in groups]
+        grids = [
+            grid(part.reshape(-1, *part.shape[2:]), columns=part.shape[1])
+            for part in parts
+        ]
+        blocks.append(_beside(grids, gap=2))
+    height = max(len(block) for block in blocks)
+    blocks = [
+        np.pad(block, ((0, height - len(block)), (0, 0), (0, 0)), constant_values=255)
+        for block in blocks
+    ]
+    return enlarge(_beside(blocks, gap=8))
+
+
+def _beside(pictures, gap):
+    """Joins pictures of one height from left to right, with white between them."""
+    white = np.full((len(pictures[0]), gap, pictures[0].shape[2]), 255, np.uint8)
+    parts = [part for picture in pictures for part in (white, picture)]
+    return np.concatenate(parts[1:], axis=1)
+
+
 def check_images(spec: SampleSpec) -> None:
     """Refuses a spec of samples that are no images.
 

@@ -10,6 +10,8 @@ from keras_gan.runs.figures import draw_figures as draw_figures
 from keras_gan.runs.generating import load_generator as load_generator
 from keras_gan.runs.generating import load_samples as load_samples
 from keras_gan.runs.generating import write_samples as write_samples
+from keras_gan.runs.projecting import write_completion as write_completion
+from keras_gan.runs.projecting import write_projection as write_projection
 from keras_gan.runs.resampling import write_resampled as write_resampled
 from keras_gan.runs.run import Run as Run
 from keras_gan.runs.scoring import evaluate as evaluate

@@ -10,7 +10,7 @@ import numpy as np
 import tqdm
 
 from keras_gan import checks, export, files
-from keras_gan.datasets import Dataset, folder
+from keras_gan.datasets import Dataset, folder, resizing
 from keras_gan.datasets.image_files import SUFFIXES
 from keras_gan.experiments.building import load_data
 from keras_gan.experiments.parts import Data
@@ -197,7 +197,7 @@ def load_folder(
             f"Expected a dataset of images for {name}. Received: {train.name!r}, of "
             f"kind {spec.kind}"
         )
-    height, width, channels = spec.shape
+    height, width, _ = spec.shape
     # Unless it states a size of its own.
     if os.path.isdir(os.path.expanduser(name.removeprefix(folder.PREFIX))):
         name = f"{name}@{height}x{width}"
@@ -205,15 +205,4 @@ def load_folder(
     if data.is_folder:  # one scale for both
         options["bits"] = data.bits or folder.bits_of(data.name)
     loaded = load_data(data.model_copy(update=options), data_dir)
-    samples = loaded.examples()
-    found = samples.shape[3]
-    if found == 1 < channels == 3:
-        samples = np.repeat(samples, 3, axis=3)
-    elif found == 3 > channels == 1 and not np.ptp(samples, axis=3).any():
-        samples = samples[..., :1]
-    if samples.shape[1:] != spec.shape:
-        raise ValueError(
-            f"Expected images of {spec.shape}, as the data have, in {name}. "
-            f"Received: {samples.shape[1:]}; convert them, or name other data"
-        )
-    return samples
+    return resizing.with_channels(loaded.examples(), spec.shape, name)

@@ -1,0 +1,97 @@
+"""Pictures that a user gives by files, in the form of a generator's samples."""
+
+import os
+
+import numpy as np
+
+from keras_gan import datasets
+from keras_gan.datasets import folder, image_files, resizing
+from keras_gan.pictures import grids
+from keras_gan.runs import subjects
+
+
+def load_images(names, spec, data_dir=None) -> np.ndarray:
+    """Loads pictures as a generator would make them.
+
+    The centre is cropped to the aspect ratio of the samples, then resized. Transparent
+    pixels lie on white, where the samples have no transparency of their own.
+
+    Args:
+        names: list of str, files and folders of images; "folder:PATH" is one, too.
+        spec: `SampleSpec` of the generator.
+        data_dir: where the decoded images of folders are cached.
+
+    Returns:
+        float32 array `(n, *spec.shape)` in `spec.value_range`.
+
+    Raises:
+        ValueError: samples that are no images; files that cannot be read, or of other
+            channels; no names.
+    """
+    grids.check_images(spec)
+    if not names:
+        raise ValueError("Expected `images` to name files or folders. Received: none")
+    height, width, channels = spec.shape
+    background = None if channels == 4 else (255, 255, 255)
+    parts = []
+    for name in names:
+        path = os.path.expanduser(str(name).removeprefix(folder.PREFIX))
+        if str(name).startswith(folder.PREFIX) or os.path.isdir(path):
+            loaded = datasets.load(
+                f"{folder.PREFIX}{path}@{height}x{width}",
+                "all",
+                data_dir,
+                background=background and "white",
+            ).images
+        else:
+            loaded = image_files.read(path, (height, width), background)[None]
+        parts.append(resizing.with_channels(loaded, spec.shape, name))
+    data = datasets.Dataset(np.concatenate(parts))
+    return in_range_of(data, spec).examples()
+
+
+def held_out_images(model, dataset=None, data_dir=None):
+    """Returns the generator of a model, with pictures that it was not trained on.
+
+    Args:
+        model: see `load_generator`.
+        dataset, data_dir: see `scoring.evaluate`.
+
+    Returns:
+        (generator, train, test): a `GAN` or an `export.ExportedGenerator`, and two
+        `Dataset`s in its range. Without a test split, validation takes its place.
+
+    Raises:
+        ValueError: no model, a model whose dataset nobody names, or a dataset without
+            such splits.
+    """
+    subject = subjects.subject_of(model, dataset, data_dir)
+    generator = subject.generator
+    if generator is None:
+        raise ValueError(
+            "Expected a run's directory, a .keras file or an export. Received: "
+            f"{model}, which holds samples alone"
+        )
+    train, valid, test = subject.splits()
+    test = valid if test is None else test
+    if test is None:
+        raise ValueError(
+            f"Expected held-out data of {train.name!r}. Received: none; name pictures "
+            "as `images`"
+        )
+    train, test = (in_range_of(data, generator.spec) for data in (train, test))
+    if test.spec.shape != generator.spec.shape:
+        raise ValueError(
+            f"Expected data of shape {generator.spec.shape}, as {model} makes them. "
+            f"Received: {test.name!r}, of shape {test.spec.shape}"
+        )
+    return generator, train, test
+
+
+def in_range_of(data: datasets.Dataset, spec) -> datasets.Dataset:
+    """Returns data in the range of a generator's samples, where both have one."""
+    if spec.contrast_normalized != data.spec.contrast_normalized:
+        return data.contrast_normalized() if spec.contrast_normalized else data
+    if data.spec.bounds is None or spec.bounds in (None, data.spec.bounds):
+        return data
+    return data.to_range(spec.value_range)

@@ -1,0 +1,5 @@
+"""Finds latents of pictures: python scripts/project.py --model=runs/digits"""
+
+from common import main
+
+main("project")

@@ -1,0 +1,221 @@
+"""Projection and completion from runs into files, and the commands for them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_gan import datasets, experiments, inference, runs
+from keras_gan.commands import console
+from keras_gan.pictures import grids
+from keras_gan.runs import given_images, projecting
+from keras_gan.samples import SampleSpec
+from tests.export_helpers import conditional_gan, image_gan
+
+SMALL = {"steps": 3, "restarts": 1}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run on digits, trained for an epoch."""
+    experiment = experiments.get_preset("digits", {"train.epochs": 1})
+    run = runs.Run(tmp_path_factory.mktemp("runs") / "digits", experiment)
+    runs.train(run)
+    return run
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("keras_gan.commands.quiet.load_package", lambda values: None)
+    monkeypatch.chdir(tmp_path)
+
+    def run_here(*arguments):
+        capsys.readouterr()
+        status = console.run([str(word) for word in arguments])
+        return status, *capsys.readouterr()
+
+    return run_here
+
+
+def read(path):
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def pixels_of(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_the_held_out_pictures_of_a_run(run, tmp_path):
+    found, classes = runs.write_projection(
+        run.path, f"{tmp_path}/found", num_images=4, **SMALL
+    )
+    assert classes is None
+    arrays = read(tmp_path / "found/projection.npz")
+    expected = datasets.load("digits", "test").examples(slice(1, 8, 2))
+    np.testing.assert_array_equal(arrays["images"], expected)
+    assert set(arrays) == {"images", "latents", "samples", "errors", "value_range"}
+    np.testing.assert_array_equal(arrays["latents"], found.latents)
+    gan = run.gan(compile=False)
+    again = inference.project(gan, expected, **SMALL)
+    np.testing.assert_allclose(found.samples, again.samples, atol=1e-5)
+    sheet = pixels_of(tmp_path / "found/projection.png")
+    expected = grids.sheet([expected, found.samples], gan.spec, rows=5)
+    np.testing.assert_array_equal(sheet, expected[..., 0])
+
+
+def test_completions_of_a_run_and_their_sheet(run, tmp_path):
+    found = runs.write_completion(
+        run.path, f"{tmp_path}/found/", "left", num_images=3, num_completions=2, **SMALL
+    )
+    arrays = read(tmp_path / "found/completion.npz")
+    np.testing.assert_array_equal(arrays["completions"], found.completions)
+    known = arrays["mask"]
+    assert known.tolist() == [[False] * 4 + [True] * 4] * 8
+    np.testing.assert_array_equal(
+        found.completions[:, :, known], arrays["images"][:, None, known].repeat(2, 1)
+    )
+    assert np.isfinite(found.explained) and float(arrays["explained"]) < 1
+    # 3 rows; hidden, two completions, truth.
+    sheet = pixels_of(tmp_path / "found/completion.png")
+    factor = 640 // max(3 * 9 + 1, 10 + 2 + 19 + 2 + 10)
+    assert sheet.shape == (28 * factor, 43 * factor)
+    first = sheet[factor : 9 * factor : factor, factor : 9 * factor : factor]
+    assert (first[:, :4] == 128).all()
+    truth = grids.visible(arrays["images"][0], SampleSpec((8, 8, 1), "image", (0, 1)))
+    np.testing.assert_array_equal(first[:, 4:], truth[:, 4:, 0])
+
+
+def test_files_and_folders_of_pictures(tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (3, 4, 5), np.uint8)
+    (tmp_path / "more").mkdir()
+    names = ["a.png", "more/b.png", "more/c.png"]
+    for name, picture in zip(names, pictures, strict=True):
+        Image.fromarray(picture).save(tmp_path / name)
+    spec = SampleSpec((4, 5, 1), "image", (-1, 1))
+    expected = pictures[..., None] / 127.5 - 1
+    for folder in (tmp_path / "more", f"folder:{tmp_path / 'more'}"):
+        images = given_images.load_images(
+            [tmp_path / "a.png", folder], spec, tmp_path / "cache"
+        )
+        np.testing.assert_allclose(images, expected, atol=1e-6)
+        assert images.dtype == np.float32
+    coloured = SampleSpec((4, 5, 3), "image", (0, 1))
+    images = given_images.load_images([tmp_path / "a.png"], coloured)
+    np.testing.assert_allclose(images[0, ..., 2], pictures[0] / 255, atol=1e-6)
+    # Of another size: cropped to the aspect ratio, then resized.
+    Image.fromarray(np.full((40, 90), 51, np.uint8)).save(tmp_path / "d.png")
+    images = given_images.load_images([tmp_path / "d.png"], spec)
+    np.testing.assert_allclose(images, np.full((1, 4, 5, 1), -0.6), atol=1e-6)
+
+
+def test_pictures_of_files_are_projected(tmp_path):
+    gan = image_gan()
+    gan.save(tmp_path / "gan.keras")
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "a.png")
+    found, _ = runs.write_projection(
+        tmp_path / "gan.keras", tmp_path / "p.npz", [tmp_path / "a.png"], **SMALL
+    )
+    assert found.samples.shape == (1, 4, 5, 1)
+    assert read(tmp_path / "p.npz")["images"].max() == 0.0
+    mask = np.zeros((4, 5, 3), np.uint8)
+    mask[1:, :, 0] = 255
+    mask[2:] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    runs.write_completion(
+        tmp_path / "gan.keras",
+        tmp_path / "c.npz",
+        str(tmp_path / "mask.png"),
+        [tmp_path / "a.png"],
+        **SMALL,
+    )
+    arrays = read(tmp_path / "c.npz")
+    assert arrays["mask"].sum(axis=1).tolist() == [0, 0, 5, 5]
+    assert "explained" not in arrays
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [
+        ("lower", np.s_[3:, :]),
+        ("upper", np.s_[:3, :]),
+        ("left", np.s_[:, :4]),
+        ("right", np.s_[:, 4:]),
+        ("center", np.s_[2:4, 2:6]),
+    ],
+)
+def test_the_masks(name, hidden):
+    expected = np.ones((6, 8), bool)
+    expected[hidden] = False
+    known = projecting._mask(name, SampleSpec((6, 8, 3), "image", (0, 1)))
+    np.testing.assert_array_equal(known, expected)
+
+
+def test_the_commands(run, tmp_path, command):
+    model = f"--model={run.path}"
+    small = ("--num_images=2", "--steps=2", "--restarts=1")
+    status, text, errors = command("project", model, "--output=p.png", *small)
+    assert status == 0, errors
+    lines = text.splitlines()
+    assert lines[0] == "picture  error" and len(lines) == 5
+    assert lines[-1] == "2 pictures are in p.png"
+    assert pixels_of(tmp_path / "p.png").ndim == 2
+    complete = ("complete", model, *small, "--num_completions=3")
+    status, text, errors = command(*complete, "--mask=upper", "--output=c.npz")
+    assert status == 0, errors
+    assert "Explained of the hidden variance" in text
+    assert read(tmp_path / "c.npz")["completions"].shape == (2, 3, 8, 8, 1)
+    for mistake, message in (
+        ("--mask=lowre", "Expected --mask to be one of 'lower'"),
+        ("--output=c.jpg", "Expected an output that ends in .png or .npz"),
+        ("--labels=3", "Expected no --labels: the model is not conditional"),
+        ("--images=none.png", "none.png"),
+        ("--noise=-1", "Expected --noise to be a number > 0"),
+        ("--num_completions=2000", "Expected --num_completions to be an int in"),
+    ):
+        status, _, errors = command(*complete, mistake)
+        assert status == 1 and message in errors and errors.count("\n") == 1, errors
+
+
+def test_the_command_names_classes(tmp_path, command):
+    gan = conditional_gan()
+    gan.save(tmp_path / "gan.keras")
+    images = gan.spec.to_uint8(gan.generate(2, seed=0, labels=[0, 3]))
+    for number, image in enumerate(images):
+        Image.fromarray(image[..., 0]).save(tmp_path / f"{number}.png")
+    words = ("project", "--model=gan.keras", "--images=0.png,1.png", "--restarts=1")
+    status, text, errors = command(*words, "--labels=cat,fox", "--steps=2")
+    assert status == 0, errors
+    table = [line.split() for line in text.splitlines()[:3]]
+    assert table[0] == ["picture", "error", "class"]
+    assert [row[2] for row in table[1:]] == ["cat", "fox"]
+    status, _, errors = command(*words, "--labels=cow")
+    assert status == 1 and "Expected --labels to be one of 'cat'" in errors
+
+
+def test_what_has_no_held_out_pictures_is_one_line(tmp_path):
+    image_gan().save(tmp_path / "gan.keras")
+    with pytest.raises(ValueError, match="pass its name as dataset"):
+        runs.write_projection(tmp_path / "gan.keras", tmp_path / "p.png")
+    np.savez(tmp_path / "s.npz", samples=np.zeros((1, 8, 8, 1)), value_range=(0, 1))
+    with pytest.raises(ValueError, match="which holds samples alone"):
+        runs.write_projection(tmp_path / "s.npz", tmp_path / "p.png", dataset="digits")
+    with pytest.raises(ValueError, match=r"data of shape \(4, 5, 1\)"):
+        runs.write_projection(
+            tmp_path / "gan.keras", tmp_path / "p.png", dataset="digits"
+        )
+    assert not (tmp_path / "p.png").exists()
+
+
+def test_a_mask_of_another_size_is_one_line(tmp_path):
+    image_gan().save(tmp_path / "gan.keras")
+    for name in ("a.png", "mask.png"):
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / name)
+    with pytest.raises(ValueError, match="a mask of 4x5 pixels.*of 8x8"):
+        runs.write_completion(
+            tmp_path / "gan.keras",
+            tmp_path / "c.png",
+            str(tmp_path / "mask.png"),
+            [tmp_path / "a.png"],
+        )
