@@ -1,7 +1,6 @@
 """What encoders have in common: the networks they are, and how examples reach them."""
 
 import keras
-import numpy as np
 
 from keras_gan import checks, inputs, model_checks, replicas
 from keras_gan.generation import at_least_float32
@@ -50,7 +49,7 @@ def encode(network, space, images, spec, batch_size, labels=None):
         ValueError: examples of another shape, dtype or range; none.
     """
     checks.count("batch_size", batch_size)
-    given = examples(images, spec)
+    given = inputs.examples_given(images, spec)
     if labels is not None:
         given = {"samples": given, "labels": labels}
     coordinates = replicas.predict_locally(network, given, batch_size)
@@ -73,16 +72,3 @@ class Latents(keras.Model):
     def call(self, samples):
         coordinates = self.network(samples, training=False)
         return self.space.latents(at_least_float32(coordinates))
-
-
-def examples(images, spec) -> np.ndarray:
-    """Returns given examples as float32 in the range of `spec`, checked as `fit` does.
-
-    Raises:
-        ValueError: see `encode`.
-    """
-    images = np.asarray(images)
-    inputs.check_batch(images, spec)
-    if images.dtype == np.uint8:
-        images = spec.from_uint8(images.astype(np.float32))
-    return images.astype(np.float32, copy=False)
