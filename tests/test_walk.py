@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_gan import priors, runs
+from keras_gan import inference, priors, runs
 from keras_gan.pictures import formats, grids
-from keras_gan.runs import walking
-from tests.export_helpers import image_gan
+from keras_gan.runs import given_images, walking
+from tests.export_helpers import conditional_gan, image_gan
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +122,59 @@ def test_what_cannot_be_filmed_is_one_line(model, tmp_path, changes, message):
     with pytest.raises(ValueError, match=message) as error:
         walking.write_walk(model, **options)
     assert "\n" not in str(error.value) and not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def files(model, tmp_path):
+    """Three samples of the model as files, and a fourth that is the first again."""
+    gan = runs.load_gan(model)
+    images = gan.generate(3, seed=5)[[0, 1, 2, 0]]
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for path, image in zip(paths, gan.spec.to_uint8(images), strict=True):
+        Image.fromarray(image[..., 0]).save(path)
+    return [str(path) for path in paths]
+
+
+def test_a_walk_visits_given_pictures(model, files, tmp_path):
+    output = tmp_path / "w.gif"
+    count = runs.write_walk(model, output, images=files, frames=5, steps=200)
+    frames, _ = frames_of(output)
+    # From the fourth back to the first, which are one picture, nothing moves, and a .gif
+    # holds equal frames once.
+    assert count == 20 and len(frames) == 16
+    gan = runs.load_gan(model)
+    pictures = given_images.load_images(files, gan.spec)
+    found = inference.project(gan, pictures, steps=200, seed=0)
+    for stop in range(4):
+        image = grids.visible(found.samples[[stop]], gan.spec)
+        expected = grids.enlarge(grids.grid(image), 480)
+        assert np.abs(frames[5 * stop].astype(int) - expected).max() <= 1
+
+
+def test_walks_through_pictures_of_classes(files, tmp_path):
+    gan = conditional_gan()
+    gan.save(tmp_path / "gan.keras")
+    output = tmp_path / "w.gif"
+    options = {"images": files[:2], "frames": 2, "steps": 5}
+    for labels in (None, 1, [1]):
+        asked = {**options, "labels": labels}
+        assert runs.write_walk(tmp_path / "gan.keras", output, **asked) == 4
+
+
+def test_pictures_that_no_walk_visits_are_one_line(model, files, tmp_path):
+    output = tmp_path / "w.gif"
+    for options, expected in (
+        ({"images": files[:1]}, "`images` of two pictures or more"),
+        ({"images": []}, "`images` to name files"),
+        ({"images": files, "stops": 3}, "no `num_samples`, no `stops`"),
+        ({"images": files, "num_samples": 4}, "no `num_samples`, no `stops`"),
+        ({"images": files, "labels": [0, 1]}, "no `num_samples`, no `stops`"),
+        ({"images": files, "labels": 1}, "no `labels`: the model is not"),
+        ({"images": files, "steps": 0}, "`steps` to be an int >= 1"),
+    ):
+        with pytest.raises(ValueError, match=f"^Expected {expected}"):
+            runs.write_walk(model, output, **options)
+    assert not output.exists()
+    with pytest.raises((ValueError, OSError)) as raised:
+        runs.write_walk(model, output, images=[files[0], str(tmp_path / "none.png")])
+    assert "\n" not in str(raised.value)

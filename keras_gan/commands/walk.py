@@ -19,7 +19,7 @@ def define_flags(values: flags.FlagValues):
     )
     flags.DEFINE_integer("seed", 0, "Seed of the first walk.", flag_values=values)
     for name, default, least, meaning in (
-        ("num_samples", 16, 1, "Walks side by side."),
+        ("num_samples", None, 1, "Walks side by side, 16 by default."),
         (
             "stops",
             None,
@@ -29,6 +29,7 @@ def define_flags(values: flags.FlagValues):
         ),
         ("frames", 20, 1, "Frames from one stop to the next."),
         ("fps", 20, 1, "Frames in a second."),
+        ("steps", 500, 1, "Steps of the descent to the latents of --images."),
     ):
         flags.DEFINE_integer(
             name, default, meaning, lower_bound=least, flag_values=values
@@ -39,6 +40,13 @@ def define_flags(values: flags.FlagValues):
         "Classes that all walks visit, by number or name: --labels=3,8 leads from 3 to "
         "8 and back, --labels=7 stays in 7. By default each walk stays in a class that "
         "is drawn.",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "images",
+        None,
+        "Pictures that one walk visits, by their latents: two or more files, or a "
+        "folder; folder:PATH is one, too. See keras-gan project.",
         flag_values=values,
     )
     quiet.define_import(values)
@@ -58,5 +66,7 @@ def main(values: flags.FlagValues):
         frames=values.frames,
         fps=values.fps,
         labels=values.labels,
+        images=values.images,
+        steps=values.steps,
     )
     print(f"A walk of {num_frames / values.fps:.1f} s is in {values.output}")
