@@ -139,7 +139,7 @@ def test_a_walk_visits_given_pictures(model, files, tmp_path):
     output = tmp_path / "w.gif"
     count = runs.write_walk(model, output, images=files, frames=5, steps=200)
     frames, _ = frames_of(output)
-    # From the fourth back to the first, which are one picture, nothing moves, and a .gif
+    # From the fourth back to the first, one picture, nothing moves, and a .gif
     # holds equal frames once.
     assert count == 20 and len(frames) == 16
     gan = runs.load_gan(model)
