@@ -354,10 +354,10 @@ def test_labels_enter_g_by_its_normalisation_or_by_its_latents(name, normalizati
 @pytest.mark.parametrize(
     ("name", "options", "size"),
     [
-        ("dcgan", {}, 4 * 4 * 4),
+        ("dcgan", {}, 4),
         ("dcgan", {"dense_units": 5}, 5),
-        ("dcgan", {"discriminator_normalization": "spectral"}, 4 * 4 * 4),
-        ("dcgan", {"minibatch_stddev": True}, 4 * 4 * 5),
+        ("dcgan", {"discriminator_normalization": "spectral"}, 4),
+        ("dcgan", {"minibatch_stddev": True}, 5),
         ("resnet", {}, 4),
         ("resnet", {"discriminator_normalization": None}, 4),
     ],
@@ -367,13 +367,18 @@ def test_d_adds_the_projection_of_what_its_last_layer_sees(name, options, size):
     last = discriminator.layers[-1]
     assert isinstance(last, keras.layers.Add) and last.compute_dtype == "float32"
     logits, projection = (x._keras_history.operation for x in last.input)
-    features = projection.input[0]
-    assert logits.input is features and features.shape == (None, size)
+    features, seen = projection.input[0], logits.input
+    assert features.shape == (None, size)
+    # Of maps of 4x4 places the last layer sees all, and the label their means.
+    is_of_maps = name == "dcgan" and "dense_units" not in options
+    assert seen.shape == (None, 16 * size if is_of_maps else size)
     inputs = {"samples": np.abs(normal(4, *IMAGE)), "labels": LABELS}
     outputs = keras.Model(
-        discriminator.input, [features, logits.output, discriminator.output]
+        discriminator.input, [features, seen, logits.output, discriminator.output]
     )(inputs)
-    features, psi, found = (np.asarray(x, np.float64) for x in outputs)
+    features, seen, psi, found = (np.asarray(x, np.float64) for x in outputs)
+    means = seen.reshape(len(seen), -1, size).mean(axis=1)
+    np.testing.assert_allclose(features, means, rtol=1e-5, atol=1e-7)
     is_spectral = isinstance(projection, SpectralNormalization)
     default = "spectral" if name == "resnet" else "batch"
     expected = options.get("discriminator_normalization", default) == "spectral"
@@ -386,11 +391,11 @@ def test_d_adds_the_projection_of_what_its_last_layer_sees(name, options, size):
     assert np.abs(found - psi).min() > 0
 
 
-def test_a_projections_embedding_starts_like_the_last_layer():
+def test_a_projections_embedding_starts_like_a_layer_of_its_features():
     for options, deviation in (
         ({}, 0.02),
-        ({"discriminator_normalization": None}, math.sqrt(2 / 64)),
-        ({"discriminator_normalization": "spectral"}, math.sqrt(2 / 64)),
+        ({"discriminator_normalization": None}, math.sqrt(2 / 4)),
+        ({"discriminator_normalization": "spectral"}, math.sqrt(2 / 4)),
     ):
         _, discriminator = small("dcgan", 200, **options)
         (layer,) = layers_of(discriminator, LabelProjection)
@@ -453,15 +458,15 @@ def test_kerass_own_spectral_normalisation_of_an_embedding_is_refused():
 
 def test_the_summary_counts_by_hand():
     pair = networks.dcgan(IMAGE, 3, width=4, num_classes=10, seed=0)
-    # Ten gains and shifts of 4 channels where one was; an embedding of 64.
+    # Ten gains and shifts of 4 channels where one was; an embedding of 4 channels.
     assert networks.summary(*pair) == (
         "generator:     337 parameters, 1,488 multiply-adds an example\n"
-        "discriminator: 773 parameters, 1,217 multiply-adds an example"
+        "discriminator: 173 parameters, 1,157 multiply-adds an example"
     )
     _, spectral = networks.dcgan(
         IMAGE, 3, 4, discriminator_normalization="spectral", num_classes=10
     )
-    assert networks.multiply_adds(spectral) == 1_217
+    assert networks.multiply_adds(spectral) == 1_157
 
 
 # === Mixtures of classes ===

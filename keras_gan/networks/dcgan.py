@@ -46,10 +46,9 @@ def dcgan(
     4x4x128, 8x8x64 and 16x16x32; `images` says what happens to odd sizes.
 
     Labels enter as in arXiv 1802.05637: G's batch normalisation is conditional, and D
-    adds phi(x) . embed(label) to its logit, where phi(x) is what the last dense layer
-    sees: without `dense_units` the whole map at the bottom, flattened. The embedding is
-    as long, and starts like that layer's weights. In a G without batch normalisation
-    labels join the latents.
+    adds phi(x) . embed(label) to its logit. With `dense_units` phi(x) is what the last
+    layer sees; without them it is the mean over all places of the map at the bottom, a
+    number for each channel. In a G without batch normalisation labels join the latents.
 
     Args:
         width: int, channels of the level next to the image. Each halving of the image
@@ -216,6 +215,12 @@ def _discriminator(
     )
     last = logit_layer(_initializer(seeds, normalization))
     logits = maybe_spectral(last, normalization)(x)
+    if labels.tensor is not None and not dense_units:
+        # One weight of a label for each channel, as in arXiv 1802.05637, where the sum
+        # over all places is a mean here. With one for each place too, steps of Adam
+        # move thousands of them at once, and D's logits with them: it diverged.
+        x = layers.Reshape((*sizes[-1], x.shape[-1] // math.prod(sizes[-1])))(x)
+        x = layers.GlobalAveragePooling2D()(x)
     # He's deviation of the last layer: Keras takes num_classes for the fan in.
     stddev = 0.02 if normalization == "batch" else math.sqrt(2 / x.shape[-1])
     logits = labels.projected(
