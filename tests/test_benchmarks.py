@@ -949,6 +949,17 @@ def test_projection_is_measured(root, monkeypatch, capsys, digits_model):
     assert errors[0] < 1e-3 and errors == sorted(errors)
 
 
+@pytest.mark.slow
+def test_projection_from_an_encoder(root, monkeypatch, capsys, digits_model):
+    arguments = ("--what=encoder", "--dataset=digits", "--num_images=20", "--steps=40")
+    run(root, monkeypatch, "inference", digits_model, *arguments, "--encoder_steps=200")
+    _, _, *rows = capsys.readouterr().out.splitlines()
+    errors = [float(row.split(" | ")[1]) for row in rows]
+    alone, plain, short, started = errors
+    assert "40 steps" in rows[1] and "10 steps" in rows[3]
+    assert plain <= short and started < alone
+
+
 def test_completion_is_measured(root, monkeypatch, capsys, digits_model):
     arguments = ("--what=completion", "--dataset=digits", "--num_images=60")
     small = ("--steps=50", "--restarts=1", "--num_completions=3")
