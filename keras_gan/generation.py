@@ -108,7 +108,7 @@ class GenerativeModel(BuiltModel, keras.Model):
             labels: the class of all samples, or `num_samples` of them: ints or names.
                 None draws them from the prior. The latents are the same either way.
             truncation: float in [0, 1] or None, psi of `LatentPrior.truncated`: below 1
-                samples are better and vary less. The seed's latents are pulled.
+                samples are more typical and vary less. The seed's latents are pulled.
 
         Returns:
             float32 array `(num_samples, *sample_shape)`, in `value_range`.

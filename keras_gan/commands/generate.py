@@ -43,7 +43,7 @@ def define_flags(values: flags.FlagValues):
         "truncation",
         None,
         "Pulls latents towards their mean: at 0.7 they are 0.7 times as far from it as "
-        "drawn. Samples are then better, most of them, and vary less.",
+        "drawn. Samples are then more typical, and vary less.",
         lower_bound=0.0,
         upper_bound=1.0,
         flag_values=values,
