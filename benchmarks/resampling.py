@@ -2,10 +2,11 @@
 
     python benchmarks/resampling.py runs/grid25 --output=resampling.jsonl
 
-For each run D is trained further against its G on the training examples, and calibrated
-by the validation examples. The samples of each method are scored as those of the run
-are: points by the modes that they are near; images by a classifier's features, against
-the test images. A run that has a line in the output already is not scored again.
+For each run D is calibrated by the validation examples. With --steps it is trained
+further first, on the training examples, against a G that stands still. The samples of
+each method are scored as those of the run are: points by the modes that they are near;
+images by a classifier's features, against the test images. A run that has a line in the
+output already is not scored again.
 """
 
 import argparse
@@ -44,10 +45,10 @@ def parsed_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+", help="directories of runs")
     parser.add_argument("--methods", nargs="+", default=[*METHODS], choices=METHODS)
-    parser.add_argument("--steps", type=int, default=2000, help="of D, 0 for none")
+    parser.add_argument("--steps", type=int, default=0, help="of D, further")
     parser.add_argument("--learning_rate", type=float, default=1e-3, help="D's")
     parser.add_argument("--batch_size", type=int, default=256, help="D's")
-    parser.add_argument("--calibration", default="platt", help="platt or isotonic")
+    parser.add_argument("--calibration", default="isotonic", help="or platt")
     parser.add_argument("--percentile", type=float, default=20.0, help="of rejection")
     parser.add_argument("--num_steps", type=int, default=100, help="of a chain")
     parser.add_argument("--num_samples", type=int, help="as the run is scored")

@@ -331,6 +331,21 @@ def test_a_d_that_knows_nothing_cannot_help(distorted, caplog):
     assert "resampling does not help" in line and "\n" not in line
 
 
+def test_a_d_that_knows_a_few_bad_samples_helps():
+    """Its preference is within chance, but not what it says of these samples."""
+    far = tf.constant(4.5)  # of 2 standard deviations, beyond which are 2.4%
+    gan = known_gan()
+    gan.discriminator.layers[-1].call = lambda x: -9.0 * tf.cast(tf.abs(x) > far, "f4")
+    near = gan.generate(2200, seed=9)
+    near = near[np.abs(near[:, 0]) < 4.5][:2000]
+    found = inference.calibrate(gan, near)
+    assert found.auc < 0.5 + 2 * found.auc_standard_error
+    assert found.can_help
+    better = inference.resample(gan, 1000, "rejection", found, **EXACT)
+    assert np.abs(better.samples).max() < 4.5 < np.abs(gan.generate(1000)).max()
+    assert better.acceptance == pytest.approx(0.976, abs=0.01)
+
+
 # === D trained further ===
 
 

@@ -32,7 +32,7 @@ def test_a_file_holds_what_resample_draws(run, tmp_path):
     )
     gan, (train, valid, _) = run.gan(), run.splits()
     judge = inference.discriminate(gan, train, steps=4, seed=3)
-    expected = inference.calibrate(gan, valid, discriminator=judge, seed=3)
+    expected = inference.calibrate(gan, valid, "isotonic", judge, seed=3)
     assert calibration.auc == expected.auc and shares[-1] == 1.0
     again = inference.resample(
         gan, 5, "metropolis_hastings", expected, seed=3, labels=[7, 2, 7, 2, 7]

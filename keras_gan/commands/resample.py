@@ -31,9 +31,8 @@ def define_flags(values: flags.FlagValues):
     )
     flags.DEFINE_integer(
         "steps",
-        2000,
-        "Steps in which D is trained further, while G stands still. 0 takes D as it "
-        "is.",
+        0,
+        "Steps in which D is trained further first, while G stands still.",
         lower_bound=0,
         flag_values=values,
     )

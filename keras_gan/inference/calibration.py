@@ -27,6 +27,7 @@ class Calibration:
             probability given to what an input is, example or sample, by the logits as
             they are and by the map. log 2 = .693 is what chance has. The second is by
             maps of one half of the inputs, on the other half.
+        log_loss_standard_error: float, of the mean `log_loss_after`.
         real_ratios: float64 `(n,)`, log ratios of the held-out examples.
         real_labels: int32 `(n,)`, their classes, or None.
     """
@@ -40,13 +41,22 @@ class Calibration:
     auc_standard_error: float
     log_loss_before: float
     log_loss_after: float
+    log_loss_standard_error: float
     real_ratios: np.ndarray = dataclasses.field(repr=False)
     real_labels: np.ndarray | None = dataclasses.field(repr=False)
 
     @property
     def can_help(self) -> bool:
-        """Whether D prefers held-out examples: `auc` two standard errors above 1/2."""
-        return self.auc > 0.5 + 2 * self.auc_standard_error
+        """Whether D prefers held-out examples by more than chance would have it.
+
+        By two standard errors: `auc` is above 1/2, or the map, which must rise, has a
+        log loss below log 2. The latter notices a D that knows a few bad samples.
+        """
+        gain = math.log(2) - self.log_loss_after
+        return self.slope > 0 and (
+            self.auc > 0.5 + 2 * self.auc_standard_error
+            or gain > 2 * self.log_loss_standard_error
+        )
 
     def log_ratios(self, logits) -> np.ndarray:
         """Returns log p_data/p_g of logits, float64 of the same shape."""
@@ -111,6 +121,7 @@ def calibrate(
     is_real = np.repeat([1, 0], len(examples))
     slope, offset = _platt(logits, is_real)
     knots = _isotonic(logits, is_real) if method == "isotonic" else None
+    losses = _held_out_log_losses(logits, is_real, method)
     fitted = Calibration(
         judge=judge,
         method=method,
@@ -120,8 +131,9 @@ def calibrate(
         auc=float(roc_auc_score(is_real, logits)),
         # Of the rank sum of Mann and Whitney, which `auc` is, for two equal sets.
         auc_standard_error=math.sqrt((2 * len(real) + 1) / 12) / len(real),
-        log_loss_before=_log_loss(logits, is_real),
-        log_loss_after=_held_out_log_loss(logits, is_real, method),
+        log_loss_before=float(_log_losses(logits, is_real).mean()),
+        log_loss_after=float(losses.mean()),
+        log_loss_standard_error=float(losses.std() / math.sqrt(len(losses))),
         real_ratios=np.empty(0),
         real_labels=labels,
     )
@@ -155,14 +167,14 @@ def _isotonic(logits, is_real):
     )
 
 
-def _log_loss(log_ratios, is_real):
-    """Returns the mean of -log of the probability given to what each input is."""
-    return float(np.logaddexp(0, np.where(is_real, -log_ratios, log_ratios)).mean())
+def _log_losses(log_ratios, is_real):
+    """Returns -log of the probability given to what each input is, `(n,)`."""
+    return np.logaddexp(0, np.where(is_real, -log_ratios, log_ratios))
 
 
-def _held_out_log_loss(logits, is_real, method):
-    """Returns `_log_loss` of each half by the map of the other."""
-    losses, half = [], np.arange(len(logits)) % 2
+def _held_out_log_losses(logits, is_real, method):
+    """Returns `_log_losses` of each half by the map of the other."""
+    losses, half = np.empty(len(logits)), np.arange(len(logits)) % 2
     for one in (0, 1):
         fit, rest = half == one, half != one
         if method == "isotonic":
@@ -170,5 +182,5 @@ def _held_out_log_loss(logits, is_real, method):
         else:
             slope, offset = _platt(logits[fit], is_real[fit])
             ratios = slope * logits[rest] + offset
-        losses.append(_log_loss(ratios, is_real[rest]) * rest.mean())
-    return float(np.sum(losses))
+        losses[rest] = _log_losses(ratios, is_real[rest])
+    return losses

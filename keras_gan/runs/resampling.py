@@ -13,16 +13,17 @@ def write_resampled(
     num_samples=100,
     method="rejection",
     seed=0,
-    steps=2000,
+    steps=0,
     labels=None,
     data_dir=None,
     progress=None,
 ):
     """Draws samples by `inference.resample` and writes them.
 
-    D is trained further on the run's training examples, against a G that stands still
-    (`inference.discriminate`), and calibrated by its validation examples, or by its
-    test examples where it has no others (`inference.calibrate`).
+    D is calibrated by the run's validation examples, or by its test examples where it
+    has no others (`inference.calibrate`, isotonic). With `steps` it is first trained
+    further on the training examples, against a G that stands still
+    (`inference.discriminate`).
 
     Args:
         model: str or path-like, the directory of a run.
@@ -68,7 +69,7 @@ def write_resampled(
             gan, train, steps, seed=seed, progress=progress
         )
     calibration = inference.calibrate(
-        gan, held_out[0], discriminator=discriminator, seed=seed
+        gan, held_out[0], "isotonic", discriminator, seed=seed
     )
     found = inference.resample(
         gan, num_samples, method, calibration, seed=seed, labels=labels
