@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test test-all test-oldest lint docs clean
+.PHONY: train test test-all test-oldest lint docs notebooks clean
 
 train: $(VENV)/installed
 	$(BIN)/keras-gan train --preset=digits $(ARGS)
@@ -32,6 +32,10 @@ lint: $(VENV)/installed-dev
 # The site of the documentation, in build/site.
 docs: $(VENV)/installed-docs
 	$(BIN)/mkdocs build --strict $(ARGS)
+
+# Runs the lectures anew and keeps their outputs; ARGS names one.
+notebooks: $(VENV)/installed-dev
+	$(BIN)/python notebooks/execute.py $(ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

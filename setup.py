@@ -69,11 +69,15 @@ EXTRAS["gpu"] = ["tensorflow[and-cuda]>=2.18"]
 EXTRAS["benchmarks"] = ["torch>=2.6", "torch-fidelity>=0.4", "pytorch-fid>=0.3"]
 # `make docs`. ruff: mkdocstrings breaks long signatures into lines by it.
 EXTRAS["docs"] = ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.30", "ruff>=0.9"]
+# The lectures in notebooks/, in Jupyter and by notebooks/execute.py.
+EXTRAS["notebooks"] = [
+    "ipykernel>=6.29", "matplotlib>=3.9", "nbclient>=0.10", "nbformat>=5.10",
+]  # fmt: skip
 # pytest-xdist: `make test` in two processes. PyYAML: the manifests of serving/.
 # setuptools: a test builds the wheel.
 EXTRAS["dev"] = [
-    *EXTRAS["all"], *EXTRAS["docs"], "pytest>=8.3", "pytest-xdist>=3.6", "pyyaml>=6.0",
-    "setuptools>=77.0.3",
+    *EXTRAS["all"], *EXTRAS["docs"], *EXTRAS["notebooks"], "pytest>=8.3",
+    "pytest-xdist>=3.6", "pyyaml>=6.0", "setuptools>=77.0.3",
 ]  # fmt: skip
 
 setup(

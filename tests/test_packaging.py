@@ -110,6 +110,10 @@ def test_what_the_main_job_does_not_need_is_an_extra(wheel):
         assert not packages & names_of(found)
         assert names_of(found, extra) <= names_of(found, "all")
         assert names_of(found, extra) <= names_of(found, "dev")
+    # Who trains reads no lectures; the tests run them.
+    assert {"ipykernel", "nbclient"} <= names_of(found, "notebooks")
+    assert names_of(found, "notebooks") <= names_of(found, "dev")
+    assert not {"ipykernel", "nbclient"} & names_of(found, "all")
 
 
 def test_every_requirement_has_a_lower_bound_and_none_an_upper_one(root, wheel):
