@@ -335,7 +335,9 @@ def test_a_d_that_knows_a_few_bad_samples_helps():
     """Its preference is within chance, but not what it says of these samples."""
     far = tf.constant(4.5)  # of 2 standard deviations, beyond which are 2.4%
     gan = known_gan()
-    gan.discriminator.layers[-1].call = lambda x: -9.0 * tf.cast(tf.abs(x) > far, tf.float32)
+    gan.discriminator.layers[-1].call = lambda x: (
+        -9.0 * tf.cast(tf.abs(x) > far, tf.float32)
+    )
     near = gan.generate(2200, seed=9)
     near = near[np.abs(near[:, 0]) < 4.5][:2000]
     found = inference.calibrate(gan, near)

@@ -153,7 +153,7 @@ def test_a_notebook_that_misleads_is_noticed(change, fault):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_pictures_of_a_notebook_show_something(name):
     found = images(read(name))
-    assert len(found) >= 2
+    assert found
     for png in found:
         picture = pictures.decode_png(png)
         assert min(picture.shape[:2]) >= 16 and picture.std() > 10

@@ -247,7 +247,11 @@ def completed_by_nearest(images, mask, data: datasets.Dataset) -> np.ndarray:
 
 
 def completed_by_mean(images, mask, data: datasets.Dataset) -> np.ndarray:
-    """Completes pictures by the mean of all examples; see `completed_by_nearest`."""
+    """Returns pictures completed by the mean of all examples.
+
+    Args:
+        images, mask, data: as of `completed_by_nearest`.
+    """
     images, known = given.pictures(images, data.spec, mask)
     return np.where(known, images, data.pixel_means().astype(np.float32))
 
