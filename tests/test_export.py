@@ -414,6 +414,10 @@ def preset_gan(preset, monkeypatch):
         generator, _ = networks.paper_cifar_mlp(shape["cifar10"], seed=0)
     elif preset.networks.name == "paper_cifar_conv":
         generator, _ = networks.paper_cifar_conv(seed=0)
+    elif preset.networks.name == "bigan_mlp":
+        generator, *_ = networks.bigan_mlp(
+            shape["mnist"], preset.prior.latent_dim, seed=0, **preset.networks.arguments
+        )
     elif preset.networks.name == "dcgan":
         size = {"pictures64": (64, 64, 3), "mnist_conv": (28, 28, 1)}
         shape = size.get(preset.name, (32, 32, 3))

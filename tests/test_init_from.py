@@ -195,7 +195,7 @@ def test_classes_that_share_no_name_start_as_built():
     np.testing.assert_array_equal(
         values(gan.discriminator, "LabelProjection")[0], before
     )
-    assert "(0 of 3 classes by name); not: projection/embeddings (2, 64)" in lines[1]
+    assert "(0 of 3 classes by name); not: projection/embeddings (2, 4)" in lines[1]
     assert equal(
         values(gan.discriminator, "Conv2D"), values(other.discriminator, "Conv2D")
     )
@@ -211,7 +211,7 @@ def test_a_conditional_start_from_one_without_labels():
         expected = old if number % 4 > 1 else np.stack([old, old])
         np.testing.assert_array_equal(new, expected)
     assert "not:" not in lines[0]
-    assert "; not: projection (2, 64)" in lines[1]
+    assert "; not: projection (2, 4)" in lines[1]
     latents = other.latent_prior.sample(3, 0)
     labelled = {"latents": latents, "labels": np.array([0, 1, 1], np.int32)}
     ours, theirs = gan.samples_of(labelled), other.samples_of(latents)
