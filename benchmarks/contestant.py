@@ -19,8 +19,8 @@ import time
 
 # Builders of pictures' networks: their widths, which 2 cores can bear.
 WIDTHS = {"dcgan32": 32, "dcgan64": 32, "resnet32": 32}
-# What can be added to a step of these networks: R1 in each step of D ("r1") or in one
-# of 16 ("lazy_r1"), spectral normalisation of D, or augmentation of all that D sees.
+# What a step of these networks can have besides: "r1", R1 in each step of D;
+# "lazy_r1", in every 16th; spectral normalisation of D; augmentation of what D sees.
 ADDITIONS = ("none", "r1", "lazy_r1", "spectral", "diffaugment")
 R1_GAMMA = 1.0
 LAZY_EVERY = 16

@@ -2,12 +2,12 @@
 
     python benchmarks/directions.py --run=runs/mnist_conv --output=directions.png
 
-Of samples it measures ink (the mean pixel, of 0 to 1) and slant (how far to the right a
-stroke goes for each pixel upwards, by second moments), and asks a classifier of the
-training images for their class. `inference.directions` gives a direction for ink, one
-for slant and one for --label. Latents of other seeds are then moved along each. The
-table says what becomes of their samples; the picture shows the first of them, a block
-for each direction, from --farthest against it to --farthest along it.
+It measures two things of each sample: ink, the mean pixel, from 0 to 1; and slant, the
+pixels to the right for each pixel upwards, by second moments. A classifier that was
+trained on the training images says the class. `inference.directions` gives a direction
+for ink, one for slant and one for --label. Latents of other seeds are then moved along
+each. The table says what becomes of their samples. The picture shows the first of them,
+a block for each direction, from --farthest against it to --farthest along it.
 """
 
 import argparse

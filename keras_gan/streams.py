@@ -1,5 +1,6 @@
 """Where progress is shown: a stream that may end before the work does."""
 
+import contextlib
 import sys
 
 
@@ -45,3 +46,22 @@ class ProgressStream:
     def __getattr__(self, name):
         # tqdm asks for the encoding, and for the width of the terminal by `fileno`.
         return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def share_bar(description: str):
+    """Yields a function of the share done, a float, which moves a bar on a terminal.
+
+    The bar appears after two seconds; where stderr is no terminal, there is none.
+    """
+    import tqdm  # not for `--help`, which takes a stream from here
+
+    with tqdm.tqdm(
+        total=1.0,
+        desc=description,
+        file=ProgressStream(),
+        disable=None,
+        delay=2,
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}",
+    ) as bar:
+        yield lambda share: bar.update(share - bar.n)

@@ -54,3 +54,19 @@ def no_matplotlib(monkeypatch):
 def root():
     """The checkout."""
     return ROOT
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Runs a command in this process: another one takes seconds to load TensorFlow."""
+    from keras_gan.commands import console
+
+    monkeypatch.setattr("keras_gan.commands.quiet.load_package", lambda values: None)
+    monkeypatch.chdir(tmp_path)
+
+    def run_here(*arguments):
+        capsys.readouterr()
+        status = console.run([str(word) for word in arguments])
+        return status, *capsys.readouterr()
+
+    return run_here

@@ -861,7 +861,7 @@ def test_resampling_scores_each_run_once(root, monkeypatch, capsys, tmp_path):
 
 @pytest.mark.slow
 def test_few_labels_on_features_pixels_and_latents(root, monkeypatch, capsys, tmp_path):
-    from keras_gan import experiments, runs
+    from keras_gan import experiments, inference, networks, runs
 
     experiment = experiments.get_preset("digits", {"train.epochs": 2})
     runs.train(runs.Run(tmp_path / "run", experiment))
@@ -893,6 +893,19 @@ def test_few_labels_on_features_pixels_and_latents(root, monkeypatch, capsys, tm
     assert f"{np.mean(pixels['accuracies']):.1%}" in line
     run(root, monkeypatch, "few_labels", *arguments)
     assert capsys.readouterr().out == printed
+    # The latents of an encoder that saw hardly anything say less than pixels.
+    gan = runs.Run.open(tmp_path / "run").gan()
+    network = networks.encoder(gan.spec, gan.latent_prior.latent_dim, seed=0)
+    encoder = inference.Encoder(gan, network, seed=0)
+    encoder.compile("adam")
+    encoder.fit(steps_per_epoch=5, verbose=0)
+    encoder.save(tmp_path / "encoder.keras")
+    given = f"--encoder={tmp_path / 'encoder.keras'}"
+    run(root, monkeypatch, "few_labels", *arguments, given)
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    found = [row for row in rows if row["features"] == "latents of the encoder"]
+    assert [row["num_labels"] for row in found] == [20, 50]
+    assert 0.1 < np.mean(found[1]["accuracies"]) < np.mean(pixels["accuracies"])
 
 
 @pytest.mark.slow

@@ -1,17 +1,14 @@
 """Every relative link in the pages leads to a file, and to the heading it names."""
 
 import functools
+import pathlib
 import re
+import runpy
 import urllib.parse
 
-PAGES = (
-    "README.md",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "docs/*.md",
-    "saved_models/README.md",
-    "serving/README.md",
-)
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+# Those of the site.
+PAGES = runpy.run_path(ROOT / "docs/site/hook.py")["PAGES"]
 MINIMUM_LINKS = 60
 
 

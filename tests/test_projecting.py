@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from keras_gan import datasets, experiments, inference, runs
-from keras_gan.commands import console
 from keras_gan.pictures import grids
 from keras_gan.runs import given_images, projecting
 from keras_gan.samples import SampleSpec
@@ -21,19 +20,6 @@ def run(tmp_path_factory):
     run = runs.Run(tmp_path_factory.mktemp("runs") / "digits", experiment)
     runs.train(run)
     return run
-
-
-@pytest.fixture
-def command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("keras_gan.commands.quiet.load_package", lambda values: None)
-    monkeypatch.chdir(tmp_path)
-
-    def run_here(*arguments):
-        capsys.readouterr()
-        status = console.run([str(word) for word in arguments])
-        return status, *capsys.readouterr()
-
-    return run_here
 
 
 def read(path):

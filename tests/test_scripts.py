@@ -7,8 +7,6 @@ import sys
 import numpy as np
 import pytest
 
-from keras_gan.commands import console
-
 SCRIPTS = (
     "train", "generate", "walk", "project", "complete", "resample", "evaluate",
     "export", "figures", "serve", "theory",
@@ -86,20 +84,6 @@ def test_a_users_mistake_is_one_line_and_leaves_nothing(
     (line,) = text.splitlines()
     assert line.startswith("error: Expected")
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.fixture
-def command(tmp_path, monkeypatch, capsys):
-    """Runs a command in this process: another one takes seconds to load TensorFlow."""
-    monkeypatch.setattr("keras_gan.commands.quiet.load_package", lambda values: None)
-    monkeypatch.chdir(tmp_path)
-
-    def run_here(*arguments):
-        capsys.readouterr()
-        status = console.run(list(arguments))
-        return status, *capsys.readouterr()
-
-    return run_here
 
 
 def test_train_generate_evaluate(root, tmp_path, command):

@@ -19,7 +19,7 @@ PAGES = (
     "saved_models/README.md",
     "serving/README.md",
 )
-# What a page of the API shows of modules beside those of `keras_gan.api`.
+# A page of the API for classes whose modules `keras_gan.api` does not name.
 GAN_PAGE = {"keras_gan.gan": ["GAN"], "keras_gan.generation": ["GenerativeModel"]}
 # Modules of `keras_gan.api` that lie elsewhere than their name says.
 ELSEWHERE = {

@@ -2,12 +2,12 @@
 
 from absl import flags
 
-from keras_gan.commands import project, quiet
+from keras_gan.commands import quiet, shared_flags
 
 
 def define_flags(values: flags.FlagValues):
     """Defines the flags of `keras-gan complete`."""
-    project.define_pictures(values)
+    shared_flags.define_pictures(values)
     flags.DEFINE_string(
         "mask",
         "lower",
@@ -25,12 +25,12 @@ def define_flags(values: flags.FlagValues):
     flags.DEFINE_string(
         "output",
         "completion.png",
-        "A .png gets each picture with its hidden part in grey, its completions and "
-        "the truth, a .npz all of it as numbers, and a directory, such as found/, "
-        "both.",
+        "A .png shows each picture with its hidden part in grey, its completions, and "
+        "the picture. A .npz holds all of it as numbers. A directory, such as found/, "
+        "gets both.",
         flag_values=values,
     )
-    project.define_descent(values, steps=200)
+    shared_flags.define_descent(values, steps=200)
     quiet.define_import(values)
 
 
@@ -44,7 +44,7 @@ def main(values: flags.FlagValues):
         values.output,
         values.mask,
         num_completions=values.num_completions,
-        **project.asked_for(values),
+        **shared_flags.of_descent(values),
     )
     print("picture  error of what is known, of each completion")
     for number, errors in enumerate(found.errors):

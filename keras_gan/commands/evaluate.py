@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from keras_gan.commands import quiet
+from keras_gan.commands import quiet, shared_flags
 
 
 def define_flags(values: flags.FlagValues):
@@ -77,12 +77,7 @@ def _define_data_flags(values):
         "name, with a warning. By default they end the command.",
         flag_values=values,
     )
-    flags.DEFINE_string(
-        "data_dir",
-        None,
-        "Where the data are or are cached. By default as in the training.",
-        flag_values=values,
-    )
+    shared_flags.define_data_dir(values)
 
 
 def main(values: flags.FlagValues):

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from keras_gan.commands import quiet
+from keras_gan.commands import quiet, shared_flags
 
 
 def define_flags(values: flags.FlagValues):
@@ -39,12 +39,7 @@ def define_flags(values: flags.FlagValues):
         "--labels=3,8. By default all.",
         flag_values=values,
     )
-    flags.DEFINE_string(
-        "data_dir",
-        None,
-        "Where the data are or are cached. By default as in the training.",
-        flag_values=values,
-    )
+    shared_flags.define_data_dir(values)
     flags.DEFINE_string(
         "dataset",
         None,

@@ -2,25 +2,13 @@
 
 from absl import flags
 
-from keras_gan.commands import quiet
+from keras_gan.commands import quiet, shared_flags
 
 
 def define_flags(values: flags.FlagValues):
     """Defines the flags of `keras-gan generate`."""
-    flags.DEFINE_string(
-        "model",
-        None,
-        "A run's directory, a .keras file, or an export.",
-        required=True,
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "num_samples",
-        100,
-        "The number of samples.",
-        lower_bound=1,
-        flag_values=values,
-    )
+    shared_flags.define_model(values)
+    shared_flags.define_num_samples(values)
     flags.DEFINE_integer(
         "seed", 0, "Equal seeds draw equal samples.", flag_values=values
     )

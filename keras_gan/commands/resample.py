@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from keras_gan.commands import quiet
+from keras_gan.commands import quiet, shared_flags
 
 
 def define_flags(values: flags.FlagValues):
@@ -14,13 +14,7 @@ def define_flags(values: flags.FlagValues):
         required=True,
         flag_values=values,
     )
-    flags.DEFINE_integer(
-        "num_samples",
-        100,
-        "The number of samples.",
-        lower_bound=1,
-        flag_values=values,
-    )
+    shared_flags.define_num_samples(values)
     flags.DEFINE_enum(
         "method",
         "rejection",
@@ -52,30 +46,27 @@ def define_flags(values: flags.FlagValues):
         "drawn as often as in the training.",
         flag_values=values,
     )
-    flags.DEFINE_string(
-        "data_dir",
-        None,
-        "Where the data are or are cached. By default as in the training.",
-        flag_values=values,
-    )
+    shared_flags.define_data_dir(values)
     quiet.define_import(values)
 
 
 def main(values: flags.FlagValues):
     """Writes samples to --output, and prints what D is worth."""
     quiet.load_package(values)
-    from keras_gan import runs
+    from keras_gan import runs, streams
 
-    found, calibration = runs.write_resampled(
-        values.model,
-        values.output,
-        num_samples=values.num_samples,
-        method=values.method,
-        seed=values.seed,
-        steps=values.steps,
-        labels=values.labels,
-        data_dir=values.data_dir,
-    )
+    with streams.share_bar("Training D") as progress:
+        found, calibration = runs.write_resampled(
+            values.model,
+            values.output,
+            num_samples=values.num_samples,
+            method=values.method,
+            seed=values.seed,
+            steps=values.steps,
+            labels=values.labels,
+            data_dir=values.data_dir,
+            progress=progress,
+        )
     print(
         f"D prefers a held-out example to a sample in {calibration.auc:.1%} of pairs "
         f"(standard error {calibration.auc_standard_error:.1%}); log loss "

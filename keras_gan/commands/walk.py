@@ -2,18 +2,12 @@
 
 from absl import flags
 
-from keras_gan.commands import quiet
+from keras_gan.commands import quiet, shared_flags
 
 
 def define_flags(values: flags.FlagValues):
     """Defines the flags of `keras-gan walk`."""
-    flags.DEFINE_string(
-        "model",
-        None,
-        "A run's directory, a .keras file, or an export.",
-        required=True,
-        flag_values=values,
-    )
+    shared_flags.define_model(values)
     flags.DEFINE_string(
         "output", "walk.gif", "A .gif, or a .mp4 film.", flag_values=values
     )

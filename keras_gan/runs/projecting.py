@@ -1,18 +1,16 @@
 """Latents of pictures, and completions of them, from a run into files."""
 
-import contextlib
 import dataclasses
 import pathlib
 
 import numpy as np
-import tqdm
 
 from keras_gan import checks, files, inference
 from keras_gan.datasets import image_files
 from keras_gan.pictures import formats, grids
 from keras_gan.runs import given_images
-from keras_gan.runs.generating import is_folder, load_generator
-from keras_gan.streams import ProgressStream
+from keras_gan.runs.generating import check_file, is_folder, load_generator
+from keras_gan.streams import share_bar
 
 # The parts of a picture that can be hidden by name: of its height, and of its width.
 MASKS = {
@@ -54,7 +52,7 @@ def write_projection(
     generator, images, _ = _given(model, images, num_images, dataset, data_dir)
     if ".png" in outputs:
         grids.check_images(generator.spec)
-    with _bar("Projecting") as progress:
+    with share_bar("Projecting") as progress:
         found = inference.project(generator, images, progress=progress, **options)
     if ".png" in outputs:
         picture = grids.sheet([images, found.samples], generator.spec, rows=5)
@@ -103,7 +101,7 @@ def write_completion(
     spec = generator.spec
     grids.check_images(spec)
     known = _mask(mask, spec)
-    with _bar("Completing") as progress:
+    with share_bar("Completing") as progress:
         found = inference.complete(
             generator, images, known, mean_image=mean, progress=progress, **options
         )
@@ -123,13 +121,7 @@ def _outputs(output, name):
         folder = pathlib.Path(output)
         files.check_output(folder, directory=True)
         return {suffix: folder / f"{name}{suffix}" for suffix in (".png", ".npz")}
-    output = pathlib.Path(output)
-    if output.suffix not in (".png", ".npz"):
-        raise ValueError(
-            "Expected an output that ends in .png or .npz, or a directory, which ends "
-            f"in /. Received: {output}"
-        )
-    files.check_output(output)
+    output = check_file(output, "or a directory, which ends in /")
     return {output.suffix: output}
 
 
@@ -138,11 +130,8 @@ def _given(model, names, num_images, dataset, data_dir):
     num_images = checks.count("num_images", num_images)
     if names is not None:
         generator = load_generator(model)
-        return (
-            generator,
-            given_images.load_images(names, generator.spec, data_dir),
-            None,
-        )
+        images = given_images.load_images(names, generator.spec, data_dir)
+        return generator, images, None
     generator, train, test = given_images.held_out_images(model, dataset, data_dir)
     images = test.examples(slice(0, num_images))
     return generator, images, train.pixel_means()
@@ -174,17 +163,3 @@ def _write_arrays(path, generator, arrays):
     value_range = np.asarray(generator.value_range or (), np.float32)
     with files.replacing(path) as temporary:
         np.savez_compressed(temporary, **arrays, value_range=value_range)
-
-
-@contextlib.contextmanager
-def _bar(description):
-    """Yields a function of the share done, which moves a bar on a terminal."""
-    with tqdm.tqdm(
-        total=1.0,
-        desc=description,
-        file=ProgressStream(),
-        disable=None,  # where the output is no terminal
-        delay=2,
-        bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}",
-    ) as bar:
-        yield lambda share: bar.update(share - bar.n)
