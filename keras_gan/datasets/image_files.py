@@ -207,10 +207,11 @@ class Reading:
         if may_skip and self.skip_broken and len(failures) < count:
             _log.warning("Files below %s that cannot be read: %s.", self.root, named)
             return
+        # Without the only one there would be none.
+        skip = ", or pass skip_broken=True" if count > 1 else ""
         raise DatasetError(
             f"Expected image files that can be read below {self.root}. Received "
-            f"{len(failures):,} that cannot: {named}; remove or replace them, or pass "
-            "skip_broken=True"
+            f"{len(failures):,} that cannot: {named}; remove or replace them{skip}"
         )
 
     def _for_each(self, function, paths, message):
