@@ -323,8 +323,8 @@ def largest_deviation_of_d(gan, intervals, num_points: int = 1001) -> float:
             x = {"samples": x, "labels": np.full(num_points, label, np.int32)}
         answers = predict_locally(gan.discriminator, x, batch_size=num_points)
         logits = losses.logits(answers).astype(np.float64)
-        answers = 1 / (1 + np.exp(-logits))
-        largest = max(largest, float(np.max(np.abs(answers - 0.5))))
+        # 1 / (1 + exp(-l)) - 1/2 = tanh(l / 2) / 2, which nothing overflows.
+        largest = max(largest, float(np.max(np.abs(np.tanh(logits / 2))) / 2))
     return largest
 
 

@@ -161,7 +161,7 @@ def _rejection(judged, num_samples, burn_in, percentile):
         return d - np.log(-np.expm1(d - _EPSILON))
 
     shift = 0.0 if percentile is None else np.percentile(score(burnt), percentile)
-    expected = np.mean(1 / (1 + np.exp(shift - score(burnt))))
+    expected = np.mean(np.exp(-np.logaddexp(0, shift - score(burnt))))
     if expected < _LEAST_ACCEPTANCE:
         raise ValueError(
             f"Expected to accept at least {_LEAST_ACCEPTANCE:.2%} of G's samples. "
