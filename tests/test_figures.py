@@ -30,7 +30,8 @@ def read(path):
 def test_all_figures_of_a_run_of_images(digits_run, tmp_path, caplog):
     caplog.set_level("INFO", logger="keras_gan")
     written = drawing.draw_figures(digits_run, output=tmp_path / "out", seed=3)
-    names = ["figure_2.png", "figure_3.png", "curves.png", "health.png"]
+    images = ["figure_2.png", "figure_3.png", "curves.png", "health.png"]
+    names = [*images, "training.gif"]
     assert written == [tmp_path / "out" / name for name in names]
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(names)
     assert "Figure 1 is left out. Expected a run with moments.npz" in caplog.text
@@ -47,13 +48,21 @@ def test_all_figures_of_a_run_of_images(digits_run, tmp_path, caplog):
     # The page shows the first, the middle and the last of epochs 0 to 3.
     epochs = [epoch for epoch, _ in runs.Run.open(digits_run).snapshots()]
     assert epochs == [0, 2, 3]
+    with PIL.Image.open(written[4]) as film:
+        assert film.n_frames == 4
+        for frame, (_, picture) in enumerate(runs.Run.open(digits_run).snapshots(4)):
+            film.seek(frame)
+            drawn = np.asarray(film.convert("RGB")).astype(int)
+            expected = pictures.resize_within(picture, 400)
+            assert np.abs(drawn - expected).max() <= 8  # a palette of 256 colours
+            assert film.info["duration"] == (2000 if frame == 3 else 120)
 
 
 def test_all_figures_of_a_one_dimensional_run(gaussian1d_run, caplog):
     caplog.set_level("INFO", logger="keras_gan")
     written = drawing.draw_figures(gaussian1d_run)
     assert [path.relative_to(gaussian1d_run / "figures").name for path in written] == [
-        "figure_1.png", "figure_1.gif", "curves.png", "health.png",
+        "figure_1.png", "figure_1.gif", "curves.png", "health.png", "training.gif",
     ]  # fmt: skip
     text = caplog.text
     assert "Figure 2 is left out" in text and "Figure 3 is left out" in text
@@ -74,7 +83,7 @@ def test_a_figure_by_name_that_does_not_fit_is_one_line(digits_run, gaussian1d_r
         (gaussian1d_run, "3", "images for figure 3"),
         (digits_run, "classes", "a conditional run for figure classes"),
         (gaussian1d_run, "classes", "images for figure classes"),
-        (digits_run, "4", "one of '1', '2', '3', 'classes', 'curves', 'health', 'all'"),
+        (digits_run, "4", "one of '1', '2', '3', 'classes', 'curves', 'health', 'tr"),
         (digits_run / "nothing", "curves", "the directory of a run, with a config"),
     ):
         with pytest.raises(ValueError, match=message) as error:
@@ -122,12 +131,22 @@ def test_without_matplotlib_the_figures_of_images_are_drawn(
 ):
     caplog.set_level("INFO", logger="keras_gan")
     written = drawing.draw_figures(digits_run, output=tmp_path / "out")
-    assert [path.name for path in written] == ["figure_2.png", "figure_3.png"]
+    assert [path.name for path in written] == [
+        "figure_2.png", "figure_3.png", "training.gif",
+    ]  # fmt: skip
     for name in ("curves", "health"):
         assert f"Figure {name} is left out. matplotlib is not installed" in caplog.text
     with pytest.raises(ModuleNotFoundError, match=r"keras_gan\[figures\]"):
         drawing.draw_figures(digits_run, "curves")
-    # Of this one nothing is left to draw.
-    with pytest.raises(ModuleNotFoundError, match=r"keras_gan\[figures\]"):
-        drawing.draw_figures(gaussian1d_run, output=tmp_path / "none")
+    # Of this one the film alone is left to draw.
+    written = drawing.draw_figures(gaussian1d_run, output=tmp_path / "film")
+    assert [path.name for path in written] == ["training.gif"]
+    (run := tmp_path / "run").mkdir()
+    for name in ("config.json", "gan.keras", "metrics.jsonl"):
+        (run / name).write_bytes((gaussian1d_run / name).read_bytes())
+    with pytest.raises(ValueError, match="two pictures of samples or more"):
+        drawing.draw_figures(run, "training")
+    # Of that one nothing is.
+    with pytest.raises((ValueError, ModuleNotFoundError)):
+        drawing.draw_figures(run, output=tmp_path / "none")
     assert not (tmp_path / "none").exists()

@@ -179,7 +179,9 @@ def test_the_wheel_works_in_an_empty_environment(wheel, tmp_path):
         "evaluate", "--model=runs/digits", "--num_samples=100"
     )
     text = command("figures", "--model=runs/digits")
-    for name in ("figure_2.png", "figure_3.png", "curves.png", "health.png"):
+    for name in (
+        *("figure_2.png", "figure_3.png", "curves.png", "health.png", "training.gif"),
+    ):
         assert f"Wrote runs/digits/figures/{name}" in text
     text = command("export", "--model=runs/digits")
     assert "It can be served.\nPublished runs/digits/export/1" in text

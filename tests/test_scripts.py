@@ -116,7 +116,9 @@ def test_train_generate_evaluate(root, tmp_path, command):
         assert words in text
     status, text, errors = command("figures", "--model=runs/digits")
     assert status == 0, errors
-    for name in ("figure_2.png", "figure_3.png", "curves.png", "health.png"):
+    for name in (
+        *("figure_2.png", "figure_3.png", "curves.png", "health.png", "training.gif"),
+    ):
         assert f"Wrote runs/digits/figures/{name}" in text
         assert (tmp_path / "runs" / "digits" / "figures" / name).stat().st_size > 1000
     status, _, errors = command("figures", "--model=runs/digits", "--figure=1")

@@ -17,10 +17,10 @@ def define_flags(values: flags.FlagValues):
     flags.DEFINE_enum(
         "figure",
         "all",
-        ["1", "2", "3", "classes", "curves", "health", "all"],
+        ["1", "2", "3", "classes", "curves", "health", "training", "all"],
         "A figure of the paper by its number, the ways from class to class, the curves "
-        "of the training, a page that says how the training went, or all that fit the "
-        "run.",
+        "of the training, a page that says how the training went, its pictures of "
+        "samples as a film, or all that fit the run.",
         flag_values=values,
     )
     flags.DEFINE_string(

@@ -11,7 +11,7 @@ from keras_gan.pictures import by_class
 from keras_gan.runs import fitted
 
 # The figures of a run, by the names that `draw_figures` knows them by.
-FIGURES = ("1", "2", "3", "classes", "curves", "health")
+FIGURES = ("1", "2", "3", "classes", "curves", "health", "training")
 
 _log = logging.getLogger("keras_gan")
 
@@ -34,11 +34,11 @@ def draw_figures(
     Args:
         path: str or path-like, a run's directory, or one of `GAN.fit` alone, see
             `fitted.FittedRun`.
-        figure: "1", "2", "3", "classes", "curves", "health", or "all" of those that fit
-            the run: figure 1 takes samples and latents of one dimension, 2 and 3 take
-            images, and "classes" images of a conditional run. Those of "all" that do
-            not fit, or need a package that is not installed, are logged with the
-            reason, at level INFO.
+        figure: "1", "2", "3", "classes", "curves", "health", "training", or "all" of
+            those that fit the run: figure 1 takes samples and latents of one dimension,
+            2 and 3 take images, "classes" images of a conditional run, and "training"
+            two pictures of samples or more. Those of "all" that do not fit, or need a
+            package that is not installed, are logged with the reason, at level INFO.
         output: str or path-like, a directory; `figures/` in the run by default.
         seed: int, of the samples and latents in figures 2 and 3 and the health page.
         data_dir: as for `Run.open`. Figure 2 and the health page need the data.
@@ -126,13 +126,16 @@ def _draw_figure_1(subject):
     names = None
     if frames[0].num_classes is not None:
         names = subject.gan.latent_prior.class_names
-    animation = pictures.figure_1_animation(frames, names)
-    # The last picture stands for two seconds before all begins anew.
-    milliseconds = [120] * (len(animation) - 1) + [2000]
     return {
         "figure_1.png": pictures.encode_png(pictures.figure_1(frames, names)),
-        "figure_1.gif": pictures.encode_gif(animation, milliseconds),
+        "figure_1.gif": _animated(pictures.figure_1_animation(frames, names)),
     }
+
+
+def _animated(frames):
+    # The last picture stands for two seconds before all begins anew.
+    milliseconds = [120] * (len(frames) - 1) + [2000]
+    return pictures.encode_gif(frames, milliseconds)
 
 
 def _draw_figure_2(subject, rows=5, columns=6):
@@ -194,6 +197,18 @@ def _draw_health(subject, count=500):
     return {"health.png": pictures.encode_png(page)}
 
 
+def _draw_training(subject, count=25, side=400):
+    snapshots = subject.run.snapshots(count)
+    if len(snapshots) < 2:
+        raise _DoesNotFit(
+            "Expected a run with two pictures of samples or more for figure training. "
+            f"Received: {subject.run.path}, which has {len(snapshots)}"
+        )
+    # GIF compresses badly: larger frames, or more of them, take megabytes.
+    frames = [pictures.resize_within(picture, side) for _, picture in snapshots]
+    return {"training.gif": _animated(frames)}
+
+
 _DRAW = {
     "1": _draw_figure_1,
     "2": _draw_figure_2,
@@ -201,4 +216,5 @@ _DRAW = {
     "classes": _draw_classes,
     "curves": _draw_curves,
     "health": _draw_health,
+    "training": _draw_training,
 }
