@@ -25,11 +25,6 @@ COMMANDS = (
 )  # fmt: skip
 _HELP = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
 
-# What a user can cause: wrong values, files, and trainings that diverge.
-_MISTAKES = (ValueError, OSError, ArithmeticError, MemoryError)
-# TensorFlow's names for a size that no memory holds and for a worker that is gone.
-_TENSORFLOW_MISTAKES = {"ResourceExhaustedError", "UnavailableError", "AbortedError"}
-
 
 def run(arguments: Sequence[str], command: str | None = None) -> int:
     """Runs a command.
@@ -114,20 +109,15 @@ def _guarded(module, values):
         print("Interrupted.", file=sys.stderr)
         return 128 + signal.SIGINT
     except Exception as error:
-        if values.traceback or not _is_mistake(error):
+        from keras_gan import checks
+
+        if values.traceback or not checks.is_mistake(error):
             raise
         return _fail(wording.in_flags(str(error), values))
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
         logger.propagate = True
-
-
-def _is_mistake(error):
-    if isinstance(error, ModuleNotFoundError):
-        # `checks.require` names the extra to install; any other is our own mistake.
-        return "pip install" in str(error)
-    return isinstance(error, _MISTAKES) or type(error).__name__ in _TENSORFLOW_MISTAKES
 
 
 def _fail(message):
