@@ -66,6 +66,27 @@ class Drawn:
         return None if self.labels is None else int(self.labels[0])
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Picks:
+    """Two samples: one to edit, and one that a way leads to.
+
+    Attributes:
+        first, second: `Drawn` of length 1.
+        first_number, second_number: ints, their numbers in the grid; None of those that
+            come from elsewhere.
+    """
+
+    first: Drawn
+    second: Drawn
+    first_number: int | None
+    second_number: int | None
+
+    def replaced(self, role, sample, number) -> "Picks":
+        """Returns the picks with another "first" or "second"."""
+        changes = {role: sample, f"{role}_number": number}
+        return dataclasses.replace(self, **changes)
+
+
 class Studio:
     """A generator of images, and what a page can do with it.
 
