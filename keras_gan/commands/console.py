@@ -75,7 +75,11 @@ def run(arguments: Sequence[str], command: str | None = None) -> int:
     stdout, stderr = _lasting(sys.stdout), _lasting(sys.stderr)
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         status = _guarded(module, values)
-        if stdout.has_ended and command not in ("train", "serve", "demo") and status == 0:
+        if (
+            stdout.has_ended
+            and command not in ("train", "serve", "demo")
+            and status == 0
+        ):
             return _fail(
                 "Expected a standard output that can be written to. Received: "
                 "one that cannot"

@@ -17,8 +17,8 @@ def more_help(values: flags.FlagValues) -> str:
     """Returns what the page is for, and who sees it."""
     lines = (
         "Open the URL that it prints. Of a run, the page does all that it can; of an",
-        "export or a .keras file, all but to choose samples by D and to show the",
-        "training. By default only this machine sees it. It has no TLS and no password:",
+        "export or a .keras file, all but choose samples by D and show the training.",
+        "By default only this machine sees it: it has no TLS and no password.",
         "docs/demo.md says how to let others see it.",
     )
     return "\n".join(lines)

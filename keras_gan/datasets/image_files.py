@@ -43,9 +43,7 @@ class UnreadableImages(DatasetError):
         self.reasons = reasons
 
 
-def read(
-    path, size=None, background=(255, 255, 255), max_pixels=None
-) -> np.ndarray:
+def read(path, size=None, background=(255, 255, 255), max_pixels=None) -> np.ndarray:
     """Returns the image in one file: uint8 `(H, W, C)`; C is 1 where it is grey.
 
     Args:
@@ -180,9 +178,8 @@ class Reading:
                 raise ValueError("pixels of 32 bits")
             width, height = image.size
             if self.max_pixels is not None and width * height > self.max_pixels:
-                raise ValueError(
-                    f"{width:,}x{height:,} pixels, where {self.max_pixels:,} can be read"
-                )
+                most = f"{self.max_pixels:,}"
+                raise ValueError(f"{width:,}x{height:,} pixels, where {most} are read")
             # EXIF orientations 5 to 8 lie on their side.
             if image.format in _ORIENTED and image.getexif().get(0x0112, 1) >= 5:
                 width, height = height, width

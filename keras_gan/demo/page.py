@@ -1,17 +1,15 @@
-"""The page, by gradio: what is on it, and which method of `Studio` each control calls."""
+"""The page, by gradio: its controls, and the method of `Studio` that each calls."""
 
 import functools
 import html
-import itertools
 import logging
-import pathlib
-import shutil
 
 import gradio as gr
 import numpy as np
 
 from keras_gan import checks
-from keras_gan.demo import studio as studios
+from keras_gan.demo.downloads import Downloads
+from keras_gan.demo.drawn import Picks
 from keras_gan.pictures import grids
 
 _log = logging.getLogger("keras_gan")
@@ -21,7 +19,7 @@ TITLE = "keras-gan demo"
 THEME_FONTS = ("system-ui", "sans-serif")
 CSS = """
 .pixels img { image-rendering: pixelated; }
-.plain { min-width: 0 !important; }
+.tab-container button { padding: 0 min(2.4vw, 16px) !important; }
 .scroll .image-frame, .scroll .image-container { overflow-x: auto !important; }
 .scroll img { min-width: 720px; max-width: none !important; }
 footer { display: none !important; }
@@ -30,7 +28,6 @@ _NUM_SAMPLES = 36
 # How far the sliders move latents; a step of 1 is a deviation of normal latents.
 _FARTHEST = 3.0
 _SIDE = 336
-_MOST_FILES = 50
 # Requests that wait in each lane, and sessions whose picks are kept.
 MOST_WAITING, MOST_SESSIONS = 20, 50
 # Two lanes, in which one action runs at a time: sliders do not wait for a projection.
@@ -41,6 +38,8 @@ _FAST = {
     "show_progress": "hidden",
 }
 _SLOW = {**_FAST, "concurrency_id": "slow", "show_progress": "full"}
+# Of a choice of classes: None would be shown as nothing.
+_NO_CLASS = -1
 _CLICK = "() => document.querySelector('#file').click()"
 
 
@@ -77,7 +76,7 @@ class Page:
 
     def __init__(self, studio, folder):
         self.studio = studio
-        self._files = _Files(folder)
+        self._files = Downloads(folder)
         with gr.Blocks(
             title=f"{studio.name}, {TITLE}",
             analytics_enabled=False,
@@ -117,13 +116,15 @@ class Page:
     def _samples_tab(self):
         studio = self.studio
         with gr.Row():
+            with gr.Column(scale=3, min_width=280):
+                self._grid = _image("Click a sample to change it", "grid")
             with gr.Column(scale=2, min_width=260):
                 with gr.Row():
                     self._seed = gr.Number(
                         0, label="Seed", precision=0, minimum=0, maximum=2**32 - 1,
                         min_width=110,
                     )  # fmt: skip
-                    self._next = gr.Button("Next seed", min_width=110)
+                    self._next = gr.Button("Next seed", min_width=110, size="md")
                 most = studio.limits.num_samples
                 self._count = gr.Slider(
                     1, most, min(_NUM_SAMPLES, most), step=1, label="Samples"
@@ -143,36 +144,27 @@ class Page:
                 for part in ("truncation", "reject"):
                     self._note(part)
                 self._role = gr.Radio(
-                    [("the sample to edit", "first"), ("where its way leads", "second")],
+                    [
+                        ("the sample to edit", "first"),
+                        ("where its way leads", "second"),
+                    ],
                     value="first",
                     label="A click picks",
                 )
                 with gr.Row():
                     self._grid_files = {
-                        suffix: gr.Button(f"Download {suffix.upper()}", min_width=110)
+                        suffix: gr.Button(
+                            f"Save {suffix.upper()}", min_width=70, size="md"
+                        )
                         for suffix in ("png", "npz")
                     }
-            with gr.Column(scale=3, min_width=280):
-                self._grid = gr.Image(
-                    label="Samples: click one", format="png", interactive=False,
-                    buttons=[], elem_classes="pixels", elem_id="grid",
-                    alt_text="A grid of samples",
-                )  # fmt: skip
 
     def _edit_tab(self):
         studio = self.studio
         with gr.Row():
             with gr.Column(scale=3, min_width=280):
-                self._edited = gr.Image(
-                    label="The sample, changed", format="png", interactive=False,
-                    buttons=[], elem_classes="pixels", elem_id="edited",
-                    height=_SIDE + 20, alt_text="The sample as the sliders change it",
-                )  # fmt: skip
-                self._way = gr.Image(
-                    label="The way to the second sample", format="png",
-                    interactive=False, buttons=[], elem_classes="pixels",
-                    elem_id="way", alt_text="Samples between the two picks",
-                )  # fmt: skip
+                self._edited = _image("The sample, changed", "edited", _SIDE)
+                self._way = _image("Its way to the second sample", "way")
             with gr.Column(scale=2, min_width=260):
                 self._note("edit")
                 self._amounts = [
@@ -187,10 +179,12 @@ class Page:
                     info="0 is the sample that you picked, 1 the second one.",
                 )  # fmt: skip
                 self._edit_label = self._class_choice("its own", "Class")
-                self._reset = gr.Button("Undo all changes")
+                self._reset = gr.Button("Undo all changes", size="md")
                 with gr.Row():
                     self._edit_files = {
-                        suffix: gr.Button(f"Download {suffix.upper()}", min_width=90)
+                        suffix: gr.Button(
+                            f"Save {suffix.upper()}", min_width=70, size="md"
+                        )
                         for suffix in ("png", "npz", "gif")
                     }
 
@@ -198,8 +192,8 @@ class Page:
         with gr.Row():
             with gr.Column(min_width=260):
                 self._upload = gr.File(
-                    label="Drop a picture: PNG, JPEG, WebP, GIF, BMP, TIFF",
-                    type="filepath", height=150, elem_id="upload",
+                    label="PNG, JPEG, WebP, GIF, BMP or TIFF", type="filepath",
+                    height=160, elem_id="upload",
                 )  # fmt: skip
                 self._invert = gr.Checkbox(
                     label="Swap light and dark", elem_id="invert",
@@ -210,49 +204,44 @@ class Page:
                     "The page looks for the latents whose sample is most like your "
                     "picture. This takes some seconds."
                 )
-                self._found = gr.Image(
-                    label="Your picture, and the generator's", format="png",
-                    interactive=False, buttons=[], elem_classes="pixels",
-                    elem_id="found", alt_text="The picture and its projection",
-                )  # fmt: skip
-                self._edit_found = gr.Button("Change it in Edit", interactive=False)
+                self._found = _image("Your picture, and the generator's", "found")
+                self._edit_found = gr.Button(
+                    "Change it in Edit", interactive=False, size="md"
+                )
             with gr.Column(min_width=260):
-                self._neighbours = gr.Image(
-                    label="Its neighbours in latent space", format="png",
-                    interactive=False, buttons=[], elem_classes="pixels",
-                    elem_id="neighbours", alt_text="Samples near the projection",
-                )  # fmt: skip
-        gr.Markdown("### Complete it\nPaint over a part of your picture.")
+                self._neighbours = _image(
+                    "Its neighbours in latent space", "neighbours"
+                )
+        gr.Markdown(
+            "### Complete it\nPaint over a part of your picture, then press Complete."
+        )
         with gr.Row():
             with gr.Column(min_width=260):
                 self._canvas = gr.ImageEditor(
-                    label="Paint over what is to be completed", type="numpy",
+                    show_label=False, type="numpy", height=_SIDE + 90,
+                    placeholder="Your picture will be here",
                     sources=(), transforms=(), layers=False, format="png",
                     brush=gr.Brush(colors=["#ff8c00"], color_mode="fixed",
                                    default_size=_SIDE // 8),
                     canvas_size=(_SIDE, _SIDE), fixed_canvas=True, elem_id="canvas",
                 )  # fmt: skip
-                self._complete = gr.Button("Complete", variant="primary")
+                self._complete = gr.Button("Complete", variant="primary", size="md")
             with gr.Column(min_width=260):
-                self._completions = gr.Image(
-                    label="Completions, the best fit first", format="png",
-                    interactive=False, buttons=[], elem_classes="pixels",
-                    elem_id="completions", alt_text="Completions of the picture",
-                )  # fmt: skip
+                self._completions = _image(
+                    "Completions, the best fit first", "completions"
+                )
 
     def _training_tab(self, tab):
         if "training" in self.studio.missing:
             self._note("training")
             return
         health = gr.Markdown("Reading the logs ...", elem_id="health")
-        curves = gr.Image(
-            label="Curves", format="png", interactive=False, buttons=["fullscreen"],
-            elem_classes="scroll", elem_id="curves", alt_text="Curves of the training",
-        )  # fmt: skip
+        curves = _image("Curves", "curves", classes="scroll")
+        gr.Markdown("Samples over the training")
         snapshots = gr.Gallery(
-            label="Samples over the training", columns=3, preview=False,
-            object_fit="contain", format="png", interactive=False, buttons=[],
-            elem_classes="pixels", elem_id="snapshots",
+            show_label=False, columns=3, preview=False, object_fit="contain",
+            format="png", interactive=False, buttons=[], elem_classes="pixels",
+            elem_id="snapshots", height="auto",
         )  # fmt: skip
         tab.select(answering(self._trained), None, [curves, snapshots], **_FAST)
         tab.select(answering(self._health), None, health, **_SLOW)
@@ -266,9 +255,9 @@ class Page:
         """Returns a choice of classes, invisible where there are none."""
         names = self.studio.class_names or []
         numbers = self.studio.class_numbers or []
-        choices = [(default, None), *zip(names, numbers, strict=True)]
+        choices = [(default, _NO_CLASS), *zip(names, numbers, strict=True)]
         return gr.Dropdown(
-            choices, value=None, label=label, visible=bool(names), min_width=110
+            choices, value=_NO_CLASS, label=label, visible=bool(names), min_width=110
         )
 
     # === Events ===
@@ -357,9 +346,11 @@ class Page:
 
     def _draw(self, count, seed, label, truncation, reject):
         truncation = None if truncation == 1 else truncation
-        drawn = self.studio.draw(int(count), int(seed or 0), label, truncation, reject)
+        drawn = self.studio.draw(
+            int(count), int(seed or 0), _class(label), truncation, reject
+        )
         second = min(1, len(drawn) - 1)
-        picks = studios.Picks(drawn.pick(0), drawn.pick(second), 0, second)
+        picks = Picks(drawn.pick(0), drawn.pick(second), 0, second)
         grid = self.studio.grid(drawn, 0, second)
         return _shown(grid), drawn, picks, *self._restart(picks)
 
@@ -371,10 +362,11 @@ class Page:
 
     def _restart(self, picks):
         """Returns what `_edit_outputs` show of new picks."""
-        return *self._edit(picks, None, 0.0), None, 0.0, *([0.0] * len(self._amounts))
+        unchanged = [_NO_CLASS, 0.0, *(0.0 for _ in self._amounts)]
+        return *self._edit(picks, *unchanged), *unchanged
 
     def _edit(self, picks, label, share, *amounts):
-        studio = self.studio
+        studio, label = self.studio, _class(label)
         now = studio.edit(picks.first, picks.second, amounts, share, label)
         way = studio.edit(
             picks.first, picks.second, amounts, np.linspace(0, 1, 7), label
@@ -394,7 +386,7 @@ class Page:
     def _project(self, image, label):
         if image is None:
             raise ValueError("Expected a picture. Received: none; drop a file first")
-        found, error, neighbours = self.studio.project(image, label)
+        found, error, neighbours = self.studio.project(image, _class(label))
         text = (
             f"Root mean squared error of a pixel: {error**0.5:.3f}, where black to "
             "white is 1."
@@ -423,7 +415,7 @@ class Page:
         hidden = np.zeros(self.studio.spec.shape[:2], bool)
         for layer in (canvas or {}).get("layers", ()):
             hidden = layer[..., 3] > 0
-        completions = self.studio.complete(image, hidden, label)
+        completions = self.studio.complete(image, hidden, _class(label))
         return _shown(self.studio.picture(completions, columns=3))
 
     def _trained(self):
@@ -444,6 +436,7 @@ class Page:
 
     def _edited_file(self, suffix, picks, label, share, *amounts):
         path = self._files.new(f"{self.studio.name}_edited.{suffix}")
+        label = _class(label)
         if suffix == "gif":
             film = self.studio.film(picks.first, picks.second, amounts, label)
             path.write_bytes(film)
@@ -453,8 +446,29 @@ class Page:
         return str(path)
 
 
+def _image(title, name, height=None, classes="pixels"):
+    """Returns an image that the page shows, below its title.
+
+    Args:
+        title: str. gradio's own label would lie on the image.
+        name: str, the element's id.
+        height: int, pixels, or None.
+        classes: str, CSS classes.
+    """
+    gr.Markdown(title)
+    return gr.Image(
+        show_label=False, format="png", interactive=False, buttons=[], height=height,
+        elem_classes=classes, elem_id=name, alt_text=title,
+    )  # fmt: skip
+
+
+def _class(chosen):
+    """Returns the class of a choice, or None."""
+    return None if chosen == _NO_CLASS else chosen
+
+
 def _shown(picture):
-    """Returns a picture `(H, W, 1 or 3)` as gradio takes it: `(H, W)` of one channel."""
+    """Returns a picture `(H, W, 1 or 3)` as gradio takes it: grey as `(H, W)`."""
     return picture[..., 0] if picture.shape[-1] == 1 else picture
 
 
@@ -467,19 +481,3 @@ _ENDS = {
     "contrast": "Flat, or full of contrast.",
     "warmth": "Bluer, or redder.",
 }
-
-
-class _Files:
-    """The files that are downloaded: the last ones, each in a folder of its own."""
-
-    def __init__(self, folder):
-        self._folder = pathlib.Path(folder)
-        self._numbers = itertools.count()
-
-    def new(self, name):
-        """Returns the path of a new file; an old one is removed."""
-        number = next(self._numbers)
-        shutil.rmtree(self._folder / str(number - _MOST_FILES), ignore_errors=True)
-        path = self._folder / str(number) / name
-        path.parent.mkdir(parents=True)
-        return path

@@ -98,7 +98,9 @@ def application(studio, folder, host="127.0.0.1"):
 
     app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(_Policy)
-    fonts = list(page.THEME_FONTS)
+    theme = gr.themes.Default(font=list(page.THEME_FONTS), font_mono=["monospace"])
+    # gradio's own grey is hard to read.
+    theme.set(block_info_text_color="*neutral_600")
     return gr.mount_gradio_app(
         app,
         page.Page(studio, folder).blocks,
@@ -112,7 +114,7 @@ def application(studio, folder, host="127.0.0.1"):
         ssr_mode=False,
         enable_monitoring=False,
         mcp_server=False,
-        theme=gr.themes.Default(font=fonts, font_mono=["monospace"]),
+        theme=theme,
         css=page.CSS,
     )
 

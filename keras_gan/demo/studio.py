@@ -12,6 +12,7 @@ from PIL import Image
 
 from keras_gan import checks, inference, pictures, runs
 from keras_gan.datasets.image_files import UnreadableImages
+from keras_gan.demo.drawn import Drawn
 from keras_gan.demo.limits import Limits
 from keras_gan.inference.projection import with_labels
 from keras_gan.pictures import formats, grids
@@ -25,7 +26,7 @@ _NUM_MEASURED, _LEAST_MEASURED = 2000, 500
 _SECONDS_OF_MEASURING = 5.0
 # Held-out examples, and samples, that D is calibrated by.
 _NUM_CALIBRATED, _LEAST_CALIBRATED = 2000, 200
-# Steps of the descent to latents, where the time allows; fewer than the least find none.
+# Steps of the descent to latents, where the time allows, and the fewest.
 _STEPS, _LEAST_STEPS = 300, 50
 _RESTARTS = 2
 # A step with gradients takes about as long as so many samples, and this at least.
@@ -35,56 +36,6 @@ _NEIGHBOURHOOD = 0.3
 _FRAMES, _FRAME_MILLISECONDS = 24, 60
 # Colours of the frames around the picks: the first, and the one that a way leads to.
 FIRST_COLOR, SECOND_COLOR = (255, 140, 0), (0, 150, 255)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Drawn:
-    """Samples, and where they come from.
-
-    Attributes:
-        samples: float32 `(n, *spec.shape)` in `spec.value_range`.
-        latents: float32 `(n, L)`.
-        labels: int32 `(n,)`, or None.
-    """
-
-    samples: np.ndarray
-    latents: np.ndarray
-    labels: np.ndarray | None
-
-    def __len__(self):
-        return len(self.samples)
-
-    def pick(self, number) -> "Drawn":
-        """Returns one of them, as a `Drawn` of length 1."""
-        rows = slice(number, number + 1)
-        labels = None if self.labels is None else self.labels[rows]
-        return Drawn(self.samples[rows], self.latents[rows], labels)
-
-    @property
-    def label(self) -> int | None:
-        """The class of the first, or None."""
-        return None if self.labels is None else int(self.labels[0])
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Picks:
-    """Two samples: one to edit, and one that a way leads to.
-
-    Attributes:
-        first, second: `Drawn` of length 1.
-        first_number, second_number: ints, their numbers in the grid; None of those that
-            come from elsewhere.
-    """
-
-    first: Drawn
-    second: Drawn
-    first_number: int | None
-    second_number: int | None
-
-    def replaced(self, role, sample, number) -> "Picks":
-        """Returns the picks with another "first" or "second"."""
-        changes = {role: sample, f"{role}_number": number}
-        return dataclasses.replace(self, **changes)
 
 
 class Studio:
@@ -232,9 +183,8 @@ class Studio:
         held_out = [data for data in self.run.splits()[1:] if data is not None]
         if not held_out or self._num_calibrated < _LEAST_CALIBRATED:
             raise ValueError(
-                "Choosing samples by D needs held-out examples, and a generator that is "
-                "fast enough. This model has none, or is too slow here; use keras-gan "
-                "resample"
+                "Choosing samples by D needs held-out examples and a fast generator. "
+                "This model has none, or is too slow here; use keras-gan resample"
             )
         data = given_images.in_range_of(held_out[0], self.spec)
         return inference.calibrate(

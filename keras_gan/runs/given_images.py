@@ -3,7 +3,6 @@
 import os
 
 import numpy as np
-
 from PIL import Image
 
 from keras_gan import datasets
