@@ -96,7 +96,9 @@ def application(studio, folder, host="127.0.0.1"):
 
     from keras_gan.demo import page
 
-    app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    # No pages that describe an interface: it is for the page alone.
+    undescribed = {"docs_url": None, "redoc_url": None, "openapi_url": None}
+    app = fastapi.FastAPI(**undescribed)
     app.add_middleware(_Policy)
     theme = gr.themes.Default(font=list(page.THEME_FONTS), font_mono=["monospace"])
     # gradio's own grey is hard to read.
@@ -108,6 +110,7 @@ def application(studio, folder, host="127.0.0.1"):
         server_name=host,
         footer_links=[],
         run_history=False,
+        app_kwargs=undescribed,
         allowed_paths=[str(folder)],
         show_error=False,
         max_file_size=studio.limits.max_bytes,
