@@ -128,47 +128,41 @@ def as_sample(picture, spec):
 def test_nothing_is_loaded_from_elsewhere(page, exported):
     for tab in ("Edit", "Your picture", "Training"):
         go(page, tab)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(2000)
     hosts = {url.partition("//")[2].partition("/")[0] for url in page.requested}
     assert {host for host in hosts if host} == {exported[0].partition("//")[2]}
 
 
-def test_the_first_grid_is_that_of_generate(page, generator):
-    samples = generator.generate(36, seed=0)
+def check_last_row(shown, generator, **options):
+    """Compares the last row of a grid, in which the first picks have no frames."""
+    samples = generator.generate(**options)
     expected = grids.enlarge(grids.grid(grids.visible(samples, generator.spec)))
-    shown = pixels(page, "grid")
-    # The frames around the first two picks lie in the margins.
-    last = np.s_[len(shown) // 6 + 4 :]
-    np.testing.assert_array_equal(shown[last], np.repeat(expected[last], 3, axis=2))
+    rows = np.ceil(len(samples) ** 0.5)
+    last = np.s_[int(len(shown) * (rows - 1) / rows) + 12 :]
+    np.testing.assert_array_equal(
+        shown[last], np.broadcast_to(expected[last], shown[last].shape)
+    )
+
+
+def test_the_first_grid_is_that_of_generate(page, generator):
+    check_last_row(pixels(page, "grid"), generator, num_samples=36, seed=0)
 
 
 def test_controls_of_the_samples(page, generator):
-    _, of_seed = changed(
+    options = {"num_samples": 36, "seed": 1}
+    _, shown = changed(
         page, "grid", lambda: page.get_by_role("button", name="Next seed").click()
     )
-    samples = generator.generate(36, seed=1)
-    expected = grids.enlarge(grids.grid(grids.visible(samples, generator.spec)))
-    last = np.s_[len(of_seed) // 6 + 4 :]
-    np.testing.assert_array_equal(of_seed[last, :, 0], expected[last, :, 0])
-    _, fewer = changed(page, "grid", lambda: slider(page, "Samples").fill("4"))
-    assert fewer.shape[1] != of_seed.shape[1]
-    before, sevens = changed(page, "grid", lambda: choose(page, "Class", "7"))
-    samples = generator.generate(4, seed=1, labels=7)
-    expected = grids.grid(grids.visible(samples, generator.spec))
-    np.testing.assert_array_equal(
-        sevens[len(sevens) // 2 + 12 :, :, 0],
-        grids.enlarge(expected)[len(sevens) // 2 + 12 :, :, 0],
-    )
-    _, typical = changed(page, "grid", lambda: slider(page, "Truncation").fill("0"))
-    # At 0 all latents are their mean: four times the same 7.
-    half = len(typical) // 2
-    step = half - 6
-    inner = typical[12:step, 12:step]
-    assert np.ptp(inner) > 100
-    assert (
-        np.abs(inner.astype(int) - typical[half + 6 : half + step - 6, 12:step]).max()
-        <= 255
-    )
+    check_last_row(shown, generator, **options)
+    options["num_samples"] = 4
+    _, shown = changed(page, "grid", lambda: slider(page, "Samples").fill("4"))
+    check_last_row(shown, generator, **options)
+    options["labels"] = 7
+    _, shown = changed(page, "grid", lambda: choose(page, "Class", "7"))
+    check_last_row(shown, generator, **options)
+    options["truncation"] = 0.5
+    _, shown = changed(page, "grid", lambda: slider(page, "Truncation").fill("0.5"))
+    check_last_row(shown, generator, **options)
 
 
 def test_a_sample_is_made_thinner_and_thicker(page, generator):
@@ -266,8 +260,9 @@ def test_a_picture_is_projected_edited_and_completed(page, seven):
     factor = first.shape[1] // (3 * 29 + 1)
     first = first[factor : 29 * factor : factor, factor : 29 * factor : factor]
     # What was not painted over is as it was.
-    assert np.abs(first[:12].astype(int) - image[:12]).max() <= 1
-    assert (first != image).any()
+    own = own[10:290:10, 10:290:10]
+    assert np.abs(first[:12].astype(int) - own[:12]).max() <= 1
+    assert (first != own).any()
     page.get_by_role("button", name="Change it in Edit").click()
     page.wait_for_selector("#edited img")
     shown = pixels(page, "edited")[::12, ::12].astype(int)
@@ -286,7 +281,7 @@ def test_wrong_uploads_are_sentences_and_the_server_lives(page, seven, tmp_path)
         ("text.png", "Received: text.png (no image of these formats)"),
         ("empty.png", "Received: empty.png (no image of these formats)"),
         ("large.png", "8,000x5,000 pixels, where 25,000,000 are read"),
-        ("heavy.png", "exceeds the maximum allowed size"),
+        ("heavy.png", "exceed the maximum allowed size"),
     ):
         upload(page, tmp_path / name)
         page.get_by_text(sentence).first.wait_for()
