@@ -64,8 +64,8 @@ EXTRAS = {
     "tensorboard": ["tensorboard>=2.18"],
 }
 EXTRAS["all"] = [requirement for extra in EXTRAS.values() for requirement in extra]
-# The page of `keras-gan demo`. Not among all: gradio brings a web server, pandas and some
-# thirty packages more, which a machine that trains or serves has no use for.
+# The page of `keras-gan demo`. Not among all: gradio brings a web server, pandas and
+# some thirty packages more, which a machine that trains or serves has no use for.
 EXTRAS["demo"] = ["gradio>=6.31"]
 EXTRAS["gpu"] = ["tensorflow[and-cuda]>=2.18"]
 # torch-fidelity and pytorch-fid: benchmarks/fid.py compares with them.
