@@ -1,7 +1,9 @@
 """Serves the page, on one address, until it is told to stop."""
 
+import contextlib
 import os
 import pathlib
+import signal
 import socket
 import tempfile
 
@@ -76,11 +78,28 @@ def serve(studio, host="127.0.0.1", port=7860, started=lambda url: None):
             )
             shown = f"[{host}]" if ":" in host else host
             started(f"http://{shown}:{listener.getsockname()[1]}")
-            uvicorn.Server(settings).run(sockets=[listener])
+            with _until_told():
+                uvicorn.Server(settings).run(sockets=[listener])
         finally:
             os.environ.pop("GRADIO_TEMP_DIR")
             if before is not None:
                 os.environ["GRADIO_TEMP_DIR"] = before
+
+
+@contextlib.contextmanager
+def _until_told():
+    """Lets SIGINT and SIGTERM end a block, and not the process.
+
+    uvicorn raises them again when it has ended. By default SIGTERM would end the
+    process before its files are removed.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def application(studio, folder, host="127.0.0.1"):
