@@ -64,6 +64,9 @@ EXTRAS = {
     "tensorboard": ["tensorboard>=2.18"],
 }
 EXTRAS["all"] = [requirement for extra in EXTRAS.values() for requirement in extra]
+# The page of `keras-gan demo`. Not among all: gradio brings a web server, pandas and
+# some thirty packages more, which a machine that trains or serves has no use for.
+EXTRAS["demo"] = ["gradio>=6.31"]
 EXTRAS["gpu"] = ["tensorflow[and-cuda]>=2.18"]
 # torch-fidelity and pytorch-fid: benchmarks/fid.py compares with them.
 EXTRAS["benchmarks"] = ["torch>=2.6", "torch-fidelity>=0.4", "pytorch-fid>=0.3"]
@@ -74,10 +77,12 @@ EXTRAS["notebooks"] = [
     "ipykernel>=6.29", "matplotlib>=3.9", "nbclient>=0.10", "nbformat>=5.10",
 ]  # fmt: skip
 # pytest-xdist: `make test` in two processes. PyYAML: the manifests of serving/.
-# setuptools: a test builds the wheel.
+# setuptools: a test builds the wheel. playwright: the page of `keras-gan demo` in a
+# Chromium, by `playwright install chromium` or of the system.
 EXTRAS["dev"] = [
-    *EXTRAS["all"], *EXTRAS["docs"], *EXTRAS["notebooks"], "pytest>=8.3",
-    "pytest-xdist>=3.6", "pyyaml>=6.0", "setuptools>=77.0.3",
+    *EXTRAS["all"], *EXTRAS["demo"], *EXTRAS["docs"], *EXTRAS["notebooks"],
+    "playwright>=1.65", "pytest>=8.3", "pytest-xdist>=3.6", "pyyaml>=6.0",
+    "setuptools>=77.0.3",
 ]  # fmt: skip
 
 setup(

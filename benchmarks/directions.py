@@ -35,9 +35,9 @@ def main():
     def measured(samples):
         """Returns ink, slant and whether it is of the class `(n, 3)`, and classes."""
         classes = np.asarray(classifier.classes(samples))
-        pixels = gan.spec.to_unit(samples)
+        of = inference.attributes_of(samples, gan.spec)
         is_label = classes == arguments.label
-        return np.stack([ink(pixels), slant(pixels), is_label], axis=1), classes
+        return np.stack([of["brightness"], of["slant"], is_label], axis=1), classes
 
     latents = np.asarray(gan.latent_prior.sample(arguments.num_samples, seed=0))
     found = inference.directions(gan, latents, measured(gan.samples_of(latents))[0])
@@ -76,24 +76,6 @@ def parsed_arguments():
     parser.add_argument("--rows", type=int, default=3, help="of each direction")
     parser.add_argument("--output", help="a .png")
     return parser.parse_args()
-
-
-def ink(pixels):
-    """Returns the mean pixel of images in [0, 1], `(n,)`."""
-    return pixels.mean(axis=(1, 2, 3))
-
-
-def slant(pixels):
-    """Returns how far images lean to the right for each pixel upwards, `(n,)`."""
-    mass = pixels[..., 0].astype(np.float64) + 1e-9
-    mass /= mass.sum(axis=(1, 2), keepdims=True)
-    up, right = np.meshgrid(
-        -np.arange(mass.shape[1]), np.arange(mass.shape[2]), indexing="ij"
-    )
-    up, right = (
-        each - (mass * each).sum(axis=(1, 2), keepdims=True) for each in (up, right)
-    )
-    return (mass * up * right).sum(axis=(1, 2)) / (mass * up**2).sum(axis=(1, 2))
 
 
 def write_picture(output, blocks, columns, spec):

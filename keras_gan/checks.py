@@ -10,6 +10,11 @@ import math
 import numbers
 import types
 
+# What a user can cause: wrong values, files, and trainings that diverge.
+_MISTAKES = (ValueError, OSError, ArithmeticError, MemoryError)
+# TensorFlow's names for a size that no memory holds and for a worker that is gone.
+_TENSORFLOW_MISTAKES = {"ResourceExhaustedError", "UnavailableError", "AbortedError"}
+
 
 def is_int(value) -> bool:
     """Whether `value` is a Python or NumPy int. `True` and `False` are none."""
@@ -125,3 +130,11 @@ def require(module: str, extra: str) -> types.ModuleType:
             f"{missing} is not installed. Run: pip install 'keras_gan[{extra}]'",
             name=missing,
         ) from error
+
+
+def is_mistake(error: BaseException) -> bool:
+    """Whether an exception is a user's mistake, whose message is all that helps."""
+    if isinstance(error, ModuleNotFoundError):
+        # `require` names the extra to install; any other is our own mistake.
+        return "pip install" in str(error)
+    return isinstance(error, _MISTAKES) or type(error).__name__ in _TENSORFLOW_MISTAKES

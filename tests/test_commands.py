@@ -212,11 +212,11 @@ def test_the_command_that_resumes_gives_the_same_settings(monkeypatch, tmp_path)
     ("arguments", "line"),
     [
         ([], "Expected a command among train, generate, walk, project, complete, "
-         "resample, evaluate, figures, export, serve, theory. Received: none. See "
-         "keras-gan --help"),
+         "resample, evaluate, figures, export, serve, demo, theory. Received: none. "
+         "See keras-gan --help"),
         (["trian"], "Expected a command among train, generate, walk, project, "
-         "complete, resample, evaluate, figures, export, serve, theory. Received: "
-         "'trian'. Did you mean 'train'? See keras-gan --help"),
+         "complete, resample, evaluate, figures, export, serve, demo, theory. "
+         "Received: 'trian'. Did you mean 'train'? See keras-gan --help"),
         (["generate"], "Expected --model=... Received: none. See keras-gan generate "
          "--help"),
         (["generate", "--model=x", "y"], "Expected only flags. Received: y"),

@@ -32,6 +32,7 @@ FLOORS = (
     {"evaluation", "pictures"},
     {"experiments"},
     {"runs"},
+    {"demo"},
     {"api"},
     {"commands"},
 )

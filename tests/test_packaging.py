@@ -110,6 +110,10 @@ def test_what_the_main_job_does_not_need_is_an_extra(wheel):
         assert not packages & names_of(found)
         assert names_of(found, extra) <= names_of(found, "all")
         assert names_of(found, extra) <= names_of(found, "dev")
+    # A page to play with is not what a machine that trains needs.
+    assert names_of(found, "demo") == {"gradio"}
+    assert {"gradio", "playwright"} <= names_of(found, "dev")
+    assert not {"gradio", "playwright"} & (names_of(found, "all") | names_of(found))
     # Who trains reads no lectures; the tests run them.
     assert {"ipykernel", "nbclient"} <= names_of(found, "notebooks")
     assert names_of(found, "notebooks") <= names_of(found, "dev")

@@ -188,3 +188,33 @@ def test_a_sheet_of_what_does_not_fit_is_one_line(groups):
     with pytest.raises(ValueError, match="groups of as many images") as caught:
         grids.sheet(groups, SampleSpec((2, 3, 1), "image", (0.0, 1.0)))
     assert "\n" not in str(caught.value)
+
+
+def test_frames_colour_the_margin_of_an_image_alone():
+    images = np.arange(6, dtype=np.uint8)[:, None, None, None] + np.zeros(
+        (6, 2, 3, 1), np.uint8
+    )
+    plain = grids.grid(images, columns=3)
+    framed = grids.framed(plain, (2, 3, 1), 3, {4: (255, 0, 0)})
+    expected = np.broadcast_to(plain, (*plain.shape[:2], 3)).copy()
+    expected[3:7, 4:9] = (255, 0, 0)
+    expected[4:6, 5:8] = 4
+    np.testing.assert_array_equal(framed, expected)
+
+
+@pytest.mark.parametrize("factor", [1, 5])
+def test_a_place_in_a_grid_is_that_of_an_image(factor):
+    images = np.arange(7, dtype=np.uint8)[:, None, None, None] + np.zeros(
+        (7, 4, 2, 1), np.uint8
+    )
+    picture = grids.grid(images, columns=3).repeat(factor, 0).repeat(factor, 1)
+    height, width = picture.shape[:2]
+    seen = {
+        grids.number_at(x, y, picture.shape, (4, 2, 1), 3): picture[y, x, 0]
+        for y in range(height)
+        for x in range(width)
+        if picture[y, x, 0] != 128
+    }
+    assert seen == {number: number for number in range(7)}
+    # Beyond the last column is still the last.
+    assert grids.number_at(width, 0, picture.shape, (4, 2, 1), 3) == 2

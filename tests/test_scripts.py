@@ -9,7 +9,7 @@ import pytest
 
 SCRIPTS = (
     "train", "generate", "walk", "project", "complete", "resample", "evaluate",
-    "export", "figures", "serve", "theory",
+    "export", "figures", "serve", "demo", "theory",
 )  # fmt: skip
 
 
@@ -44,7 +44,8 @@ def test_help_and_misspelt_flags_end_without_tensorflow(root, script, flag):
     assert "loaded: []" in process.stdout
     text = process.stdout + process.stderr
     assert "Traceback" not in text
-    own = {"export": "--check", "serve": "--port"}.get(script, "--seed")
+    own = {"export": "--check", "serve": "--port", "demo": "--port"}
+    own = own.get(script, "--seed")
     assert (own in text) if flag == "--help" else ("Unknown command line" in text)
 
 

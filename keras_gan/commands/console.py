@@ -21,14 +21,9 @@ from keras_gan.version import __version__
 
 COMMANDS = (
     "train", "generate", "walk", "project", "complete", "resample", "evaluate",
-    "figures", "export", "serve", "theory",
+    "figures", "export", "serve", "demo", "theory",
 )  # fmt: skip
 _HELP = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
-
-# What a user can cause: wrong values, files, and trainings that diverge.
-_MISTAKES = (ValueError, OSError, ArithmeticError, MemoryError)
-# TensorFlow's names for a size that no memory holds and for a worker that is gone.
-_TENSORFLOW_MISTAKES = {"ResourceExhaustedError", "UnavailableError", "AbortedError"}
 
 
 def run(arguments: Sequence[str], command: str | None = None) -> int:
@@ -80,7 +75,11 @@ def run(arguments: Sequence[str], command: str | None = None) -> int:
     stdout, stderr = _lasting(sys.stdout), _lasting(sys.stderr)
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         status = _guarded(module, values)
-        if stdout.has_ended and command not in ("train", "serve") and status == 0:
+        if (
+            stdout.has_ended
+            and command not in ("train", "serve", "demo")
+            and status == 0
+        ):
             return _fail(
                 "Expected a standard output that can be written to. Received: "
                 "one that cannot"
@@ -114,20 +113,15 @@ def _guarded(module, values):
         print("Interrupted.", file=sys.stderr)
         return 128 + signal.SIGINT
     except Exception as error:
-        if values.traceback or not _is_mistake(error):
+        from keras_gan import checks
+
+        if values.traceback or not checks.is_mistake(error):
             raise
         return _fail(wording.in_flags(str(error), values))
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
         logger.propagate = True
-
-
-def _is_mistake(error):
-    if isinstance(error, ModuleNotFoundError):
-        # `checks.require` names the extra to install; any other is our own mistake.
-        return "pip install" in str(error)
-    return isinstance(error, _MISTAKES) or type(error).__name__ in _TENSORFLOW_MISTAKES
 
 
 def _fail(message):

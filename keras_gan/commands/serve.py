@@ -1,13 +1,12 @@
 """Serves an export over HTTP: keras-gan serve --model=saved_models/digits"""
 
-import ipaddress
 import signal
 import sys
 import threading
 
 from absl import flags
 
-from keras_gan.commands import quiet
+from keras_gan.commands import addresses, quiet
 
 
 def define_flags(values: flags.FlagValues):
@@ -19,17 +18,7 @@ def define_flags(values: flags.FlagValues):
         required=True,
         flag_values=values,
     )
-    flags.DEFINE_string(
-        "host", "127.0.0.1", "Where it listens. See below.", flag_values=values
-    )
-    flags.DEFINE_integer(
-        "port",
-        8501,
-        "Its port; 0 takes a free one.",
-        lower_bound=0,
-        upper_bound=65535,
-        flag_values=values,
-    )
+    addresses.define(values, port=8501)
     flags.DEFINE_string(
         "name",
         None,
@@ -93,26 +82,8 @@ def main(values: flags.FlagValues):
         values.port,
         values.name,
         limits,
-        started=lambda url: _announce(url, values.host),
+        started=lambda url: addresses.announce(url, values.host),
         stop=stop,
     )
     if not finished:
         print("warning: Not all requests were answered.", file=sys.stderr, flush=True)
-
-
-def _announce(url, host):
-    if not _is_loopback(host):
-        print(
-            f"warning: Other machines may reach {host}: there is no TLS and no "
-            "password. Put a proxy that has them before it.",
-            file=sys.stderr,
-            flush=True,
-        )
-    print(f"Serving {url} (Ctrl-C ends it)", flush=True)
-
-
-def _is_loopback(host):
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -30,19 +30,34 @@ _ORIENTED = ("JPEG", "MPO", "WEBP")
 _log = logging.getLogger("keras_gan")
 
 
-def read(path, size=None, background=(255, 255, 255)) -> np.ndarray:
+class UnreadableImages(DatasetError):
+    """Image files that cannot be read.
+
+    Args:
+        message: see `DatasetError`.
+        reasons: dict of each file's path to the reason.
+    """
+
+    def __init__(self, message, reasons):
+        super().__init__(message)
+        self.reasons = reasons
+
+
+def read(path, size=None, background=(255, 255, 255), max_pixels=None) -> np.ndarray:
     """Returns the image in one file: uint8 `(H, W, C)`; C is 1 where it is grey.
 
     Args:
         path: str or path-like.
         size: (height, width) to crop and resize to, or None.
         background: (red, green, blue) that transparent pixels are laid on, or None.
+        max_pixels: int, how many pixels it may have, which its header says before
+            memory is taken for them; None sets no limit but Pillow's.
 
     Raises:
-        DatasetError: a file that is not there, or cannot be read.
+        UnreadableImages: a file that is not there, or cannot be read.
     """
     path = Path(path)
-    reading = Reading(path.parent, [path.name], size, background, skip_broken=False)
+    reading = Reading(path.parent, [path.name], size, background, False, max_pixels)
     form = reading.form([path.name])
     images = np.empty((1, *form.shape), np.uint8)
     # Of 16 bits, those that the file uses.
@@ -60,14 +75,16 @@ class Reading:
         size: (height, width) to crop and resize to, or None.
         background: (red, green, blue) that transparent pixels are laid on, or None.
         skip_broken: bool, whether files that cannot be read are left out.
+        max_pixels: int, or None; a file with more pixels is one that cannot be read.
     """
 
-    def __init__(self, root, paths, size, background, skip_broken):
+    def __init__(self, root, paths, size, background, skip_broken, max_pixels=None):
         self.root = root
         self._loads = skip_broken
         self.size = size
         self.background = background
         self.skip_broken = skip_broken
+        self.max_pixels = max_pixels
         self.formats = _formats(paths)
 
     def form(self, paths):
@@ -160,6 +177,9 @@ class Reading:
             if image.mode in ("I", "F"):
                 raise ValueError("pixels of 32 bits")
             width, height = image.size
+            if self.max_pixels is not None and width * height > self.max_pixels:
+                most = f"{self.max_pixels:,}"
+                raise ValueError(f"{width:,}x{height:,} pixels, where {most} are read")
             # EXIF orientations 5 to 8 lie on their side.
             if image.format in _ORIENTED and image.getexif().get(0x0112, 1) >= 5:
                 width, height = height, width
@@ -209,9 +229,10 @@ class Reading:
             return
         # Without the only one there would be none.
         skip = ", or pass skip_broken=True" if count > 1 else ""
-        raise DatasetError(
+        raise UnreadableImages(
             f"Expected image files that can be read below {self.root}. Received "
-            f"{len(failures):,} that cannot: {named}; remove or replace them{skip}"
+            f"{len(failures):,} that cannot: {named}; remove or replace them{skip}",
+            failures,
         )
 
     def _for_each(self, function, paths, message):

@@ -5,6 +5,7 @@ infer z of a given x, to complete x from a part of it, and to put what the netwo
 learned to other uses.
 """
 
+from keras_gan.inference.attributes import attributes_of
 from keras_gan.inference.bigan import BiGAN
 from keras_gan.inference.calibration import Calibration, calibrate
 from keras_gan.inference.completion import (
@@ -34,6 +35,7 @@ __all__ = [
     "Projection",
     "RESAMPLING_METHODS",
     "Resampled",
+    "attributes_of",
     "between",
     "calibrate",
     "complete",

@@ -23,14 +23,16 @@ class Judged:
         labels: int32 `(n,)`, those of the n samples to draw, or None.
         batch_size: int, samples that G and D work on at once.
         seed: int >= 0.
+        progress: None, or a function of the share done.
     """
 
-    def __init__(self, gan, calibration, labels, batch_size, seed):
+    def __init__(self, gan, calibration, labels, batch_size, seed, progress=None):
         self.gan = gan
         self.calibration = calibration
         self.labels = labels
         self.batch_size = batch_size
         self.seed = seed
+        self.progress = progress or (lambda share: None)
         self.judge = judges.judge_of(gan) if calibration is None else calibration.judge
         self._logits = tf.function(self.logits_in_graph)
 
@@ -137,6 +139,7 @@ def metropolis_hastings(judged, num_samples, num_steps):
         log_uniforms = np.log(random.uniform(size=num_samples))
         for each in chains:
             each.step(latents, ratios, log_uniforms)
+        judged.progress((number + 1) / num_steps)
     from_sample, chosen = chains[0], chains[-1]
     accepted, trace = np.array(chosen.accepted), np.array(chosen.trace)
     # What would give back the held-out example, of which only the ratio is known.
@@ -198,6 +201,7 @@ def langevin(judged, num_samples, burn_in, num_steps, step_size):
         kept = min(size, num_samples - first)
         latents, accepted, trace = found
         parts.append((latents[:kept], accepted[:, :kept], trace[:, :kept]))
+        judged.progress((first + kept) / num_samples)
     latents, accepted, trace = (
         np.concatenate(each, axis=axis)
         for each, axis in zip(zip(*parts, strict=True), (0, 1, 1), strict=True)

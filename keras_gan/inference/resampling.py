@@ -53,6 +53,7 @@ def resample(
     percentile: float | None = 20.0,
     num_steps: int | None = None,
     step_size: float = 0.1,
+    progress=None,
 ) -> Resampled:
     """Draws from p_g(x) * r(x), where r = p_data/p_g is what D says: from p_data.
 
@@ -94,6 +95,7 @@ def resample(
         percentile: float in [0, 100] or None, of rejection; other methods have none.
         num_steps: int, of each chain: 100 of either kind.
         step_size: float > 0, the first of langevin, in units of u.
+        progress: None, or a function of the share done, a float in [0, 1].
 
     Returns:
         `Resampled`. Where D cannot help, a warning is logged as well.
@@ -135,7 +137,7 @@ def resample(
             calibration.auc,
             calibration.auc_standard_error,
         )
-    judged = chains.Judged(gan, calibration, labels, batch_size, seed)
+    judged = chains.Judged(gan, calibration, labels, batch_size, seed, progress)
     if method == "langevin":
         found = chains.langevin(judged, num_samples, step_size=step_size, **options)
     elif method == "rejection":
@@ -184,6 +186,7 @@ def _rejection(judged, num_samples, burn_in, percentile):
         filled, first = np.unique(places[taken], return_index=True)
         latents[filled] = proposals[taken][first]
         left = np.setdiff1d(left, filled)
+        judged.progress(1 - len(left) / num_samples)
         if not len(left):
             break
     return latents, {

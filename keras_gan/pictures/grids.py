@@ -127,6 +127,46 @@ def grid(
     return picture
 
 
+def framed(picture, shape, columns: int, frames, margin: int = 1) -> np.ndarray:
+    """Colours the margin around some images of a `grid`.
+
+    Args:
+        picture: uint8 `(height, width, 1 or 3)`, what `grid` returned.
+        shape: (H, W, C) of one image.
+        columns, margin: those of the grid.
+        frames: dict of an image's number to its (red, green, blue).
+
+    Returns:
+        uint8 `(height, width, 3)`.
+    """
+    height, width = (side + margin for side in shape[:2])
+    picture = np.broadcast_to(picture, (*picture.shape[:2], 3)).copy()
+    for number, color in frames.items():
+        top, left = number // columns * height, number % columns * width
+        inside = picture[
+            top + margin : top + height, left + margin : left + width
+        ].copy()
+        picture[top : top + height + margin, left : left + width + margin] = color
+        picture[top + margin : top + height, left + margin : left + width] = inside
+    return picture
+
+
+def number_at(x, y, picture, shape, columns: int, margin: int = 1) -> int:
+    """Returns the number of the image at a place of an enlarged `grid`.
+
+    Args:
+        x, y: floats, pixels from the left and from the top.
+        picture: (height, width) of the picture, enlarged or not.
+        shape, columns, margin: see `framed`.
+    """
+    factor = picture[1] / (columns * (shape[1] + margin) + margin)
+    row, column = (
+        max(0, int((place / factor - margin) // (side + margin)))
+        for place, side in ((y, shape[0]), (x, shape[1]))
+    )
+    return row * columns + min(column, columns - 1)
+
+
 def sheet(groups, spec: SampleSpec, rows: int = 10) -> np.ndarray:
     """Draws rows of images that belong together: a picture, what was made of it, ...
 

@@ -181,19 +181,33 @@ def _draw_curves(subject):
     return {"curves.png": pictures.encode_png(pictures.training_curves(lines))}
 
 
-def _draw_health(subject, count=500):
-    run = subject.run
-    lines = run.metrics()
+def diagnose(run, gan, data, seed=0, count=500) -> pictures.Diagnosis:
+    """Tells the state of a run's training, by its logs and by samples of its model.
+
+    Args:
+        run: `Run`, or `fitted.FittedRun`.
+        gan: `GAN`, its model.
+        data: `Dataset`, its training data.
+        seed: int, of the samples.
+        count: int, how many samples are compared with as many examples.
+
+    Returns:
+        `pictures.Diagnosis`.
+    """
     spread = pictures.sample_spread(
-        subject.gan.generate(count, seed=subject.seed),
-        subject.data.fixed_examples(count),
+        gan.generate(count, seed=seed), data.fixed_examples(count)
     )
-    diagnosis = pictures.diagnose(lines, *spread)
+    return pictures.diagnose(run.metrics(), *spread)
+
+
+def _draw_health(subject):
+    run = subject.run
+    diagnosis = diagnose(run, subject.gan, subject.data, subject.seed)
     _log.info("%s. %s", diagnosis.state.capitalize(), diagnosis.explanation)
     snapshots = [
         (f"samples, epoch {epoch}", picture) for epoch, picture in run.snapshots()
     ]
-    page = pictures.health_page(lines, diagnosis, snapshots)
+    page = pictures.health_page(run.metrics(), diagnosis, snapshots)
     return {"health.png": pictures.encode_png(page)}
 
 

@@ -3,6 +3,7 @@
 import os
 
 import numpy as np
+from PIL import Image
 
 from keras_gan import datasets
 from keras_gan.datasets import folder, image_files, resizing
@@ -31,8 +32,8 @@ def load_images(names, spec, data_dir=None) -> np.ndarray:
     grids.check_images(spec)
     if not names:
         raise ValueError("Expected `images` to name files or folders. Received: none")
-    height, width, channels = spec.shape
-    background = None if channels == 4 else (255, 255, 255)
+    height, width, _ = spec.shape
+    background = _background(spec)
     parts = []
     for name in names:
         path = os.path.expanduser(str(name).removeprefix(folder.PREFIX))
@@ -48,6 +49,41 @@ def load_images(names, spec, data_dir=None) -> np.ndarray:
         parts.append(resizing.with_channels(loaded, spec.shape, name))
     data = datasets.Dataset(np.concatenate(parts))
     return in_range_of(data, spec).examples()
+
+
+def load_picture(path, spec, max_pixels=None, invert=False) -> np.ndarray:
+    """Loads one picture, whatever its colours, as a generator would make it.
+
+    As `load_images`, but that colours become grey levels where the samples are grey.
+
+    Args:
+        path: str or path-like.
+        spec: `SampleSpec` of the generator.
+        max_pixels: see `image_files.read`.
+        invert: bool, whether light becomes dark and dark light, as for ink on paper
+            where the samples are light on dark.
+
+    Returns:
+        float32 array `spec.shape` in `spec.value_range`.
+
+    Raises:
+        UnreadableImages: a file that cannot be read.
+        ValueError: samples that are no images, or of other channels.
+    """
+    grids.check_images(spec)
+    height, width, channels = spec.shape
+    pixels = image_files.read(path, (height, width), _background(spec), max_pixels)
+    if channels == 1 and pixels.shape[2] == 3:
+        pixels = np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+    pixels = resizing.with_channels(pixels[None], spec.shape, path)
+    if invert:
+        pixels = np.concatenate([255 - pixels[..., :3], pixels[..., 3:]], axis=3)
+    return in_range_of(datasets.Dataset(pixels), spec).examples()[0]
+
+
+def _background(spec):
+    """Returns what transparent pixels are laid on: white, or None to keep them."""
+    return None if spec.shape[-1] == 4 else (255, 255, 255)
 
 
 def held_out_images(model, dataset=None, data_dir=None):

@@ -1,0 +1,5 @@
+"""Opens a page to play with a generator: python scripts/demo.py --model=runs/digits"""
+
+from common import main
+
+main("demo")
