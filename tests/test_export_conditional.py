@@ -274,7 +274,7 @@ def test_the_averaged_generator_is_exported(tmp_path):
     "build",
     [
         networks.digits_mlp,
-        networks.dcgan,
+        pytest.param(networks.dcgan, marks=pytest.mark.slow),
         pytest.param(networks.r3gan, marks=pytest.mark.slow),
     ],
 )

@@ -170,6 +170,7 @@ def test_a_config_of_any_other_content_is_one_line(tmp_path):
 # === Rounding ===
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_with_a_warning_where_sums_round_otherwise(
     tmp_path, caplog, monkeypatch
 ):

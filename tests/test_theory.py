@@ -271,6 +271,7 @@ def test_jumps_are_found():
     assert abs(found.value - expected) <= found.error + 1e-14 < 1e-11
 
 
+@pytest.mark.slow
 def test_a_jump_along_a_curve_in_the_plane_is_within_the_error():
     p = plane([0, 0], [1, 1])
     inside = 1 - math.exp(-1.3 / 2)  # P(|x|^2 < 1.3)
