@@ -459,7 +459,8 @@ def test_other_data_than_a_dataset_are_named(data):
 
 
 @pytest.mark.parametrize(
-    "kind", helpers.mostly_slow(KINDS, KINDS.keys() - {"two steps at once"})
+    "kind",
+    helpers.mostly_slow(KINDS, KINDS.keys() - {"loss scales", "two steps at once"}),
 )
 def test_n_and_m_steps_are_n_plus_m_steps(kind, tmp_path):
     """From every step of two epochs of four, with dropout, k = 2 and short batches.
@@ -747,7 +748,10 @@ def interruptible():
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("number", "error"),
-    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)],
+    [
+        (signal.SIGINT, KeyboardInterrupt),
+        helpers.slow(signal.SIGTERM, SystemExit),
+    ],
 )
 def test_a_signal_saves_and_a_second_does_not_cut_it_short(
     number, error, tmp_path, monkeypatch

@@ -452,6 +452,7 @@ keras_gan.losses.BY_NAME["mine"] = Mine
 """
 
 
+@pytest.mark.slow
 def test_commands_know_a_module_of_the_users(root, tmp_path):
     """In two processes, neither of which has the module before --import."""
     (tmp_path / "mine.py").write_text(MINE)

@@ -129,6 +129,7 @@ def test_a_builder_of_the_users_that_takes_no_labels_is_named(monkeypatch):
         experiments.building.check(experiment)
 
 
+@pytest.mark.slow
 def test_a_conditional_run_is_scored_by_class(run, tmp_path, monkeypatch):
     monkeypatch.setattr(metrics.Classifier, "STEPS", 60)
     monkeypatch.setenv("KERAS_GAN_CACHE", str(tmp_path))

@@ -192,7 +192,7 @@ PRIORS = {
         stats.norm(),
     ),
 }  # fmt: skip
-FAST_PRIORS = ("mixture", "truncated_normal", "one_hot", "gamma")
+FAST_PRIORS = ("truncated_normal", "one_hot")
 
 
 @pytest.mark.parametrize(
@@ -536,6 +536,7 @@ def test_damaged_exports_are_one_line(version, tmp_path):
         runs.load_generator(tmp_path / "nothing")
 
 
+@pytest.mark.slow
 def test_a_run_and_its_export(tmp_path, capsys):
     preset = experiments.get_preset("digits", {"epochs": 1, "latent_dim": 10})
     workdir = tmp_path / "run"

@@ -18,7 +18,8 @@ import keras_gan
 from keras_gan.runs import checkpoint
 from tests import extensions, helpers
 
-ON_REPLICAS = ("own_relativistic", "player")
+ON_REPLICAS = ("own_relativistic", "player", "spectral", extensions.CLASSIFIED)
+ON_REPLICAS = (*ON_REPLICAS, extensions.BIGAN)
 
 
 def kinds(*fast):
@@ -138,6 +139,7 @@ def test_in_float16_losses_are_finite_float32(kind):
     assert gan.generate(2, seed=0).dtype == np.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kinds",
     [
@@ -145,7 +147,6 @@ def test_in_float16_losses_are_finite_float32(kind):
         pytest.param(
             tuple(sorted(set(extensions.KINDS) - set(ON_REPLICAS))),
             id="others",
-            marks=pytest.mark.slow,
         ),
     ],
 )

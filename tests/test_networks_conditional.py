@@ -319,7 +319,9 @@ def test_the_second_stage_passes_labels_to_a_generator_that_takes_them():
 
 
 @pytest.mark.parametrize("name", ["dcgan", "resnet"])
-@pytest.mark.parametrize("normalization", ["batch", None])
+@pytest.mark.parametrize(
+    "normalization", ["batch", pytest.param(None, marks=pytest.mark.slow)]
+)
 def test_labels_enter_g_by_its_normalisation_or_by_its_latents(name, normalization):
     options = {"generator_normalization": normalization}
     if name == "dcgan":

@@ -393,6 +393,7 @@ def game():
     )
 
 
+@pytest.mark.slow
 def test_a_trained_discriminator_approaches_the_optimal_one(game):
     """Proposition 1, and the bound that its value gives (G frozen, no dropout)."""
     p_data, p_g, both = game
@@ -575,6 +576,7 @@ def test_smoothed_gradient_refuses(f, x, options, message):
 # === Bins ===
 
 
+@pytest.mark.slow
 def test_quantile_edges():
     levels = np.arange(1, 8) / 8
     for distribution, law in (

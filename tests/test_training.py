@@ -161,14 +161,8 @@ def test_several_steps_at_once_are_the_same_training(tmp_path):
     assert all(end == ends[0] for end in ends[1:])
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "ring8",
-        pytest.param("gaussian1d", marks=pytest.mark.slow),
-        pytest.param("grid25", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ring8", "gaussian1d", "grid25"])
 def test_toy_presets_run(name, tmp_path):
     workdir = trained(small(name, epochs=1), tmp_path / name)
     assert (workdir / "samples" / "epoch_00001.png").exists()
@@ -542,7 +536,7 @@ def test_what_is_no_run_is_named(tmp_path):
 # === The paper's presets ===
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, helpers.slow(True)])
 @pytest.mark.parametrize(
     ("name", "shape"),
     [
