@@ -52,6 +52,7 @@ def test_what_needs_no_tensorflow_loads_none(root, arguments):
     assert fresh_process(root, code).endswith("loaded: []\n")
 
 
+@pytest.mark.slow
 def test_the_package_is_loaded_in_full_after_the_flags(root):
     code = (
         "import keras_gan_command as command\n"
