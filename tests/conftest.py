@@ -1,5 +1,6 @@
 """Settings and fixtures of the whole suite."""
 
+import gc
 import os
 import pathlib
 import sys
@@ -16,6 +17,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 def fresh_keras():
     """A module's graphs do not pile up on those of the modules before."""
     keras.backend.clear_session()
+    # What is left lives until the end. To look through these millions of objects again,
+    # in this and every later collection, took seconds a module.
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +44,16 @@ def test_data():
     if not folder:
         pytest.skip("KERAS_GAN_TEST_DATA names no folder of real data")
     return pathlib.Path(folder)
+
+
+@pytest.fixture
+def short_classifier(monkeypatch, tmp_path_factory):
+    """Scores whose values do not matter: features after 60 steps, not 1,200."""
+    from keras_gan import metrics
+
+    monkeypatch.setattr(metrics.Classifier, "STEPS", 60)
+    cache = tmp_path_factory.getbasetemp() / "short_classifier"
+    monkeypatch.setenv("KERAS_GAN_CACHE", str(cache))
 
 
 @pytest.fixture

@@ -2,12 +2,29 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 import keras_gan
 
 tfd = tfp.distributions
+
+
+def slow(*values):
+    """One case of `parametrize` that `make test` leaves out."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+def mostly_slow(cases, fast):
+    """Cases of `parametrize` of which `make test` runs those in `fast` alone.
+
+    A case that is a tuple holds several values.
+    """
+    return [
+        case if case in fast else slow(*case) if isinstance(case, tuple) else slow(case)
+        for case in cases
+    ]
 
 
 def tiny_networks(seed=0, dropout=0.0, batch_normalization=False):

@@ -596,11 +596,12 @@ def test_labels_are_not_augmented():
     np.testing.assert_array_equal(augment(inputs["samples"]), made["samples"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [
         DiffAugment,
-        pytest.param(lambda: ADA(images=200, every=1), marks=pytest.mark.slow),
+        lambda: ADA(images=200, every=1),
     ],
 )
 def test_eager_graph_and_xla(kind):

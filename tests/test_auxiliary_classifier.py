@@ -322,6 +322,7 @@ def test_penalties_are_those_of_the_logit(name):
     )
 
 
+@pytest.mark.slow
 def test_adas_sign_is_that_of_the_logit():
     shape, options = SMALL["dcgan"]
     options = {**options, "discriminator_normalization": None}

@@ -440,6 +440,7 @@ def test_memory_of_an_evaluation_stays_below_its_limit(root, tmp_path):
     assert "below the limit of 3,072 MiB" in printed
 
 
+@pytest.mark.slow
 def test_scaling_varies_one_size_at_a_time(root, monkeypatch, capsys, tmp_path):
     output = tmp_path / "scaling.json"
     module = run(
@@ -765,6 +766,7 @@ def test_ablation_runs_each_cell_once_and_goes_on(root, monkeypatch, capsys, tmp
     assert capsys.readouterr().out.split("| |")[1].splitlines() == table
 
 
+@pytest.mark.slow
 def test_a_rare_class_with_and_without_balanced_batches(
     root, monkeypatch, capsys, tmp_path
 ):

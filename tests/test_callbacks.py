@@ -68,7 +68,10 @@ def test_sample_grid_plots_what_is_no_image(tmp_path):
         assert picture.mode == "RGB" and np.asarray(picture).std() > 0
 
 
-@pytest.mark.parametrize("shape", [(5,), (3, 2), (4, 4, 2), (4, 4, 4), (4, 4, 13)])
+@pytest.mark.parametrize(
+    "shape",
+    [(5,), helpers.slow((3, 2)), helpers.slow((4, 4, 2)), (4, 4, 4), (4, 4, 13)],
+)
 def test_samples_of_any_form_are_drawn(tmp_path, shape):
     """Vectors of five values, series, images of two, four and thirteen channels."""
     gan = gan_of(shape)
@@ -412,6 +415,7 @@ def test_figure_one_spaces_moments_by_a_twelfth(tmp_path, monkeypatch):
     assert steps == [*range(14), 15, 17, 19, 21, 23, 25, 27]
 
 
+@pytest.mark.slow
 def test_figure_one_records_the_same_moments_when_a_training_goes_on(
     tmp_path, monkeypatch
 ):
@@ -493,7 +497,7 @@ def shown(stream):
     return [(int(step), int(total), words) for step, total, words in states]
 
 
-@pytest.mark.parametrize("steps_per_execution", [1, 2, 3])
+@pytest.mark.parametrize("steps_per_execution", [1, helpers.slow(2), 3])
 def test_progress_moves_over_all_steps_on_a_terminal(monkeypatch, steps_per_execution):
     """Ten steps an epoch; where three at once, an epoch's last execution is of one."""
     monkeypatch.setattr(progress, "time", Clock())

@@ -458,7 +458,10 @@ def test_other_data_than_a_dataset_are_named(data):
         checkpoint.fit(helpers.tiny_gan(), data, 4, seed=0, epochs=1)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    helpers.mostly_slow(KINDS, KINDS.keys() - {"loss scales", "two steps at once"}),
+)
 def test_n_and_m_steps_are_n_plus_m_steps(kind, tmp_path):
     """From every step of two epochs of four, with dropout, k = 2 and short batches.
 
@@ -504,6 +507,7 @@ def test_n_and_m_steps_are_n_plus_m_steps(kind, tmp_path):
     assert 0 < len(traces) <= traced + (together == 3)
 
 
+@pytest.mark.slow
 def test_several_steps_at_once_are_this_trainings_matter(tmp_path):
     """The model, also as it is saved meanwhile, says what it was compiled with."""
     ends = []
@@ -587,6 +591,7 @@ def test_every_part_of_the_state_matters(tmp_path):
         ), name
 
 
+@pytest.mark.slow
 def test_under_a_strategy_the_data_are_those_of_the_step(tmp_path):
     """Keras then takes a batch before the first epoch, to build by."""
     options = {"batch_size": 6, "seed": 5, "epochs": 2, "verbose": 0}
@@ -743,7 +748,10 @@ def interruptible():
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("number", "error"),
-    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)],
+    [
+        (signal.SIGINT, KeyboardInterrupt),
+        helpers.slow(signal.SIGTERM, SystemExit),
+    ],
 )
 def test_a_signal_saves_and_a_second_does_not_cut_it_short(
     number, error, tmp_path, monkeypatch

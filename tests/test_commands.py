@@ -52,6 +52,7 @@ def test_what_needs_no_tensorflow_loads_none(root, arguments):
     assert fresh_process(root, code).endswith("loaded: []\n")
 
 
+@pytest.mark.slow
 def test_the_package_is_loaded_in_full_after_the_flags(root):
     code = (
         "import keras_gan_command as command\n"
@@ -65,6 +66,7 @@ def test_the_package_is_loaded_in_full_after_the_flags(root):
     assert fresh_process(root, code) == "GAN\n"
 
 
+@pytest.mark.slow
 def test_the_entry_point_leaves_import_keras_gan_alone(root):
     code = "import keras_gan_command, keras_gan; print(keras_gan.GAN.__name__)"
     assert fresh_process(root, code) == "GAN\n"
@@ -400,7 +402,7 @@ def test_stderr_is_held_back_and_shown_after_an_exception(capfd):
     ("redirection", "says"),
     [
         (">/dev/full", ""),
-        (">&- 2>&-", ""),
+        pytest.param(">&- 2>&-", "", marks=pytest.mark.slow),
         pytest.param(">&-", "", marks=pytest.mark.slow),
         pytest.param("2>&-", "Next: ", marks=pytest.mark.slow),
         pytest.param("2>/dev/full", "Next: ", marks=pytest.mark.slow),
@@ -451,6 +453,7 @@ keras_gan.losses.BY_NAME["mine"] = Mine
 """
 
 
+@pytest.mark.slow
 def test_commands_know_a_module_of_the_users(root, tmp_path):
     """In two processes, neither of which has the module before --import."""
     (tmp_path / "mine.py").write_text(MINE)

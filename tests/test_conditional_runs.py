@@ -68,6 +68,7 @@ def test_pictures_have_a_row_a_class_and_one_latent_a_column(run):
     assert height == width
 
 
+@pytest.mark.slow
 def test_a_conditional_run_resumes_to_the_bit(run, tmp_path):
     once = tmp_path / "once"
 
@@ -128,6 +129,7 @@ def test_a_builder_of_the_users_that_takes_no_labels_is_named(monkeypatch):
         experiments.building.check(experiment)
 
 
+@pytest.mark.slow
 def test_a_conditional_run_is_scored_by_class(run, tmp_path, monkeypatch):
     monkeypatch.setattr(metrics.Classifier, "STEPS", 60)
     monkeypatch.setenv("KERAS_GAN_CACHE", str(tmp_path))
@@ -172,6 +174,7 @@ def test_a_figure_leads_from_class_to_class(run, tmp_path):
         runs.draw_figures(run.path, "all", tmp_path, labels=["3", "x"])
 
 
+@pytest.mark.slow
 def test_a_generator_of_other_layers_has_no_such_figure(run, tmp_path, monkeypatch):
     def no_layers(generator):
         raise conditional.NoMixtures("Expected a functional generator")
@@ -183,6 +186,7 @@ def test_a_generator_of_other_layers_has_no_such_figure(run, tmp_path, monkeypat
         runs.draw_figures(run.path, "classes", tmp_path)
 
 
+@pytest.mark.slow
 def test_figure_1_of_a_conditional_run_has_its_classes(tmp_path):
     settings = {"data.name": "mixture1d", "conditional": True, "epochs": 2}
     preset = get_preset("gaussian1d", {**settings, "batch_size": 5000})
@@ -231,6 +235,7 @@ def test_a_film_goes_from_class_to_class_at_fixed_latents(run, tmp_path, frames)
     assert min(steps) > 0 and max(steps) < 6 * np.median(steps)
 
 
+@pytest.mark.slow
 def test_a_film_of_classes_may_move_in_the_latents_too(run, tmp_path, frames):
     options = {"num_samples": 2, "seed": 5, "stops": 2, "frames": 2}
     runs.write_walk(run.path, tmp_path / "w.gif", labels=[1, 2, 3, 4], **options)
@@ -243,6 +248,7 @@ def test_a_film_of_classes_may_move_in_the_latents_too(run, tmp_path, frames):
         np.testing.assert_allclose(frames[frame], gan.samples_of(inputs), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_film_of_one_class_moves_in_the_latents(run, tmp_path, frames):
     options = {"num_samples": 2, "seed": 5, "stops": 2, "frames": 1}
     runs.write_walk(run.path, tmp_path / "w.gif", labels="7", **options)

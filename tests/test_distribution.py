@@ -77,10 +77,14 @@ def mirrored(tmp_path_factory):
     return report(output), folder
 
 
-@pytest.mark.parametrize("name", distribution_child.SCENARIOS)
-def test_two_replicas_are_one_device(mirrored, name):
+@pytest.fixture(scope="module")
+def more_scenarios():
+    (output,) = finish(start("scenarios", *distribution_child.SLOW))
+    return report(output)
+
+
+def assert_two_are_one(one, two):
     """Weights, averaged weights, running means and `evaluate`."""
-    one, two = mirrored[0]["scenarios"][name].values()
     assert len(one["weights"]) == len(two["weights"])
     for a, b in zip(one["weights"], two["weights"], strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
@@ -88,9 +92,20 @@ def test_two_replicas_are_one_device(mirrored, name):
     assert two["evaluated"] == pytest.approx(one["evaluated"], abs=1e-5)
 
 
-def test_two_replicas_move_p_as_one_device(mirrored):
+def test_two_replicas_are_one_device(mirrored):
+    assert_two_are_one(**mirrored[0]["scenarios"]["k=3"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", distribution_child.SLOW)
+def test_two_replicas_are_one_device_in_more_scenarios(more_scenarios, name):
+    assert_two_are_one(**more_scenarios[name])
+
+
+@pytest.mark.slow
+def test_two_replicas_move_p_as_one_device(more_scenarios):
     """By the signs of the examples of both, an odd number of them."""
-    one, two = mirrored[0]["scenarios"]["ADA"].values()
+    one, two = more_scenarios["ADA"].values()
     p = one["logs"]["augmentation_p"]
     assert 0.1 < p < 0.9 and p != pytest.approx(0.4, abs=1e-3)
     assert two["logs"]["augmentation_p"] == pytest.approx(p, abs=1e-6)

@@ -8,7 +8,7 @@ import pytest
 
 from keras_gan import experiments, networks
 from keras_gan.commands import console, settings
-from tests import test_layering
+from tests import helpers, test_layering
 
 PAGES = ("README.md", "CHANGELOG.md", "docs/*.md", "saved_models/*.md", "serving/*.md")
 # What only the reader knows, more of the same, or the beginning of a command.
@@ -30,7 +30,10 @@ def _is_missing(block):
     return any(importlib.util.find_spec(package) is None for package in needed)
 
 
-@pytest.mark.parametrize("page", ["guide", "extend", "start", "formats", "inference"])
+@pytest.mark.parametrize(
+    "page",
+    ["guide", "start", *map(helpers.slow, ("extend", "formats", "inference"))],
+)
 def test_the_blocks_of_a_page_run_in_order(root, tmp_path, monkeypatch, page):
     monkeypatch.chdir(tmp_path)
     # What a page adds there is not to reach other tests.

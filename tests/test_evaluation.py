@@ -904,7 +904,11 @@ def test_wrong_evaluations_are_refused(tmp_path):
     ("preset", "names"),
     [
         ("digits", {"pixel_frechet_distance", "validation_log_likelihood"}),
-        ("ring8", {"modes_covered", "high_quality_share", "reverse_kl_divergence"}),
+        pytest.param(
+            "ring8",
+            {"modes_covered", "high_quality_share", "reverse_kl_divergence"},
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "gaussian1d",
             {"jensen_shannon_divergence", "largest_deviation_of_d"},

@@ -37,7 +37,9 @@ def latents_of(path, seeds):
 # === Images ===
 
 
-@pytest.mark.parametrize("value_range", [(0.0, 1.0), (-1.0, 1.0), (-3.0, 3.0)])
+@pytest.mark.parametrize(
+    "value_range", [(0.0, 1.0), helpers.slow((-1.0, 1.0)), (-3.0, 3.0)]
+)
 def test_images_are_those_of_predict_mapped_and_clipped(tmp_path, value_range):
     gan = image_gan(value_range, activation="linear")
     gan.generator.layers[-2].kernel.assign(4 * gan.generator.layers[-2].kernel)
@@ -190,7 +192,7 @@ PRIORS = {
         stats.norm(),
     ),
 }  # fmt: skip
-FAST_PRIORS = ("mixture", "truncated_normal", "one_hot", "gamma")
+FAST_PRIORS = ("truncated_normal", "one_hot")
 
 
 @pytest.mark.parametrize(
@@ -306,6 +308,7 @@ def test_the_average_is_exported(tmp_path):
     assert card["averaged"] and card["step"] == 5
 
 
+@pytest.mark.slow
 def test_trained_with_xla(tmp_path):
     gan = compiled(image_gan(), jit_compile=True)
     gan.fit(training_data(), verbose=0)
@@ -436,7 +439,8 @@ def preset_gan(preset, monkeypatch):
     [
         pytest.param(name, marks=pytest.mark.slow)
         if preset.networks.name in ("paper_cifar_conv", "paper_cifar_mlp")
-        or name in ("mnist_tuned", "grid25", "ring8", "tfd")
+        or name in ("mnist", "mnist_tuned", "mnist_bigan", "grid25", "ring8")
+        or name in ("tfd", "tfd_stage2")
         or (preset.networks.name == "dcgan" and name != "mnist_conv")
         else name
         for name, preset in experiments.PRESETS.items()
@@ -465,7 +469,7 @@ def test_networks_of_every_preset(tmp_path, monkeypatch, name):
 # === Loading ===
 
 
-@pytest.mark.parametrize("value_range", [(0.0, 1.0), (-3.0, 3.0), None])
+@pytest.mark.parametrize("value_range", [helpers.slow((0.0, 1.0)), (-3.0, 3.0), None])
 def test_an_export_draws_as_its_gan_does(tmp_path, value_range):
     gan = image_gan(value_range, activation="linear")
     path = gan.export(tmp_path)
@@ -532,6 +536,7 @@ def test_damaged_exports_are_one_line(version, tmp_path):
         runs.load_generator(tmp_path / "nothing")
 
 
+@pytest.mark.slow
 def test_a_run_and_its_export(tmp_path, capsys):
     preset = experiments.get_preset("digits", {"epochs": 1, "latent_dim": 10})
     workdir = tmp_path / "run"

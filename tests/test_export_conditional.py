@@ -173,13 +173,17 @@ def test_the_card_names_the_classes(version):
     assert [golden["label"] for golden in card["goldens"]] == [0, 1, 3, 0]
 
 
-@pytest.mark.parametrize("build", [networks.toy_mlp, networks.digits_mlp])
+@pytest.mark.parametrize(
+    "build",
+    [pytest.param(networks.toy_mlp, marks=pytest.mark.slow), networks.digits_mlp],
+)
 def test_verify_passes(tmp_path, build):
     spec = SampleSpec((2,), "vector") if build is networks.toy_mlp else None
     path = conditional_gan(build, spec).export(tmp_path / "x")
     assert verify(path) == ["files", "graph", "python", "server"]
 
 
+@pytest.mark.slow
 def test_verify_finds_labels_that_are_clamped(gan, version):
     """Each fault is planted in a copy of the version, with a valid card."""
 
@@ -274,7 +278,7 @@ def test_the_averaged_generator_is_exported(tmp_path):
     "build",
     [
         networks.digits_mlp,
-        networks.dcgan,
+        pytest.param(networks.dcgan, marks=pytest.mark.slow),
         pytest.param(networks.r3gan, marks=pytest.mark.slow),
     ],
 )

@@ -83,7 +83,9 @@ def write(gan, folder, format, **options):
 
 
 @both
-@pytest.mark.parametrize("value_range", [(0.0, 1.0), (-1.0, 1.0), (-3.0, 3.0)])
+@pytest.mark.parametrize(
+    "value_range", [helpers.slow((0.0, 1.0)), helpers.slow((-1.0, 1.0)), (-3.0, 3.0)]
+)
 def test_images_are_those_of_the_saved_model(tmp_path, format, value_range):
     gan = image_gan(value_range, activation="linear")
     gan.generator.layers[-2].kernel.assign(4 * gan.generator.layers[-2].kernel)
@@ -144,7 +146,7 @@ def test_the_averaged_generator_is_written(tmp_path, format):
 
 
 @both
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("policy", ["mixed_float16", helpers.slow("mixed_bfloat16")])
 def test_mixed_precision_computes_in_float32(tmp_path, format, policy):
     gan = image_gan(hidden=[keras.layers.Dense(16, "relu", dtype=policy)])
     path = write(gan, tmp_path, format)
@@ -223,8 +225,15 @@ def test_layers_with_a_state(tmp_path, format):
 
 
 @both
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize(
+    ("use_bias", "channels"),
+    [
+        (True, 3),
+        helpers.slow(True, 1),
+        helpers.slow(False, 1),
+        helpers.slow(False, 3),
+    ],
+)
 def test_a_transposed_convolution_before_the_map_to_the_unit_range(
     tmp_path, format, channels, use_bias
 ):
@@ -251,10 +260,7 @@ def test_a_transposed_convolution_before_the_map_to_the_unit_range(
     "name",
     [
         "digits",
-        "mnist",
-        "gaussian1d",
-        "tfd",
-        pytest.param("cifar10_conv", marks=pytest.mark.slow),
+        *map(helpers.slow, ("mnist", "gaussian1d", "tfd", "cifar10_conv")),
     ],
 )
 def test_networks_of_presets(tmp_path, monkeypatch, format, name):
@@ -298,7 +304,9 @@ def test_the_card_is_in_the_file(tmp_path, format):
 # === What is refused ===
 
 
-@both
+@pytest.mark.parametrize(
+    "format", [pytest.param("onnx", marks=needs_onnx), helpers.slow("litert")]
+)
 def test_nothing_is_written_of_what_differs(tmp_path, monkeypatch, format):
     """A runtime that errs by a little more than the tolerance, everywhere or once."""
     gan = image_gan()

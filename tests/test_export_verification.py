@@ -446,6 +446,7 @@ def test_truncated_files_fail_in_the_loader_too(copy, child, name):
         child("by_server", asked)
 
 
+@pytest.mark.slow
 def test_goldens_of_another_generator_fail_where_it_runs(good, tmp_path, monkeypatch):
     """Digests and seal are right, and the weights are another's."""
     other = export_helpers.image_gan((-1.0, 1.0), activation="tanh")

@@ -94,6 +94,7 @@ except AttributeError as error:
 """
 
 
+@pytest.mark.slow
 def test_exporting_needs_no_extra_and_imports_no_verification(root, tmp_path):
     process = subprocess.run(
         [sys.executable, "-c", CODE, str(tmp_path / "base")],

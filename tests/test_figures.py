@@ -58,6 +58,7 @@ def test_all_figures_of_a_run_of_images(digits_run, tmp_path, caplog):
             assert film.info["duration"] == (2000 if frame == 3 else 120)
 
 
+@pytest.mark.slow
 def test_all_figures_of_a_one_dimensional_run(gaussian1d_run, caplog):
     caplog.set_level("INFO", logger="keras_gan")
     written = drawing.draw_figures(gaussian1d_run)

@@ -1,5 +1,6 @@
 """GAN as a Keras model: construction, compile, logs, batches, saving, samples."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -247,11 +248,12 @@ def test_monitors_work_with_a_mode():
 # === The k * m batch ===
 
 
-@pytest.mark.parametrize("run_eagerly", [False, True])
-@pytest.mark.parametrize("batch_normalization", [False, True])
 @pytest.mark.parametrize(
-    "rows",
-    [1, 5, *(pytest.param(rows, marks=pytest.mark.slow) for rows in (2, 3, 4, 7))],
+    ("rows", "batch_normalization", "run_eagerly"),
+    helpers.mostly_slow(
+        itertools.product((1, 5, 2, 3, 4, 7), (False, True), (False, True)),
+        [(1, True, False), (5, False, True)],
+    ),
 )
 def test_no_batch_makes_a_nan(rows, batch_normalization, run_eagerly):
     """k = 3; the dataset's static batch size is unknown, as at an epoch's end."""
@@ -268,7 +270,7 @@ def test_no_batch_makes_a_nan(rows, batch_normalization, run_eagerly):
     assert all(np.isfinite(variable.numpy()).all() for variable in gan.variables)
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("mode", ["eager", "graph", helpers.slow("xla")])
 def test_an_empty_minibatch_contributes_nothing(mode):
     """Two rows: with k = 3 the third minibatch is empty, and SGD leaves the weights and
     the logs as with k = 2."""

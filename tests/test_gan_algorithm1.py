@@ -1,5 +1,7 @@
 """Algorithm 1, proven: a NumPy replay, and counted effects of each step."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -62,9 +64,24 @@ class Replay:
         self.g = [w - self.rate * t for w, t in zip(self.g, gradients, strict=True)]
 
 
-@pytest.mark.parametrize("loss", ["minimax", "non_saturating"])
-@pytest.mark.parametrize("k", [1, 2, 3])
-@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+REPLAYS = list(
+    itertools.product(
+        ("eager", "graph", "xla"), (1, 2, 3), ("minimax", "non_saturating")
+    )
+)
+# Every k and loss eagerly, and each of them once in a graph and in XLA.
+FAST_REPLAYS = [
+    *(case for case in REPLAYS if case[0] == "eager"),
+    ("graph", 1, "non_saturating"),
+    ("graph", 3, "minimax"),
+    ("xla", 1, "non_saturating"),
+    ("xla", 2, "minimax"),
+]
+
+
+@pytest.mark.parametrize(
+    ("mode", "k", "loss"), helpers.mostly_slow(REPLAYS, FAST_REPLAYS)
+)
 def test_train_step_equals_the_numpy_replay(k, loss, mode):
     latent = (0.3, -1.0, 0.7)
     gan = helpers.tiny_gan(
@@ -194,7 +211,7 @@ def test_with_dropout_and_a_random_prior_eager_equals_graph():
     np.testing.assert_allclose(trained(run_eagerly=True), trained(), atol=1e-6)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, helpers.slow(True)])
 def test_two_runs_of_one_seed_are_equal_to_the_last_bit(jit_compile):
     first = trained(jit_compile=jit_compile)
     keras.utils.set_random_seed(123)  # nothing may come from the global seed
@@ -314,6 +331,7 @@ class Keeps(keras_gan.GAN):
         return loss + 0.1 * tf.stop_gradient(self.last), terms
 
 
+@pytest.mark.slow
 def test_an_objective_of_the_users_may_keep_tensors_for_any_k():
     gan = Keeps(*helpers.tiny_networks(), keras_gan.priors.Normal(3), None, seed=0)
     gan.compile("sgd", "sgd", discriminator_steps=12)

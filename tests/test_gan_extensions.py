@@ -18,15 +18,13 @@ import keras_gan
 from keras_gan.runs import checkpoint
 from tests import extensions, helpers
 
-# One of each sort is fast, and of these fewer on replicas.
 ON_REPLICAS = ("own_relativistic", "player", "spectral", extensions.CLASSIFIED)
 ON_REPLICAS = (*ON_REPLICAS, extensions.BIGAN)
-FAST = (*extensions.OWN, "gradient_penalty", "relativistic", *extensions.LAYERS)
-FAST = (*FAST, extensions.CLASSIFIED, extensions.BIGAN)
-KINDS = [
-    kind if kind in FAST else pytest.param(kind, marks=pytest.mark.slow)
-    for kind in extensions.KINDS
-]
+
+
+def kinds(*fast):
+    """Every kind for a test, which runs fast with those that it can fail by most."""
+    return pytest.mark.parametrize("kind", helpers.mostly_slow(extensions.KINDS, fast))
 
 
 def train(gan, kind, seeds):
@@ -38,7 +36,7 @@ def train(gan, kind, seeds):
     return {name: float(value) for name, value in logs.items()}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@kinds(*extensions.OWN, "gradient_penalty", "relativistic")
 def test_it_trains_and_logs_by_name(kind):
     gan = extensions.gan_with(kind)
     before = [helpers.weights_of(player.network) for player in gan.players]
@@ -66,7 +64,7 @@ def test_it_trains_and_logs_by_name(kind):
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
+@kinds("own_penalty", "spectral")
 def test_eager_graph_and_xla_agree(kind, jit_compile):
     results = []
     for options in ({"run_eagerly": True}, {"jit_compile": jit_compile}):
@@ -80,7 +78,7 @@ def test_eager_graph_and_xla_agree(kind, jit_compile):
     assert results[1][1] == pytest.approx(results[0][1], abs=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@kinds("own_penalty", "player", "labelled")
 def test_a_saved_gan_comes_back_whole(kind, tmp_path):
     gan = extensions.gan_with(kind)
     train(gan, kind, range(3))
@@ -99,7 +97,7 @@ def test_a_saved_gan_comes_back_whole(kind, tmp_path):
     assert np.isfinite(list(logs.values())).all()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@kinds("own_penalty", "player", "spectral")
 def test_n_and_m_steps_are_n_plus_m_to_the_last_bit(kind):
     whole = extensions.gan_with(kind)
     train(whole, kind, range(5))
@@ -122,14 +120,14 @@ def in_policy(policy, kind):
         keras.mixed_precision.set_dtype_policy(before)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@kinds("own_penalty", "labelled")
 def test_in_bfloat16_losses_are_finite_float32(kind):
     gan = in_policy("mixed_bfloat16", kind)
     assert np.isfinite(list(train(gan, kind, range(3)).values())).all()
     assert gan.generate(2, seed=0).dtype == np.float32
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@kinds("own_penalty", "player")
 def test_in_float16_losses_are_finite_float32(kind):
     gan = in_policy("mixed_float16", kind)
     assert all(player.is_loss_scaled for player in gan.players)
@@ -141,6 +139,7 @@ def test_in_float16_losses_are_finite_float32(kind):
     assert gan.generate(2, seed=0).dtype == np.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kinds",
     [
@@ -148,7 +147,6 @@ def test_in_float16_losses_are_finite_float32(kind):
         pytest.param(
             tuple(sorted(set(extensions.KINDS) - set(ON_REPLICAS))),
             id="others",
-            marks=pytest.mark.slow,
         ),
     ],
 )

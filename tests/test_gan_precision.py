@@ -76,7 +76,7 @@ def test_float16_in_either_network_scales_both_losses():
     assert set(helpers.train_steps(gan, [helpers.examples(4)])) == LOGS | SKIPS
 
 
-@pytest.mark.parametrize("run_eagerly", [False, True])
+@pytest.mark.parametrize("run_eagerly", [helpers.slow(False), True])
 def test_a_scale_changes_nothing_but_the_range_of_gradients(run_eagerly):
     """float32 networks, with and without loss scales and a fixed factor: equal."""
     results = []
@@ -145,10 +145,13 @@ def overflowing_gan(player, **options):
 
 @pytest.mark.parametrize(
     ("player", "k", "jit_compile"),
-    [(player, k, False) for player in PLAYERS for k in (1, 2)]
-    + [
-        ("generator", 1, True),
-        pytest.param("discriminator", 2, True, marks=pytest.mark.slow),
+    [
+        ("discriminator", 2, False),
+        ("generator", 1, False),
+        helpers.slow("discriminator", 1, False),
+        helpers.slow("generator", 2, False),
+        helpers.slow("generator", 1, True),
+        helpers.slow("discriminator", 2, True),
     ],
 )
 def test_an_overflow_skips_the_step_of_one_network(player, k, jit_compile):
@@ -366,6 +369,7 @@ def test_the_export_answers_in_float32(policy, tmp_path):
 # === XLA ===
 
 
+@pytest.mark.slow
 def test_fifty_steps_with_xla_are_fifty_without():
     runs = []
     for jit_compile in (False, True):
@@ -397,10 +401,10 @@ class Counting(keras_gan.GAN):
 @pytest.mark.parametrize(
     ("jit_compile", "loss_scale"),
     [
-        (False, False),
         (False, True),
-        pytest.param(True, False, marks=pytest.mark.slow),
-        pytest.param(True, True, marks=pytest.mark.slow),
+        helpers.slow(False, False),
+        helpers.slow(True, False),
+        helpers.slow(True, True),
     ],
 )
 def test_a_training_is_traced_once_for_each_shape(jit_compile, loss_scale):

@@ -423,6 +423,7 @@ def trained(path, epochs, **options):
     return runs.train(run, **options)
 
 
+@pytest.mark.usefixtures("short_classifier")
 def test_a_preset_with_three_networks_is_trained_and_resumed_to_the_last_bit(tmp_path):
     whole = trained(tmp_path / "whole", 2)
     gan = whole.gan()
@@ -436,6 +437,7 @@ def test_a_preset_with_three_networks_is_trained_and_resumed_to_the_last_bit(tmp
     assert 0 <= report["discriminator_accuracy"] <= 1
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_the_averaged_encoder_of_another(tmp_path):
     trained(tmp_path / "first", 1)
     settings = {**SMALL, "epochs": 1, "init_from": str(tmp_path / "first")}

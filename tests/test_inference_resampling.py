@@ -10,10 +10,12 @@ from scipy import stats
 import keras_gan
 from keras_gan import inference, layers, priors
 from keras_gan.inference import chains, judges
+from tests import helpers
 from tests.helpers import one_dimensional_gan, tiny_networks, warned
 
 tfd = tfp.distributions
 METHODS = ("rejection", "metropolis_hastings", "langevin")
+SLOW_BUT_REJECTION = helpers.mostly_slow(METHODS, METHODS[:1])
 # Rejection by p_data/p_g itself.
 EXACT = {"percentile": None}
 
@@ -84,8 +86,17 @@ def examples(count, data=ONE, seed=5):
 # === Samples of the data ===
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("data", [ONE, TWO], ids=["1-D", "2-D"])
+@pytest.mark.parametrize(
+    ("data", "method"),
+    [
+        *(pytest.param(ONE, method, id=f"1-D-{method}") for method in METHODS),
+        pytest.param(TWO, "rejection", id="2-D-rejection"),
+        *(
+            pytest.param(TWO, method, id=f"2-D-{method}", marks=pytest.mark.slow)
+            for method in METHODS[1:]
+        ),
+    ],
+)
 def test_samples_follow_the_data_where_d_is_at_its_best(method, data):
     gan = known_gan(data)
     assert p_value(gan.generate(1000, seed=1), *data) < 1e-10
@@ -102,7 +113,7 @@ def test_samples_follow_the_data_where_d_is_at_its_best(method, data):
         assert found.r_hat == pytest.approx(1.0, abs=0.15)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SLOW_BUT_REJECTION)
 def test_a_calibration_mends_a_distorted_d(method):
     """D's logits are too small and have another zero, as those of relativistic D."""
     gan = known_gan(distorted=lambda ratios: 0.2 * ratios - 3.0)
@@ -120,7 +131,7 @@ def test_metropolis_hastings_by_an_isotonic_map():
     assert p_value(found.samples, *ONE) > 0.01
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", helpers.mostly_slow(METHODS, METHODS[:2]))
 def test_the_same_seed_gives_the_same_samples(method):
     gan = known_gan()
     options = {"num_steps": 5} if method != "rejection" else {}
@@ -146,7 +157,7 @@ def test_batches_make_no_difference(method):
     assert one.shape == other.shape
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SLOW_BUT_REJECTION)
 def test_classes_keep_their_labels(method):
     """p_g(x | y) = N(m, 1), and D's logit x - m - 1/2: p_data(x | y) = N(m + 1, 1)."""
     means = np.array([-4.0, 0.0, 6.0])

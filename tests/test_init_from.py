@@ -133,7 +133,9 @@ def test_a_keras_file_will_do(source, tmp_path):
     )
 
 
-@pytest.mark.parametrize("builder", ["dcgan", "resnet", "r3gan"])
+@pytest.mark.parametrize(
+    "builder", ["dcgan", helpers.slow("resnet"), helpers.slow("r3gan")]
+)
 @pytest.mark.parametrize("names", [None, "abc"])
 def test_every_weight_of_equal_networks_is_taken(builder, names, tmp_path):
     builder = networks.BUILDERS[builder]
@@ -381,6 +383,7 @@ def test_the_run_itself_is_no_start(source):
 # === Resuming and commands ===
 
 
+@pytest.mark.slow
 def test_a_resumed_run_does_not_start_again(source, tmp_path):
     other = runs.Run(shutil.copytree(source.path, tmp_path / "other"), None)
     settings = {"train__epochs": 2, "train__init_from": str(other.path)}

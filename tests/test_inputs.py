@@ -432,11 +432,11 @@ def test_weights_are_looked_at_when_a_training_ends():
 @pytest.mark.parametrize(
     ("options", "jit_compile"),
     [
-        ({}, True),
+        ({}, False),
+        pytest.param({}, True, marks=pytest.mark.slow),
         pytest.param(
             {"discriminator_steps": 2, "ema_decay": 0.9}, False, marks=pytest.mark.slow
         ),
-        pytest.param({}, False, marks=pytest.mark.slow),
         pytest.param({"discriminator_steps": 2}, True, marks=pytest.mark.slow),
         pytest.param({"ema_decay": 0.9}, True, marks=pytest.mark.slow),
     ],

@@ -32,9 +32,9 @@ def built(layer, inputs):
     ("layer", "inputs"),
     [
         (lambda: keras.layers.Dense(7), normal(4, 9)),
-        (lambda: keras.layers.Conv2D(5, 3), normal(2, 6, 6, 3)),
+        helpers.slow(lambda: keras.layers.Conv2D(5, 3), normal(2, 6, 6, 3)),
         (lambda: keras.layers.Conv2DTranspose(5, 4, strides=2), normal(2, 6, 6, 3)),
-        (lambda: keras.layers.DepthwiseConv2D(3), normal(2, 6, 6, 3)),
+        helpers.slow(lambda: keras.layers.DepthwiseConv2D(3), normal(2, 6, 6, 3)),
         (lambda: keras.layers.Embedding(6, 4), np.arange(6)),
         (lambda: Maxout(4, 3), normal(4, 9)),
     ],
@@ -224,6 +224,7 @@ def test_packs_of_zero_are_refused():
         Pack(0)
 
 
+@pytest.mark.slow
 def test_a_packed_discriminator_compiles_with_xla_and_odd_batches():
     gan = extensions.gan_with("packed", jit_compile=True, penalties=[penalties.R1(0.1)])
     logs = helpers.train_steps(gan, [helpers.examples(8), helpers.examples(7)])

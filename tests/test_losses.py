@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_gan import losses
+from tests import helpers
 
 # Real and fake logits, and the losses that they have, worked out independently.
 REAL = np.float32([[-5], [1.4], [12.5], [2.7]])
@@ -123,7 +124,7 @@ def test_minimax_generator_gradient_is_minus_the_discriminators_fake_term():
     )
 
 
-@pytest.mark.parametrize("name", PAPERS)
+@pytest.mark.parametrize("name", helpers.mostly_slow(PAPERS, ["minimax"]))
 def test_both_generator_losses_have_the_same_fixed_point(name):
     """Data at 2, one sample at g, logit D(x) = w (x - 2), weight decay on w.
 

@@ -336,6 +336,7 @@ def test_parzen_refuses_what_is_empty_or_not_finite():
         assert str(error.value) == message
 
 
+@pytest.mark.slow
 def test_parzen_blocks_in_both_directions_are_one_sum():
     """A near centre in one block and far ones in the others, in any order."""
     rng = np.random.default_rng(0)

@@ -84,6 +84,7 @@ def test_data_is_read_in_pieces_of_bounded_size(digits):
     assert sizes == [2, 2, 1]
 
 
+@pytest.mark.slow
 def test_the_classifier_follows_its_seed_and_not_the_global_one(digits):
     def key(seed):
         return metrics.Classifier.train(*digits, seed=seed, steps=3).key

@@ -20,6 +20,7 @@ from keras_gan.metrics import (
     parzen_log_likelihood,
     prdc,
 )
+from tests import helpers
 
 tfd = tfp.distributions
 
@@ -52,7 +53,7 @@ def density_of(centres, sigma):
     return density.fit(centres)
 
 
-@pytest.mark.parametrize("sigma", [0.05, 0.2, 1.0, 10.0])
+@pytest.mark.parametrize("sigma", [0.05, helpers.slow(0.2), helpers.slow(1.0), 10.0])
 def test_parzen_is_scikit_learns_and_tfps_on_real_digits(mnist, sigma):
     images, _ = mnist
     centres = images[:150].copy()
@@ -224,6 +225,7 @@ def assert_worse_than(clean, scores, *names):
         assert worse.all(), f"{name}: {values}, without corruption {clean[name]}"
 
 
+@pytest.mark.slow
 def test_other_digits_are_near_in_features(features_clean):
     assert features_clean["frechet_distance"] < 2
     assert abs(features_clean["kernel_distance"]) < 0.03
@@ -232,6 +234,7 @@ def test_other_digits_are_near_in_features(features_clean):
     assert features_clean["coverage"] > 0.92
 
 
+@pytest.mark.slow
 def test_noise_in_features(features_score, features_clean):
     score, images, _ = features_score
     images = images[:COUNT]
@@ -252,6 +255,7 @@ def test_noise_in_features(features_score, features_clean):
         assert little[name] > features_clean[name] - 0.03
 
 
+@pytest.mark.slow
 def test_dropped_classes_in_features(features_score, features_clean):
     score, images, labels = features_score
     scores = [score(images[labels < kept][:COUNT]) for kept in (9, 7, 5, 2)]
@@ -263,6 +267,7 @@ def test_dropped_classes_in_features(features_score, features_clean):
         assert each["density"] > features_clean["density"] - 0.1
 
 
+@pytest.mark.slow
 def test_duplicates_in_features(features_score, features_clean):
     score, images, _ = features_score
     scores = [

@@ -7,6 +7,7 @@ import pytest
 
 from keras_gan import datasets, evaluation, metrics
 from keras_gan.runs import scoring
+from tests import helpers
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_modes_that_are_missing_count(classifier, stacked):
     assert scores["class_kl_divergence"] > 0.6
 
 
-@pytest.mark.parametrize("value_range", [(0.0, 1.0), (-1.0, 1.0)])
+@pytest.mark.parametrize("value_range", [helpers.slow((0.0, 1.0)), (-1.0, 1.0)])
 def test_the_classifier_is_of_the_range_that_a_run_works_in(
     stacked, value_range, monkeypatch, tmp_path
 ):

@@ -150,6 +150,7 @@ def test_paper_mlp_for_mnist():
     check_seeds_differ(generator, discriminator)
 
 
+@pytest.mark.slow
 def test_paper_mlp_for_tfd():
     generator, discriminator = networks.paper_mlp((48, 48, 1), size="tfd", seed=1)
     assert describe(generator) == [
@@ -214,6 +215,7 @@ def test_paper_tfd_stage2_contains_the_whole_pretrained_generator():
         assert (variable.numpy() != value).any()
 
 
+@pytest.mark.slow
 def test_paper_cifar_mlp():
     generator, discriminator = networks.paper_cifar_mlp((32, 32, 3), seed=1)
     assert describe(generator) == [

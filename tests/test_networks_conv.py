@@ -74,7 +74,8 @@ def test_levels_above_32_pixels_are_narrower():
 
 
 SWEEP = [
-    *((name, (30, 45, 4)) for name in NAMES),
+    *((name, (30, 45, 4)) for name in ("dcgan", "r3gan")),
+    helpers.slow("resnet", (30, 45, 4)),
     *(("dcgan", shape) for shape in [(8, 8, 1), (28, 28, 1)]),
     *(
         pytest.param(name, shape, marks=pytest.mark.slow)
@@ -170,7 +171,7 @@ def test_settings_of_an_experiment_are_checked():
 # === Seeds and initial weights ===
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", helpers.mostly_slow(NAMES, ["dcgan", "r3gan"]))
 def test_weights_are_a_function_of_the_seed(name):
     first, again, other = (small(name, seed=seed) for seed in (5, 5, 6))
     for a, b, c in zip(first, again, other, strict=True):
@@ -517,7 +518,7 @@ def test_the_gradient_of_r1_is_that_of_its_differences(name):
 # === Spectral normalisation and the batch's deviation ===
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", helpers.mostly_slow(NAMES, ["dcgan", "resnet"]))
 def test_spectral_normalisation_wraps_each_layer_of_d(name):
     _, discriminator = small(name, discriminator_normalization="spectral")
     wrapped = [x for x in discriminator.layers if isinstance(x, SpectralNormalization)]
@@ -689,7 +690,7 @@ def test_sizes_that_no_resampling_makes_are_refused():
 # === Saving and exporting ===
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", helpers.mostly_slow(NAMES, ["dcgan"]))
 def test_a_saved_gan_comes_back(name, tmp_path):
     normalization = "batch" if name == "dcgan" else "spectral"
     pair = small(

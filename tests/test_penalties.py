@@ -138,15 +138,11 @@ def test_gradients_in_the_critics_weights_are_finite_differences(name):
         assert gradient[index] == pytest.approx(difference, rel=1e-3, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "name"),
     [
-        pytest.param(
-            loss,
-            name,
-            # One is fast; tests/test_gan_extensions.py has each by itself.
-            marks=() if (loss, name) == ("relativistic", "r1") else pytest.mark.slow,
-        )
+        (loss, name)
         for loss in losses.names()
         if losses.BY_NAME[loss].columns == 1
         for name in sorted(penalties.BY_NAME)

@@ -6,6 +6,7 @@ import pytest
 import keras_gan
 from keras_gan import conditional, networks
 from keras_gan.pictures import by_class, figure_three, grids
+from tests import helpers
 
 
 def of_classes(probabilities, known=None, names=None):
@@ -33,11 +34,11 @@ def equal(num_classes, **options):
         (2, 100, [0, 1], 10),
         (10, 100, range(10), 10),
         (11, 100, range(11), 9),
-        (20, 100, range(20), 10),  # two classes in a row
-        (25, 100, range(25), 8),
-        (37, 100, range(37), 8),
-        (100, 100, range(100), 10),
-        (199, 100, range(0, 199, 2), 10),  # every other one
+        helpers.slow(20, 100, range(20), 10),  # two classes in a row
+        helpers.slow(25, 100, range(25), 8),
+        helpers.slow(37, 100, range(37), 8),
+        helpers.slow(100, 100, range(100), 10),
+        helpers.slow(199, 100, range(0, 199, 2), 10),  # every other one
         (10, 25, range(10), 4),
         (10, 3, [0, 4, 9], 2),
         (3, 1, [0], 1),

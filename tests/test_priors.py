@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_gan import priors
+from tests import helpers
 
 tfd = tfp.distributions
 
@@ -86,7 +87,11 @@ def test_samples_are_seeded_float32_and_survive_serialization(name):
     np.testing.assert_array_equal(latents, copy.sample(64, seed=3))
 
 
-@pytest.mark.parametrize("name", PRIORS)
+# Samplers that differ most.
+IN_XLA = ("uniform", "truncated normal", "mixture", "blockwise")
+
+
+@pytest.mark.parametrize("name", helpers.mostly_slow(PRIORS, IN_XLA))
 def test_xla_draws_the_same_distribution(name):
     prior = PRIORS[name]()
 
@@ -115,6 +120,7 @@ def test_the_papers_priors():
     assert np.abs(np.corrcoef(normal.T) - np.eye(100)).max() < 0.2
 
 
+@pytest.mark.slow
 def test_seeds_of_64_bits_are_told_apart_and_equal_across_processes():
     prior = priors.Normal(2)
     draws = [prior.sample(1, seed).numpy().tolist() for seed in (1, 2**32 + 1, -1)]

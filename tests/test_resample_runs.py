@@ -44,6 +44,7 @@ def test_a_file_holds_what_resample_draws(run, tmp_path):
         np.testing.assert_array_equal(file["value_range"], [0, 1])
 
 
+@pytest.mark.slow
 def test_the_command_prints_what_d_is_worth(run, tmp_path, capsys):
     output = tmp_path / "grid.png"
     arguments = (f"--model={run.path}", f"--output={output}", "--num_samples=9")

@@ -107,7 +107,7 @@ def test_a_folder_may_move_and_the_run_goes_on(tmp_path, caplog):
     assert not helpers.warned(caplog)
 
 
-@pytest.mark.parametrize("change", ["one pixel", "one file more"])
+@pytest.mark.parametrize("change", ["one pixel", helpers.slow("one file more")])
 def test_a_folder_that_changed_is_not_resumed(tmp_path, caplog, change):
     folder = write_pictures(tmp_path / "imgs", 1200 if change == "one pixel" else 20)
     run = runs.train(runs.Run(tmp_path / "run", small(f"folder:{folder}")))
@@ -145,6 +145,7 @@ def test_an_export_names_no_path_and_asks_where_the_folder_is(tmp_path, monkeypa
     assert report["protocol"]["dataset"] == "folder:imgs"
 
 
+@pytest.mark.slow
 def test_an_export_is_not_scored_against_other_pictures_in_silence(tmp_path, caplog):
     folder = write_pictures(tmp_path / "imgs", 20)
     run = runs.train(runs.Run(tmp_path / "run", small(f"folder:{folder}")))
@@ -170,6 +171,7 @@ def test_a_config_of_any_other_content_is_one_line(tmp_path):
 # === Rounding ===
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_with_a_warning_where_sums_round_otherwise(
     tmp_path, caplog, monkeypatch
 ):

@@ -87,6 +87,7 @@ def test_a_users_mistake_is_one_line_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("short_classifier")
 def test_train_generate_evaluate(root, tmp_path, command):
     scripts = root / "scripts"
     process = run(

@@ -271,6 +271,7 @@ def test_jumps_are_found():
     assert abs(found.value - expected) <= found.error + 1e-14 < 1e-11
 
 
+@pytest.mark.slow
 def test_a_jump_along_a_curve_in_the_plane_is_within_the_error():
     p = plane([0, 0], [1, 1])
     inside = 1 - math.exp(-1.3 / 2)  # P(|x|^2 < 1.3)
@@ -392,6 +393,7 @@ def game():
     )
 
 
+@pytest.mark.slow
 def test_a_trained_discriminator_approaches_the_optimal_one(game):
     """Proposition 1, and the bound that its value gives (G frozen, no dropout)."""
     p_data, p_g, both = game
@@ -574,6 +576,7 @@ def test_smoothed_gradient_refuses(f, x, options, message):
 # === Bins ===
 
 
+@pytest.mark.slow
 def test_quantile_edges():
     levels = np.arange(1, 8) / 8
     for distribution, law in (

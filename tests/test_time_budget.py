@@ -235,6 +235,7 @@ def test_scores_are_measured_too(tmp_path, monkeypatch):
     assert len((tmp_path / "evaluations.jsonl").read_text().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_what_cannot_be_measured_leaves_nothing(tmp_path, monkeypatch):
     preset = experiments.get_preset("digits")
     monkeypatch.setattr(time_budget.Timer, "costs", lambda *_: Costs(1.0, 60.0))

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +34,17 @@ def trained(experiment, path, **options):
     return runs.train(runs.Run(path, experiment), **options).path
 
 
+@pytest.fixture(scope="module")
+def one_epoch(tmp_path_factory):
+    return trained(small(epochs=1), tmp_path_factory.mktemp("one_epoch") / "run")
+
+
+@pytest.fixture
+def path(one_epoch, tmp_path):
+    """The directory of a run of one epoch, which a test may change."""
+    return shutil.copytree(one_epoch, tmp_path / "run")
+
+
 # === A run ===
 
 
@@ -48,6 +60,7 @@ def test_an_average_over_more_steps_than_there_are_is_said(tmp_path, caplog, dec
         assert "A decay of 0.5455 would" in said[0]
 
 
+@pytest.mark.usefixtures("short_classifier")
 def test_a_run_leaves_what_it_promises_and_can_be_drawn_from(tmp_path):
     preset = small()
     workdir = trained(preset, tmp_path / "run")
@@ -76,6 +89,7 @@ def test_a_run_leaves_what_it_promises_and_can_be_drawn_from(tmp_path):
     assert "held-out digits" in evaluation.format_report(report)
 
 
+@pytest.mark.slow
 def test_a_run_is_repeatable_and_not_overwritten_unasked(tmp_path):
     preset = small(discriminator_steps=2)
     weights = []
@@ -147,14 +161,8 @@ def test_several_steps_at_once_are_the_same_training(tmp_path):
     assert all(end == ends[0] for end in ends[1:])
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "ring8",
-        pytest.param("gaussian1d", marks=pytest.mark.slow),
-        pytest.param("grid25", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ring8", "gaussian1d", "grid25"])
 def test_toy_presets_run(name, tmp_path):
     workdir = trained(small(name, epochs=1), tmp_path / name)
     assert (workdir / "samples" / "epoch_00001.png").exists()
@@ -235,6 +243,7 @@ def test_the_settings_of_a_preset_reach_the_run(tmp_path):
         np.testing.assert_array_equal(np.asarray(picture), expected[:, :, 0])
 
 
+@pytest.mark.slow
 def test_a_run_in_float16_can_be_loaded_scored_and_exported(tmp_path):
     preset = small(mixed_precision="mixed_float16", ema_decay=0.9)
     workdir = trained(preset, tmp_path / "run")
@@ -282,8 +291,7 @@ def test_files_of_another_kind_are_never_removed(tmp_path):
         assert (tmp_path / name).read_text() == content
 
 
-def test_what_others_put_into_a_run_stays_when_it_is_replaced(tmp_path):
-    path = trained(small(epochs=1), tmp_path / "run")
+def test_what_others_put_into_a_run_stays_when_it_is_replaced(path):
     mine = [
         "notes.txt", "samples/precious.png", "samples/epoch_1.png.bak", "export/1/x",
         "checkpoints/model.bin", "events/notes", "figures/mine.png",
@@ -328,8 +336,9 @@ def test_plots_that_cannot_be_drawn_end_a_training_before_it_changes_anything(
     ],
     ids=["score", "split", "range"],
 )
-def test_a_mistake_does_not_cost_the_run_that_is_replaced(tmp_path, settings, message):
-    path = trained(small(epochs=1), tmp_path / "run")
+def test_a_mistake_does_not_cost_the_run_that_is_replaced(
+    tmp_path, path, settings, message
+):
     before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
     for directory in (path, tmp_path / "new"):
         with pytest.raises(ValueError, match=re.escape(message)):
@@ -338,8 +347,7 @@ def test_a_mistake_does_not_cost_the_run_that_is_replaced(tmp_path, settings, me
     assert not (tmp_path / "new").exists()
 
 
-def test_a_run_that_is_finished_says_so_when_it_is_resumed(tmp_path, caplog):
-    path = trained(small(epochs=1), tmp_path / "run")
+def test_a_run_that_is_finished_says_so_when_it_is_resumed(path, caplog):
     before = (path / "gan.keras").read_bytes()
     caplog.set_level("INFO", "keras_gan")
     trained(small(epochs=1), path, resume="auto")
@@ -366,9 +374,8 @@ def test_outputs_are_checked_before_the_work(tmp_path, monkeypatch):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_kill_while_a_run_is_replaced_leaves_nothing_to_resume(tmp_path, monkeypatch):
+def test_a_kill_while_a_run_is_replaced_leaves_nothing_to_resume(path, monkeypatch):
     """Checkpoints go first, and what is left is still known as a run."""
-    path = trained(small(epochs=1), tmp_path / "run")
     unlink, removed = pathlib.Path.unlink, []
 
     def killed(self, *arguments, **options):
@@ -405,8 +412,7 @@ def test_a_created_run_can_be_opened_and_trained(tmp_path):
     assert [path.name for path in again.path.iterdir()] == ["config.json"]
 
 
-def test_a_run_of_the_version_before_is_named_and_kept(tmp_path):
-    path = trained(small(epochs=1), tmp_path / "run")
+def test_a_run_of_the_version_before_is_named_and_kept(tmp_path, path):
     old = {"preset": {"name": "digits", "dataset": "digits"}, "data_dir": None}
     (path / "config.json").write_text(json.dumps(old))
     before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
@@ -429,6 +435,7 @@ def test_a_run_of_the_version_before_is_named_and_kept(tmp_path):
         np.testing.assert_array_equal(file["samples"], samples)
 
 
+@pytest.mark.usefixtures("short_classifier")
 def test_the_digits_table_needs_digits_that_were_held_back(tmp_path):
     workdir = trained(small(split="all", epochs=1), tmp_path / "run")
     assert "digits" not in runs.evaluate(workdir, num_samples=100)
@@ -455,6 +462,7 @@ def test_a_directory_that_cannot_be_written_is_named_before_any_work(
     assert list((tmp_path / "locked").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_the_model(tmp_path, root):
     """A real SIGINT to a real training; the step saved is the step said."""
     process = subprocess.Popen(
@@ -528,7 +536,7 @@ def test_what_is_no_run_is_named(tmp_path):
 # === The paper's presets ===
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, helpers.slow(True)])
 @pytest.mark.parametrize(
     ("name", "shape"),
     [
@@ -609,6 +617,7 @@ def digits_scores(workdir):
     return report, rows["samples"], rows["held-out digits"], rows["Gaussian draws"]
 
 
+@pytest.mark.slow
 def test_a_fifth_of_the_digits_training_beats_the_blob(tmp_path):
     """Already after 100 epochs the samples explain held-out digits better."""
     workdir = trained(small(epochs=100, sample_epochs=100), tmp_path / "run")

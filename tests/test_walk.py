@@ -135,6 +135,7 @@ def files(model, tmp_path):
     return [str(path) for path in paths]
 
 
+@pytest.mark.slow
 def test_a_walk_visits_given_pictures(model, files, tmp_path):
     output = tmp_path / "w.gif"
     count = runs.write_walk(model, output, images=files, frames=5, steps=200)
@@ -151,6 +152,7 @@ def test_a_walk_visits_given_pictures(model, files, tmp_path):
         assert np.abs(frames[5 * stop].astype(int) - expected).max() <= 1
 
 
+@pytest.mark.slow
 def test_walks_through_pictures_of_classes(files, tmp_path):
     gan = conditional_gan()
     gan.save(tmp_path / "gan.keras")
