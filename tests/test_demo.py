@@ -1,5 +1,6 @@
 """What the page of `keras-gan demo` can do, without a browser; and its command."""
 
+import json
 import logging
 import re
 import socket
@@ -171,6 +172,16 @@ def test_an_edit_may_change_the_class(classes):
     assert classes.edit(first, first).labels.tolist() == [0]
 
 
+def test_a_way_from_class_to_class_ends_at_the_second_sample(classes):
+    drawn = classes.draw(8, seed=1)
+    labels = drawn.labels.tolist()
+    first = drawn.pick(0)
+    second = drawn.pick(next(i for i, each in enumerate(labels) if each != labels[0]))
+    way = classes.edit(first, second, share=[0.0, 0.4, 0.6, 1.0])
+    assert way.labels.tolist() == [first.label] * 2 + [second.label] * 2
+    np.testing.assert_allclose(way.samples[3], second.samples[0], atol=1e-5)
+
+
 def test_the_film_of_a_way_goes_there_and_back(digits, tmp_path):
     first, second = two(digits)
     path = tmp_path / "way.gif"
@@ -190,6 +201,9 @@ def test_picks_are_replaced_one_at_a_time(digits):
     changed = picks.replaced("second", first, None)
     assert (changed.first, changed.first_number) == (first, 0)
     assert (changed.second, changed.second_number) == (first, None)
+    assert changed.chosen and not picks.chosen
+    assert changed.elsewhere().first is first
+    assert changed.elsewhere().first_number is None
 
 
 def test_where_latents_cannot_move_there_are_no_sliders(tmp_path):
@@ -388,8 +402,11 @@ def client(digits, tmp_path_factory):
     from starlette.testclient import TestClient
 
     folder = tmp_path_factory.mktemp("page")
-    with TestClient(server.application(digits, folder)) as client:
-        yield client
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder / "cache"))
+        with TestClient(server.application(digits, folder / "files")) as client:
+            client.cache = folder / "cache"
+            yield client
 
 
 def test_the_page_names_no_other_server(client):
@@ -408,6 +425,39 @@ def test_no_action_is_an_interface_for_programs(client):
     assert found["named_endpoints"] == {} and found["unnamed_endpoints"] == {}
     assert client.get("/docs").status_code == 404
     assert client.get("/openapi.json").status_code == 404
+
+
+def test_a_request_reads_no_other_file_of_the_machine(client, tmp_path):
+    """Only what was uploaded, whatever path a request names as its upload."""
+    path = saved(tmp_path / "other.png", Image.new("L", (8, 8)))
+    read, _ = [  # by a new file, and by the swap of light and dark
+        action
+        for action in client.get("/config").json()["dependencies"]
+        if [_type_of(client, each) for each in action["inputs"]] == ["file", "checkbox"]
+    ]
+
+    def answer(path):
+        file = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+        request = {
+            "data": [file, False], "fn_index": read["id"], "session_hash": "a",
+        }  # fmt: skip
+        assert client.post("/gradio_api/queue/join", json=request).status_code == 200
+        events = client.get("/gradio_api/queue/data", params={"session_hash": "a"}).text
+        (last,) = (line for line in events.splitlines() if "process_completed" in line)
+        return json.loads(last.removeprefix("data: "))
+
+    assert not answer(path)["success"]
+    assert not list(client.cache.rglob("other.png"))
+    with open(path, "rb") as file:
+        (uploaded,) = client.post(
+            "/gradio_api/upload", files={"files": ("mine.png", file)}
+        ).json()
+    assert answer(uploaded)["success"]
+
+
+def _type_of(client, number):
+    components = client.get("/config").json()["components"]
+    return next(each["type"] for each in components if each["id"] == number)
 
 
 def test_uploads_are_limited(client, digits):

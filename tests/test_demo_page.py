@@ -194,11 +194,7 @@ def test_the_way_leads_to_the_second_pick(page, generator):
     _, end = changed(
         page, "edited", lambda: slider(page, "Way to the second").fill("1")
     )
-    # In the class of the first.
-    drawn = generator.latent_prior.sample(36, 0)
-    expected = generator.samples_of(
-        {"latents": drawn["latents"][20:21], "labels": drawn["labels"][3:4]}
-    )
+    expected = generator.generate(36, seed=0)[20:21]
     np.testing.assert_allclose(as_sample(end, generator.spec), expected, atol=0.02)
     _, restored = changed(
         page, "edited", lambda: page.get_by_role("button", name="Undo").click()
@@ -336,3 +332,31 @@ def test_a_signal_ends_it_and_removes_its_files(
         process.send_signal(number)
         assert process.wait(30) == 0
         assert not list(tmp_path.glob("keras_gan_demo_*"))
+
+
+def test_what_was_picked_stays_where_other_samples_are_drawn(page, generator):
+    click_sample(page, 3)
+    go(page, "Samples")
+    edited = pixels(page, "edited")
+    changed(page, "grid", lambda: page.get_by_role("button", name="Next seed").click())
+    np.testing.assert_array_equal(pixels(page, "edited"), edited)
+    page.get_by_label("where its way leads").check()
+    changed(page, "way", lambda: click_sample(page, 20))
+    np.testing.assert_array_equal(pixels(page, "edited"), edited)
+    _, end = changed(
+        page, "edited", lambda: slider(page, "Way to the second").fill("1")
+    )
+    expected = generator.generate(36, seed=1)[20:21]
+    np.testing.assert_allclose(as_sample(end, generator.spec), expected, atol=0.02)
+
+
+def test_a_wrong_file_leaves_nothing_of_the_one_before(page, seven, tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    go(page, "Your picture")
+    choose(page, "Its class", "7")
+    upload(page, seven[0])
+    page.get_by_text("Root mean squared error").wait_for(timeout=60_000)
+    upload(page, tmp_path / "text.png")
+    page.get_by_text("Received: text.png").first.wait_for()
+    assert page.get_by_text("Root mean squared error").count() == 0
+    assert page.locator("#found img").count() == 0

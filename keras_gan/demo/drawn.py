@@ -42,14 +42,20 @@ class Picks:
         first, second: `Drawn` of length 1.
         first_number, second_number: ints, their numbers in the grid; None of those that
             come from elsewhere.
+        chosen: bool, whether the user has picked one of them.
     """
 
     first: Drawn
     second: Drawn
     first_number: int | None
     second_number: int | None
+    chosen: bool = False
 
     def replaced(self, role, sample, number) -> "Picks":
-        """Returns the picks with another "first" or "second"."""
-        changes = {role: sample, f"{role}_number": number}
+        """Returns the user's picks with another "first" or "second"."""
+        changes = {role: sample, f"{role}_number": number, "chosen": True}
         return dataclasses.replace(self, **changes)
+
+    def elsewhere(self) -> "Picks":
+        """Returns the picks, where the grid shows other samples."""
+        return dataclasses.replace(self, first_number=None, second_number=None)

@@ -20,8 +20,11 @@ class Limits:
     max_pixels: int = 25_000_000
     max_bytes: int = 16 * 2**20
 
-    def deadline(self):
+    def deadline(self, remedy=None):
         """Returns a function of the share done, which raises when time is up.
+
+        Args:
+            remedy: str, what makes the action shorter; None where nothing does.
 
         Returns:
             a function for `progress` of `inference.project` and others. It raises
@@ -33,8 +36,8 @@ class Limits:
             if time.monotonic() > end:
                 raise TimeoutError(
                     f"Stopped after {self.seconds:g} s, with {share:.0%} done: one "
-                    "action of the page may take no longer. Try again when the machine "
-                    "is less busy, or use the command line"
+                    "action of the page may take no longer; "
+                    + (remedy or "try again when the machine is less busy")
                 )
 
         return check

@@ -40,6 +40,7 @@ _FAST = {
 _SLOW = {**_FAST, "concurrency_id": "slow", "show_progress": "full"}
 # Of a choice of classes: None would be shown as nothing.
 _NO_CLASS = -1
+_FIND = "The page looks for the sample most like your picture, for some seconds."
 _CLICK = "() => document.querySelector('#file').click()"
 
 
@@ -145,8 +146,8 @@ class Page:
                     self._note(part)
                 self._role = gr.Radio(
                     [
-                        ("the sample to edit", "first"),
-                        ("where its way leads", "second"),
+                        ("the sample to edit (orange)", "first"),
+                        ("the second one, where its way leads (blue)", "second"),
                     ],
                     value="first",
                     label="A click picks",
@@ -200,10 +201,7 @@ class Page:
                     info="For ink on paper, where samples are light on dark.",
                 )  # fmt: skip
                 self._picture_label = self._class_choice("all are tried", "Its class")
-                self._found_text = gr.Markdown(
-                    "The page looks for the latents whose sample is most like your "
-                    "picture. This takes some seconds."
-                )
+                self._found_text = gr.Markdown(_FIND)
                 self._found = _image("Your picture, and the generator's", "found")
                 self._edit_found = gr.Button(
                     "Change it in Edit", interactive=False, size="md"
@@ -265,6 +263,7 @@ class Page:
     def _connect_samples(self):
         settings = [
             self._count, self._seed, self._label, self._truncation, self._reject,
+            self._picks,
         ]  # fmt: skip
         shown = [self._grid, self._drawn, self._picks, *self._edit_outputs()]
 
@@ -275,7 +274,7 @@ class Page:
             )  # fmt: skip
 
         draw(self.blocks.load)
-        for control in settings:
+        for control in settings[:-1]:
             draw(control.input if control is not self._seed else control.change)
         self._next.click(
             lambda seed: (int(seed or 0) + 1) % 2**32, self._seed, self._seed, **_FAST
@@ -310,14 +309,15 @@ class Page:
             self._found_text, self._found, self._neighbours, self._projected,
             self._edit_found,
         ]  # fmt: skip
+        label = self._picture_label
+        # What is of another picture goes first: a wrong file leaves nothing behind.
+        all_shown = [*read, *found]
+        self._upload.clear(self._forgotten, None, all_shown, **_FAST)
         for event in (self._upload.upload, self._invert.input):
-            event(answering(self._read), given, read, **_FAST).success(
-                answering(self._project), [self._image, self._picture_label], found,
-                **_SLOW,
-            )  # fmt: skip
-        self._picture_label.input(
-            answering(self._project), [self._image, self._picture_label], found, **_SLOW
-        )
+            event(self._forgotten, None, all_shown, **_FAST).then(
+                answering(self._read), given, read, **_FAST
+            ).success(answering(self._project), [self._image, label], found, **_SLOW)
+        label.input(answering(self._project), [self._image, label], found, **_SLOW)
         self._edit_found.click(
             answering(self._pick_found),
             [self._projected, self._picks],
@@ -344,17 +344,22 @@ class Page:
 
     # === Actions ===
 
-    def _draw(self, count, seed, label, truncation, reject):
+    def _draw(self, count, seed, label, truncation, reject, picks):
         truncation = None if truncation == 1 else truncation
         drawn = self.studio.draw(
             int(count), int(seed or 0), _class(label), truncation, reject
         )
+        if picks is not None and picks.chosen:
+            # What the user is at stays.
+            kept = [gr.skip()] * len(self._edit_outputs())
+            return _shown(self.studio.grid(drawn)), drawn, picks.elsewhere(), *kept
         second = min(1, len(drawn) - 1)
         picks = Picks(drawn.pick(0), drawn.pick(second), 0, second)
         grid = self.studio.grid(drawn, 0, second)
         return _shown(grid), drawn, picks, *self._restart(picks)
 
     def _pick(self, drawn, picks, role, event: gr.SelectData):
+        _check_there(drawn)
         number = self.studio.number_at(drawn, *event.index)
         picks = picks.replaced(role, drawn.pick(number), number)
         grid = self.studio.grid(drawn, picks.first_number, picks.second_number)
@@ -366,6 +371,7 @@ class Page:
         return *self._edit(picks, *unchanged), *unchanged
 
     def _edit(self, picks, label, share, *amounts):
+        _check_there(picks)
         studio, label = self.studio, _class(label)
         now = studio.edit(picks.first, picks.second, amounts, share, label)
         way = studio.edit(
@@ -374,9 +380,12 @@ class Page:
         picture = grids.enlarge(grids.visible(now.samples[0], studio.spec), _SIDE)
         return _shown(picture), _shown(studio.picture(way.samples, columns=7))
 
+    def _forgotten(self):
+        """Returns what `_read` and `_project` show where there is no picture."""
+        return None, None, None, _FIND, None, None, None, gr.Button(interactive=False)
+
     def _read(self, path, invert):
-        if path is None:
-            raise ValueError("Expected a picture. Received: none; drop a file first")
+        _check_there(path, "a picture", "drop a file first")
         image = self.studio.load(path, invert)
         shown = grids.enlarge(grids.visible(image, self.studio.spec), _SIDE)
         shown = np.broadcast_to(shown, (*shown.shape[:2], 3)).copy()
@@ -384,8 +393,8 @@ class Page:
         return image, canvas, None
 
     def _project(self, image, label):
-        if image is None:
-            raise ValueError("Expected a picture. Received: none; drop a file first")
+        if image is None:  # its class was chosen first
+            return [gr.skip()] * 5
         found, error, neighbours = self.studio.project(image, _class(label))
         text = (
             f"Root mean squared error of a pixel: {error**0.5:.3f}, where black to "
@@ -410,8 +419,7 @@ class Page:
         return gr.Tabs(selected="edit"), picks, *self._restart(picks)
 
     def _completed(self, image, canvas, label):
-        if image is None:
-            raise ValueError("Expected a picture. Received: none; drop a file first")
+        _check_there(image, "a picture", "drop a file first")
         hidden = np.zeros(self.studio.spec.shape[:2], bool)
         for layer in (canvas or {}).get("layers", ()):
             hidden = layer[..., 3] > 0
@@ -430,11 +438,13 @@ class Page:
         return f"### {found.state.capitalize()}\n{found.explanation}"
 
     def _drawn_file(self, suffix, drawn, seed):
+        _check_there(drawn)
         path = self._files.new(f"{self.studio.name}_seed{int(seed or 0)}.{suffix}")
         self.studio.write(path, drawn)
         return str(path)
 
     def _edited_file(self, suffix, picks, label, share, *amounts):
+        _check_there(picks)
         path = self._files.new(f"{self.studio.name}_edited.{suffix}")
         label = _class(label)
         if suffix == "gif":
@@ -460,6 +470,12 @@ def _image(title, name, height=None, classes="pixels"):
         show_label=False, format="png", interactive=False, buttons=[], height=height,
         elem_classes=classes, elem_id=name, alt_text=title,
     )  # fmt: skip
+
+
+def _check_there(state, what="samples on the page", remedy="reload it"):
+    """Raises ValueError where a page has lost what it has drawn, or was given none."""
+    if state is None:
+        raise ValueError(f"Expected {what}. Received: none; {remedy}")
 
 
 def _class(chosen):

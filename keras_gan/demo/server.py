@@ -117,6 +117,10 @@ def application(studio, folder, host="127.0.0.1"):
 
     # No pages that describe an interface: it is for the page alone.
     undescribed = {"docs_url": None, "redoc_url": None, "openapi_url": None}
+    blocks = page.Page(studio, folder).blocks
+    # Until a page is launched, gradio checks no path that a request names, and would
+    # copy any file of this machine to where it can be fetched. Mounting launches none.
+    blocks.has_launched = True
     app = fastapi.FastAPI(**undescribed)
     app.add_middleware(_Policy)
     theme = gr.themes.Default(font=list(page.THEME_FONTS), font_mono=["monospace"])
@@ -124,7 +128,7 @@ def application(studio, folder, host="127.0.0.1"):
     theme.set(block_info_text_color="*neutral_600")
     return gr.mount_gradio_app(
         app,
-        page.Page(studio, folder).blocks,
+        blocks,
         path="",
         server_name=host,
         footer_links=[],

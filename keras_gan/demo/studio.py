@@ -234,27 +234,27 @@ class Studio:
             first, second: `Drawn` of length 1, where a way starts and ends.
             amounts: float for each of `attributes`, see `inference.moved`.
             share: float in [0, 1] of the way, or several.
-            label: int, the class to draw; None keeps that of the first.
+            label: int, the class to draw. With None a way from class to class changes
+                it where half of the way is done.
 
         Returns:
             `Drawn`, one for each share.
         """
-        label = first.label if label is None else label
-        shares = np.atleast_1d(share)
-        way = [
-            inference.between(self.generator, first.latents, second.latents, each)
-            for each in shares
-        ]
-        latents = np.concatenate(way)
+        way, labels = [], []
         amounts = np.asarray(amounts, np.float32)
-        if amounts.any():
-            step = amounts @ self._directions_of(label)
-            latents = inference.moved(self.generator, latents, step, 1.0)
-        labels = None
-        if label is not None:
-            prior = self.generator.latent_prior
-            labels = prior.labels_of(label, len(latents))
-        return self._samples_of(latents, labels)
+        for each in np.atleast_1d(share):
+            latents = inference.between(
+                self.generator, first.latents, second.latents, each
+            )
+            own = (first if each < 0.5 else second).label if label is None else label
+            if amounts.any():
+                step = amounts @ self._directions_of(own)
+                latents = inference.moved(self.generator, latents, step, 1.0)
+            way.append(latents)
+            labels.append(own)
+        prior = self.generator.latent_prior
+        labels = None if labels[0] is None else prior.labels_of(labels, len(labels))
+        return self._samples_of(np.concatenate(way), labels)
 
     def film(self, first, second, amounts=(), label=None) -> bytes:
         """Films the way from one sample to another and back.
@@ -381,7 +381,7 @@ class Studio:
             steps=self._steps(_RESTARTS * classes),
             restarts=_RESTARTS,
             labels=label,
-            progress=self.limits.deadline(),
+            progress=self.limits.deadline("choose its class" if classes > 1 else None),
         )
         latents, label = found.latents, None
         if found.labels is not None:
