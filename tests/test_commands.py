@@ -99,7 +99,8 @@ def test_help_names_every_flag_with_a_sentence(command, capsys):
 
 def test_help_says_choices_defaults_and_what_may_be_repeated(capsys):
     console.run(["figures", "--help"])
-    assert "--figure=1|2|3|classes|curves|health|training|all" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "--figure=1|2|3|classes|curves|health|training|all" in text
     console.run(["generate", "--help"])
     text = capsys.readouterr().out
     assert "The number of samples. Default: 100." in text
