@@ -10,7 +10,7 @@ import math
 import numbers
 import types
 
-# What a user can cause: wrong values, files, and trainings that diverge.
+# Errors that a user can cause: wrong values, files, trainings that diverge.
 _MISTAKES = (ValueError, OSError, ArithmeticError, MemoryError)
 # TensorFlow's names for a size that no memory holds and for a worker that is gone.
 _TENSORFLOW_MISTAKES = {"ResourceExhaustedError", "UnavailableError", "AbortedError"}

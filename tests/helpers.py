@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import keras_gan
+from keras_gan import experiments, runs
 
 tfd = tfp.distributions
 
@@ -25,6 +26,13 @@ def mostly_slow(cases, fast):
         case if case in fast else slow(*case) if isinstance(case, tuple) else slow(case)
         for case in cases
     ]
+
+
+def digits_run(path):
+    """A `Run` on digits in a new directory, trained for an epoch."""
+    run = runs.Run(path, experiments.get_preset("digits", {"train.epochs": 1}))
+    runs.train(run)
+    return run
 
 
 def tiny_networks(seed=0, dropout=0.0, batch_normalization=False):

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_gan import experiments, inference, runs
+from keras_gan import inference, runs
 from keras_gan.demo import server
 from keras_gan.demo.downloads import Downloads
 from keras_gan.demo.drawn import Picks
 from keras_gan.demo.limits import Limits
 from keras_gan.demo.studio import Studio
 from keras_gan.pictures import grids
+from tests import helpers
 from tests.export_helpers import CLASS_NAMES, conditional_gan, image_gan
-from tests.helpers import tiny_gan
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +28,7 @@ def digits(root):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run on digits, trained for an epoch."""
-    experiment = experiments.get_preset("digits", {"train.epochs": 1})
-    run = runs.Run(tmp_path_factory.mktemp("runs") / "digits", experiment)
-    runs.train(run)
-    return run
+    return helpers.digits_run(tmp_path_factory.mktemp("runs") / "digits")
 
 
 @pytest.fixture(scope="module")
@@ -356,7 +352,7 @@ def test_a_run_shows_its_training(of_run):
 
 
 def test_samples_that_are_no_images_have_no_page(tmp_path):
-    tiny_gan().save(tmp_path / "gan.keras")
+    helpers.tiny_gan().save(tmp_path / "gan.keras")
     with pytest.raises(ValueError, match="^Expected samples that are images"):
         Studio(tmp_path / "gan.keras")
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_gan import experiments, inference, runs
+from keras_gan import inference, runs
 from keras_gan.pictures import grids
+from tests import helpers
 
 pytestmark = pytest.mark.slow
 
@@ -38,9 +39,7 @@ def exported(demo, root):
 @pytest.fixture(scope="module")
 def of_run(demo, tmp_path_factory):
     """(URL, process) of the page of a run, trained for an epoch."""
-    experiment = experiments.get_preset("digits", {"train.epochs": 1})
-    run = runs.Run(tmp_path_factory.mktemp("runs") / "digits", experiment)
-    runs.train(run)
+    run = helpers.digits_run(tmp_path_factory.mktemp("runs") / "digits")
     with demo.served(run.path) as served:
         yield served
 

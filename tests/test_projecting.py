@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_gan import datasets, experiments, inference, runs
+from keras_gan import datasets, inference, runs
 from keras_gan.pictures import grids
 from keras_gan.runs import given_images, projecting
 from keras_gan.samples import SampleSpec
+from tests import helpers
 from tests.export_helpers import conditional_gan, image_gan
 
 SMALL = {"steps": 3, "restarts": 1}
@@ -15,11 +16,7 @@ SMALL = {"steps": 3, "restarts": 1}
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run on digits, trained for an epoch."""
-    experiment = experiments.get_preset("digits", {"train.epochs": 1})
-    run = runs.Run(tmp_path_factory.mktemp("runs") / "digits", experiment)
-    runs.train(run)
-    return run
+    return helpers.digits_run(tmp_path_factory.mktemp("runs") / "digits")
 
 
 def read(path):

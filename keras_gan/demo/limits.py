@@ -1,4 +1,4 @@
-"""What one action of a page may take, and how it is held to that."""
+"""The limits of one action of a page, and the check that holds it to them."""
 
 import dataclasses
 import time

@@ -38,7 +38,7 @@ _FAST = {
     "show_progress": "hidden",
 }
 _SLOW = {**_FAST, "concurrency_id": "slow", "show_progress": "full"}
-# Of a choice of classes: None would be shown as nothing.
+# Stands for "no class" in a choice; gradio would show None as an empty field.
 _NO_CLASS = -1
 _FIND = "The page looks for the sample most like your picture, for some seconds."
 _CLICK = "() => document.querySelector('#file').click()"
@@ -310,7 +310,7 @@ class Page:
             self._edit_found,
         ]  # fmt: skip
         label = self._picture_label
-        # What is of another picture goes first: a wrong file leaves nothing behind.
+        # First the results of the picture before go: none stays beside a wrong file.
         all_shown = [*read, *found]
         self._upload.clear(self._forgotten, None, all_shown, **_FAST)
         for event in (self._upload.upload, self._invert.input):
