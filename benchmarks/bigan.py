@@ -128,9 +128,7 @@ def scores(gan, data, test):
 
 
 def value(gan, images):
-    """Returns V(D, G, E) on images and as many samples; -log 4 where D cannot tell."""
-    from keras_gan import losses
-
+    """Returns V(D, G, E) on images and as many samples, see `best_value`."""
     critic = gan.critic(training=False)
     found = []
     for start in range(0, len(images), BLOCK):
@@ -138,8 +136,29 @@ def value(gan, images):
         latents = gan.latent_prior.sample(len(real), start)
         of_real = critic(gan.judged_real(real, training=False))
         of_fake = critic(gan.judged(latents, training=False))
-        found.append(float(losses.value(of_real, of_fake)))
-    return float(np.mean(found))
+        found.append((np.ravel(of_real), np.ravel(of_fake)))
+    return best_value(*(np.concatenate(part) for part in zip(*found, strict=True)))
+
+
+def best_value(real_logits, fake_logits):
+    """Returns the greatest V of logits that are all moved by the same number.
+
+    A relativistic loss compares logits, and so leaves open at which level they are.
+
+    Args:
+        real_logits, fake_logits: float arrays `(N,)` and `(M,)`.
+
+    Returns:
+        A float; -log 4 where the logits cannot tell.
+    """
+    import scipy.optimize
+
+    from keras_gan import losses
+
+    best = scipy.optimize.minimize_scalar(
+        lambda level: -float(losses.value(real_logits + level, fake_logits + level))
+    )
+    return -float(best.fun)
 
 
 def accuracy(known, labels, points, expected):

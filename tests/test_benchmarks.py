@@ -15,14 +15,19 @@ import pytest
 from keras_gan import GAN, datasets
 
 
-def run(root, monkeypatch, name, *arguments):
+def loaded(root, monkeypatch, name):
     path = root / "benchmarks" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", path)
     module = importlib.util.module_from_spec(spec)
     # As for a script: its siblings can be imported.
     monkeypatch.syspath_prepend(str(path.parent))
     spec.loader.exec_module(module)
-    monkeypatch.setattr(sys, "argv", [str(path), *arguments])
+    return module
+
+
+def run(root, monkeypatch, name, *arguments):
+    module = loaded(root, monkeypatch, name)
+    monkeypatch.setattr(sys, "argv", [module.__file__, *arguments])
     module.main()
     return module
 
@@ -607,13 +612,10 @@ def test_resume_compares_what_the_trainings_left(
         output.write_text("Training digits\nGoing on after step 5, from x\n")
         return Ended(), output
 
-    path = root / "benchmarks" / "resume.py"
-    spec = importlib.util.spec_from_file_location("benchmark_resume", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = loaded(root, monkeypatch, "resume")
     monkeypatch.setattr(module, "start", start)
     output = tmp_path / "resume.json"
-    monkeypatch.setattr(sys, "argv", [str(path), f"--output={output}"])
+    monkeypatch.setattr(sys, "argv", [module.__file__, f"--output={output}"])
     if damage:
         with pytest.raises(SystemExit, match="^error: Expected the same training"):
             module.main()
@@ -648,10 +650,7 @@ def test_resume_kills_and_finds_no_difference(root, monkeypatch, capsys, tmp_pat
 
 def fid_with_stand_ins(root, monkeypatch, error=0.0):
     """The benchmark, whose packages give the colours' means, off by `error`."""
-    path = root / "benchmarks" / "fid.py"
-    spec = importlib.util.spec_from_file_location("benchmark_fid", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = loaded(root, monkeypatch, "fid")
 
     class Package:
         in_float64 = False
@@ -720,10 +719,7 @@ def test_fid_without_the_other_packages_names_the_extra(root, monkeypatch, capsy
 def test_fid_draws_weights_of_the_networks_shapes(root, monkeypatch):
     from keras_gan.metrics.features import inception_2015
 
-    path = root / "benchmarks" / "fid.py"
-    spec = importlib.util.spec_from_file_location("benchmark_fid", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = loaded(root, monkeypatch, "fid")
     weights = module.random_weights(0)
     assert {n: w.shape for n, w in weights.items()} == inception_2015.shapes()
     assert module.images(3, 60, 0).shape == (3, 32, 32, 3)
@@ -931,6 +927,18 @@ def test_a_bigan_is_scored_by_the_nearest_neighbours_of_its_latents(
     points = np.float32([[2, 0], [0, 2], [0.1, 0.1], [0, 1]])
     found = module.accuracy(known, np.array([7, 8, 9]), points, [8, 9, 7, 9])
     assert found == 0.75
+    assert -3 < row["value"] < 0
+
+
+def test_a_bigans_value_is_that_at_the_best_level_of_its_logits(root, monkeypatch):
+    module = loaded(root, monkeypatch, "bigan")
+    level = np.full(4, 7.0)
+    assert module.best_value(level, level) == pytest.approx(-np.log(4))
+    real, fake = np.array([1.0, 3.0]), np.array([-3.0, -1.0])
+    # Symmetric logits are at their best level already.
+    expected = -2 * np.mean(np.log1p(np.exp(-real)))
+    assert module.best_value(real, fake) == pytest.approx(expected)
+    assert module.best_value(real + 7, fake + 7) == pytest.approx(expected)
 
 
 @pytest.fixture(scope="module")
