@@ -550,13 +550,27 @@ def test_names_are_harmless_to_a_terminal(images):
     assert "\\x1b[31m\\nX.png" in message and "\033" not in message
 
 
-def test_a_webp_is_turned_as_its_exif_says(images, tmp_path):
-    pixels = np.zeros((4, 8, 3), np.uint8)
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "tif", "avif", "heic"])
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_photographs_of_every_kind_are_turned(tmp_path, suffix, orientation):
+    """Some decoders of Pillow turn the pixels themselves, others leave it to us."""
+    Image.init()
+    if suffix == "heic":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    elif suffix == "avif" and "AVIF" not in Image.SAVE:
+        pytest.skip("this Pillow writes no AVIF")
+    pixels = np.zeros((40, 64, 3), np.uint8)
+    pixels[:20, :32] = 255  # the upper left
     exif = Image.Exif()
-    exif[0x0112] = 6
-    (tmp_path / "images").mkdir(exist_ok=True)
-    Image.fromarray(pixels).save(tmp_path / "images" / "a.webp", exif=exif)
-    assert load(tmp_path / "images").image_shape == (8, 4, 3)
+    exif[0x0112] = orientation
+    # As bytes: pillow-heif turns by no other kind.
+    exif = exif.tobytes()
+    Image.fromarray(pixels).save(tmp_path / f"a.{suffix}", exif=exif, quality=95)
+    image = load(tmp_path).images[0, ..., 0].astype(int)
+    # By 180 degrees, or by 90 clockwise: to the lower right, or to the upper right.
+    expected = np.rot90(pixels[..., 0], 2 if orientation == 3 else -1)
+    assert image.shape == expected.shape
+    assert np.abs(image - expected).mean() < 8
 
 
 def with_alpha(*shape, seed=0):

@@ -21,7 +21,7 @@ from keras_gan.datasets.base import DatasetError
 # Arrays up to this size are held in memory; larger ones stay on disk, memory-mapped.
 IN_MEMORY_BYTES = 2 * 1024**3
 # Part of every key: a change of how images are decoded must change it.
-_FORMAT = "3"
+_FORMAT = "4"
 
 
 def key(*parts) -> str:

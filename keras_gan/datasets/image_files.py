@@ -23,9 +23,10 @@ PHONE_SUFFIXES = {".heic": "HEIF", ".heif": "HEIF", ".avif": "AVIF"}
 # name: without this list a .png that holds PostScript would start Ghostscript. A JPEG
 # called .png is common, and fine.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
-# The formats that cameras and phones write, by Pillow's names. Reading the orientation
-# of a PNG would decode the whole image. Pillow's JPEG reader makes MPO images as well.
-_ORIENTED = ("JPEG", "MPO", "WEBP")
+# The formats that cameras and phones write, by Pillow's names, but for TIFF and HEIF,
+# which their readers turn. Pillow's JPEG reader makes MPO images as well. Reading the
+# orientation of a PNG would decode the whole image.
+_ORIENTED = ("JPEG", "MPO", "WEBP", "AVIF")
 
 _log = logging.getLogger("keras_gan")
 
