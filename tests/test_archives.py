@@ -98,6 +98,18 @@ def test_what_a_header_states_is_checked_first(tmp_path, content, message):
     assert refused(message, write(tmp_path / "a.npz", content)) < 2**22
 
 
+@pytest.mark.parametrize(
+    ("start", "length"), [(b"\x93NUMPY\x02\x00", 4), (b"\x93NUMPY\x01\x00", 2)]
+)
+def test_a_header_is_no_longer_than_numbers_need(tmp_path, start, length):
+    """NumPy reads as many bytes as it states, up to 4 GiB, before it compares them."""
+    size = min(50 * 2**20, 2 ** (8 * length) - 1)
+    content = start + size.to_bytes(length, "little") + b" " * size
+    path = write(tmp_path / "a.npz", content)
+    assert path.stat().st_size < 10**5
+    assert refused(f"a header of {size:,} bytes", path) < 2**22
+
+
 def test_a_value_range_is_two_numbers_whatever_it_states(tmp_path):
     samples = header((10, *SHAPE), "|u1") + bytes(640)
     path = write(tmp_path / "a.npz", samples, value_range=np.zeros(10**6))

@@ -41,8 +41,8 @@ def load(
 
     Files: png, jpg, jpeg, bmp, gif (its first frame), webp, tif, tiff; heic and heif
     with the extra `heic`, avif with Pillow 11.3 or later. Names that begin with a dot
-    are skipped. Photographs are turned as their EXIF orientation says, PNGs are not. One
-    channel if all files are grey, else three.
+    are skipped. Photographs are turned as their EXIF orientation says, PNGs are not.
+    One channel if all files are grey, else three.
 
     The decoded images are cached (`cache.directory`) under a key of every file's path,
     size and modification time: a folder that changes is decoded anew.

@@ -1,5 +1,6 @@
 """Arrays of an `.npz`, of which no more is unpacked than is asked for."""
 
+import io
 import math
 import zipfile
 
@@ -7,6 +8,14 @@ import numpy as np
 
 # Pieces in which a member is unpacked.
 _PIECE = 2**20
+# NumPy's own limit for headers.
+_MOST_HEADER_BYTES = 10_000
+# By the format's version: the bytes in which a header's size is stated, and what reads
+# these and the header.
+_READERS = {
+    (1, 0): (2, np.lib.format.read_array_header_1_0),
+    (2, 0): (4, np.lib.format.read_array_header_2_0),
+}
 
 
 class Member:
@@ -77,8 +86,13 @@ class Member:
 def _header(stream):
     """Returns (shape, whether in Fortran's order, dtype) from the start of an array."""
     version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(stream)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(stream)
-    raise ValueError(f"an array of version {version}, which numbers do not need")
+    if version not in _READERS:
+        raise ValueError(f"an array of version {version}, which numbers do not need")
+    size_bytes, read = _READERS[version]
+    # NumPy reads as many bytes as are stated, up to 4 GiB, before it compares them with
+    # a limit.
+    stated = stream.read(size_bytes)
+    size = int.from_bytes(stated, "little")
+    if size > _MOST_HEADER_BYTES:
+        raise ValueError(f"a header of {size:,} bytes, which numbers do not need")
+    return read(io.BytesIO(stated + stream.read(size)))

@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 
-from keras_gan import evaluation, export, files
+from keras_gan import checks, evaluation, export, files
 from keras_gan.experiments.model_files import MODEL, load_gan
 from keras_gan.pictures import formats, grids
 from keras_gan.runs import archives, sample_folder
@@ -189,7 +189,7 @@ def _unpacked(path, spec, num_samples):
             samples = member.read(num_samples, MAX_VALUES * member.dtype.itemsize)
     # KeyError, zipfile.BadZipFile, zlib.error, ...: all mean another content.
     except Exception as error:
-        raise _refusal(path, f" ({str(error).strip(chr(39))})") from error
+        raise _refusal(path, f" ({checks.one_line(error).strip(chr(39))})") from error
     return samples.astype(np.float32), value_range
 
 
