@@ -1,10 +1,12 @@
 """Folders of images, and the cache of what was decoded."""
 
 import os
+import struct
 import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from keras_gan import datasets
@@ -157,6 +159,116 @@ def test_sixteen_bits_are_read_by_the_range_that_the_files_use(images, largest, 
     assert np.array_equal(pixels[0], bright >> (bits - 8))
     assert np.array_equal(pixels[1], dark >> (bits - 8))
     assert pixels.max() >= 128
+
+
+# Pillow writes no colours of 16 bits.
+
+
+def png_of_16_bits(values):
+    """The bytes of a PNG of grey, grey and alpha, colours, or colours and alpha."""
+    return tf.io.encode_png(values.astype(np.uint16)).numpy()
+
+
+def tiff_of_16_bits(values, photometric=2):
+    """The bytes of a TIFF of values `(H, W, C)`."""
+    height, width, channels = values.shape
+    tags = {256: width, 257: height, 259: 1, 262: photometric, 277: channels}
+    tags |= {278: height, 279: values.size * 2}
+    # After the tags lie the bits of each channel, then the values.
+    end = 8 + 2 + 12 * (len(tags) + 2) + 4
+    tags |= {258: 16 if channels == 1 else end, 273: end + 2 * channels}
+    content = struct.pack("<2sHLH", b"II", 42, 8, len(tags))
+    for tag, value in sorted(tags.items()):
+        kind, count = (3, channels) if tag == 258 else (4, 1)
+        content += struct.pack("<HHLL", tag, kind, count, value)
+    content += bytes(4) + struct.pack(f"<{channels}H", *[16] * channels)
+    return content + values.astype("<u2").tobytes()
+
+
+def ramp(largest, channels):
+    """Values `(4, 6, channels)` from 0 to `largest`, each colour its own."""
+    values = np.linspace(0, largest, 24).astype(np.uint16).reshape(4, 6, 1)
+    return np.concatenate([values[::-1], values, values[:, ::-1]][:channels], axis=2)
+
+
+@pytest.mark.parametrize(("largest", "bits"), [(255, 8), (4095, 12), (65535, 16)])
+@pytest.mark.parametrize("colours", [1, 3])
+@pytest.mark.parametrize("opaque", [None, "largest", 65535])
+def test_sixteen_bits_are_read_by_their_range_in_colour_and_with_alpha(
+    images, largest, bits, colours, opaque
+):
+    """Pillow keeps the upper 8 bits of these: 12 bits were nearly black."""
+    base, values = images(), ramp(largest, colours)
+    for name, part in (("a", values), ("b", values // 4)):
+        if opaque is not None:
+            alpha = np.full((4, 6, 1), largest if opaque == "largest" else opaque)
+            alpha[0] = 0
+            # What nobody sees is beyond the range of what is seen.
+            part = np.concatenate([np.where(alpha, part, 65535), alpha], axis=2)
+        (base / f"{name}.png").write_bytes(png_of_16_bits(part))
+    expected = np.stack([values, values // 4]) >> (bits - 8)
+    if opaque is not None:
+        expected[:, 0] = 255
+    assert np.array_equal(load(base).images, expected)
+    assert folder.bits_of(f"folder:{base}") == bits
+    if opaque != "largest":  # which is nearly transparent as of 16 bits
+        more = datasets.load(f"folder:{base}", bits=16).images
+        assert np.array_equal(more[:, 1:], np.stack([values, values // 4])[:, 1:] >> 8)
+
+
+def test_transparency_of_16_bits_is_kept(images):
+    base, colours = images(), ramp(4095, 3)
+    alpha = np.linspace(0, 65535, 24).astype(np.uint16).reshape(4, 6, 1)
+    content = png_of_16_bits(np.concatenate([colours, alpha], axis=2))
+    (base / "a.png").write_bytes(content)
+    found = datasets.load(f"folder:{base}", background=None).images[0]
+    assert np.array_equal(found[..., 3:], alpha >> 8)
+    assert np.array_equal(found[..., :3], np.where(alpha >> 8, colours >> 4, 0))
+
+
+def test_a_grey_level_of_16_bits_that_is_transparent_lies_on_white(images):
+    base, values = images(), ramp(4095, 1)[..., 0]
+    Image.fromarray(values).save(base / "a.png", transparency=int(values[1, 2]))
+    found = load(base).images[0, ..., 0]
+    assert found[1, 2] == 255 and found.max() == 255
+    found[1, 2] = values[1, 2] >> 4
+    assert np.array_equal(found, values >> 4)
+
+
+def test_a_png_of_16_bits_that_is_cut_off_is_named(images):
+    base = images()
+    content = png_of_16_bits(random_pixels(40, 40, 3).astype(np.uint16) * 257)
+    (base / "a.png").write_bytes(content[: len(content) // 2])
+    assert "Received 1 that cannot: a.png (image file is truncated" in refusal(base)
+
+
+def test_colours_of_16_bits_in_a_tiff(images, caplog):
+    """Pillow keeps their upper 8 bits, which are enough where all 16 are used."""
+    base, values = images(), ramp(65535, 3)
+    (base / "a.tif").write_bytes(tiff_of_16_bits(values))
+    with caplog.at_level("INFO", "keras_gan"):
+        assert np.array_equal(load(base).images[0], values >> 8)
+    assert f"Files of 16 bits below {base} are read as of 16." in caplog.text
+    values = ramp(4095, 3)
+    (base / "a.tif").write_bytes(tiff_of_16_bits(values))
+    message = "a.tif (colours of 16 bits in a TIFF, of which 12 are used; save it as"
+    assert message in refusal(base)
+    with pytest.raises(DatasetError) as caught:
+        datasets.load(f"folder:{base}", skip_broken=True)
+    assert message in str(caught.value) and "skip_broken" not in str(caught.value)
+    found = datasets.load(f"folder:{base}", bits=16)
+    assert np.array_equal(found.images[0], values >> 8)
+
+
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_a_tiff_whose_zero_is_white(images, photometric):
+    base, values = images(), ramp(65535, 1)
+    (base / "a.tif").write_bytes(tiff_of_16_bits(values, photometric))
+    seen = values if photometric else 65535 - values
+    assert np.array_equal(load(base).images[0], seen >> 8)
+    # The range, too, is that of what is seen.
+    (base / "a.tif").write_bytes(tiff_of_16_bits(values // 16, photometric))
+    assert folder.bits_of(f"folder:{base}") == (12 if photometric else 16)
 
 
 def test_a_photograph_is_turned_as_its_exif_says(images):

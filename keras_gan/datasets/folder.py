@@ -69,7 +69,7 @@ def load(
         bits: int in [8, 16], of which files of 16 bits use the lowest: microscopes,
             scanners and cameras write 10, 12 or 14. None takes the fewest of 8, 10, 12,
             14 or 16 that hold the largest value in any file of the folder, in all its
-            splits, and logs which.
+            splits, and logs which. TIFFs in colour are read as of 16 alone.
 
     Returns:
         Dataset of uint8 (H, W, 1, 3 or 4) in (0, 1). The labels number the first-level

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 import tqdm
 
 from keras_gan import checks
@@ -184,14 +185,18 @@ class Reading:
             # EXIF orientations 5 to 8 lie on their side.
             if image.format in _ORIENTED and image.getexif().get(0x0112, 1) >= 5:
                 width, height = height, width
+            # Pillow calls grey levels of 16 bits with alpha RGBA.
+            is_grey = image.mode in ("1", "L", "LA", "La")
+            is_grey = is_grey or image.mode.startswith("I;")
+            is_grey = is_grey or _rawmode(image).startswith("LA")
+            values, _ = _sixteen_bits(image, self.root / path)
             if self._loads:
                 image.load()
-            is_wide = image.mode.startswith("I;")
             return Header(
                 size=(height, width),
-                is_grey=is_wide or image.mode in ("1", "L", "LA", "La"),
+                is_grey=is_grey,
                 is_transparent=image.has_transparency_data,
-                largest=int(np.asarray(image).max()) if is_wide else 0,
+                largest=0 if values is None else _largest(values),
             )
 
     def pixels(self, path, form, bits):
@@ -201,10 +206,14 @@ class Reading:
         with Image.open(self.root / path, formats=self.formats) as image:
             if image.format in _ORIENTED:
                 image = ImageOps.exif_transpose(image)
-            if image.mode.startswith("I;"):
-                # Pillow's own conversion clips 16 bits at 255.
-                values = np.minimum(np.asarray(image), 2**bits - 1) >> (bits - 8)
-                image = Image.fromarray(values.astype(np.uint8))
+            values, is_cut = _sixteen_bits(image, self.root / path)
+            if is_cut and bits < 16:
+                raise ValueError(
+                    f"colours of 16 bits in a TIFF, of which {bits} are used; save it "
+                    "as PNG"
+                )
+            if values is not None:
+                image = Image.fromarray(_eight_bits(values, bits))
             if image.has_transparency_data and self.background is not None:
                 image = image.convert("RGBA")
                 background = Image.new("RGBA", image.size, self.background)
@@ -229,7 +238,8 @@ class Reading:
             _log.warning("Files below %s that cannot be read: %s.", self.root, named)
             return
         # Without the only one there would be none.
-        skip = ", or pass skip_broken=True" if count > 1 else ""
+        may_skip = count > 1 and not self.skip_broken
+        skip = ", or pass skip_broken=True" if may_skip else ""
         raise UnreadableImages(
             f"Expected image files that can be read below {self.root}. Received "
             f"{len(failures):,} that cannot: {named}; remove or replace them{skip}",
@@ -347,3 +357,61 @@ def _formats(paths):
                 f"{Image.__version__}; update it"
             )
     return (*_FORMATS, *sorted(formats))
+
+
+def _rawmode(image):
+    """Returns how a PNG holds its values, "RGB;16B" say; "" of any other file.
+
+    Args:
+        image: `PIL.Image.Image`, opened and not loaded.
+    """
+    if image.format != "PNG" or not image.tile:
+        return ""
+    return image.tile[0][3]
+
+
+def _sixteen_bits(image, path):
+    """Returns the values of a file of 16 bits a channel.
+
+    Args:
+        image: `PIL.Image.Image`, opened and not loaded.
+        path: `pathlib.Path` of its file.
+
+    Returns:
+        (values, is_cut): uint16 `(H, W)` of grey levels, `(H, W, 4)` of all else, with
+        its alpha; None of files of 8 bits. And whether the lower 8 bits are lost.
+    """
+    tags = getattr(image, "tag_v2", {})  # of a TIFF
+    if image.mode.startswith("I;") and "transparency" not in image.info:
+        values = np.asarray(image)
+        # "White is zero", which Pillow heeds in files of 8 bits alone.
+        return (65535 - values if tags.get(262) == 0 else values), False
+    # Of all else Pillow keeps the upper 8 bits.
+    if _rawmode(image).endswith(";16B"):
+        image.load()  # names what a damaged file lacks
+        try:
+            values = tf.io.decode_png(path.read_bytes(), channels=4, dtype=tf.uint16)
+        except tf.errors.OpError as error:
+            raise ValueError("a PNG of 16 bits that libpng cannot decode") from error
+        return values.numpy(), False
+    if image.format == "TIFF" and np.max(tags.get(258, 1)) == 16:
+        upper = np.asarray(image.convert("RGBA")).astype(np.uint16)
+        return upper << 8 | 255, True
+    return None, False
+
+
+def _largest(values):
+    """Returns the largest of `_sixteen_bits` that can be seen: an int."""
+    if values.ndim == 3:
+        values = values[values[..., 3] > 0, :3]
+    return int(values.max(initial=0))
+
+
+def _eight_bits(values, bits):
+    """Returns `_sixteen_bits` as uint8; 2**bits - 1 and all beyond becomes 255."""
+    used = np.full(values.shape[2:], bits)
+    # An opaque alpha may be 65535 also where the colours use fewer bits.
+    if values.ndim == 3 and values[..., 3].max() >= 2**bits:
+        used[3] = 16
+    values = np.minimum(values, (2**used - 1).astype(np.uint16))
+    return (values >> (used - 8).astype(np.uint16)).astype(np.uint8)
