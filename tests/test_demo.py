@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_gan import inference, runs
+from keras_gan import experiments, inference, runs
 from keras_gan.demo import server
 from keras_gan.demo.downloads import Downloads
 from keras_gan.demo.drawn import Picks
@@ -261,6 +261,21 @@ def test_pictures_of_any_kind_become_samples(digits, tmp_path):
     path = saved(tmp_path / "d.jpg", Image.fromarray(ramp), exif=exif, quality=95)
     turned = digits.load(path)[..., 0]
     np.testing.assert_allclose(turned, np.rot90(grey[..., 0], -1), atol=0.03)
+
+
+def test_an_upload_is_on_the_scale_of_the_training(tmp_path):
+    dark = np.full((4, 5), 1000, np.uint16)
+    bright = saved(tmp_path / "bright.png", Image.fromarray(dark * 4))
+    data = {"data.name": f"folder:{tmp_path}"}
+    experiment = experiments.get_preset("digits", data)
+    run = runs.Run.create(tmp_path / "run", experiment)
+    image_gan().save(run.model_path)
+    (tmp_path / "uploads").mkdir()
+    upload = saved(tmp_path / "uploads" / "a.png", Image.fromarray(dark))
+    studio = Studio(run.path)
+    for _ in range(2):
+        np.testing.assert_allclose(studio.load(upload), (1000 >> 4) / 255, atol=1e-6)
+        bright.unlink(missing_ok=True)  # it is looked up once
 
 
 def test_a_picture_is_projected(digits):

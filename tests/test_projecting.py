@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_gan import datasets, inference, runs
+from keras_gan import datasets, experiments, inference, runs
 from keras_gan.pictures import grids
 from keras_gan.runs import given_images, projecting
 from keras_gan.samples import SampleSpec
@@ -91,6 +91,67 @@ def test_files_and_folders_of_pictures(tmp_path):
     Image.fromarray(np.full((40, 90), 51, np.uint8)).save(tmp_path / "d.png")
     images = given_images.load_images([tmp_path / "d.png"], spec)
     np.testing.assert_allclose(images, np.full((1, 4, 5, 1), -0.6), atol=1e-6)
+
+
+def sixteen_bits(folder, **largest):
+    """Writes pictures of 16 bits from 0 to the largest value of each, by its name."""
+    folder.mkdir()
+    for name, most in largest.items():
+        ramp = np.linspace(0, most, 20).astype(np.uint16).reshape(4, 5)
+        Image.fromarray(ramp).save(folder / f"{name}.png")
+    return folder
+
+
+def test_a_given_picture_is_on_the_scale_of_the_training(tmp_path):
+    """A dark picture that was trained on was given four times as bright."""
+    photos = sixteen_bits(tmp_path / "photos", bright=4095, dark=1000)
+    name, gan = f"folder:{photos}", image_gan()
+    data = {"data.name": name, "data.held_out": 0.0}
+    run = runs.Run.create(
+        tmp_path / "run", experiments.get_preset("digits", data), tmp_path / "cache"
+    )
+    gan.save(run.model_path)
+    gan.save(tmp_path / "alone.keras")
+    trained = datasets.load(name, "all", tmp_path / "cache").examples()
+    alone = sixteen_bits(tmp_path / "alone", dark=1000)
+    for model, given, dataset in (
+        (run.path, photos / "dark.png", None),
+        (run.model_path, alone, None),  # a folder
+        (tmp_path / "alone.keras", photos / "dark.png", name),
+    ):
+        runs.write_projection(
+            model, tmp_path / "p.npz", [given], dataset=dataset, **SMALL
+        )
+        images = read(tmp_path / "p.npz")["images"]
+        np.testing.assert_allclose(images, trained[1:], atol=1e-6)
+    # On an export's card are the bits that were set, but no path.
+    card = {"experiment": {"data": {"name": "folder:photos", "bits": 14}}}
+    exported = runs.load_generator(gan.export(tmp_path / "export", card=card))
+    for dataset in (None, name):
+        assert given_images.trained_bits(tmp_path / "export", exported, dataset) == 14
+
+
+def test_given_pictures_have_one_scale_where_the_training_has_none(tmp_path, caplog):
+    photos = sixteen_bits(tmp_path / "photos", bright=5000, dark=1000)
+    gan, names = image_gan(), [photos / "bright.png", photos / "dark.png"]
+    caplog.set_level("INFO", "keras_gan")
+    for number, data in enumerate(("digits", f"folder:{tmp_path / 'gone'}")):
+        experiment = experiments.get_preset("digits", {"data.name": data})
+        run = runs.Run.create(tmp_path / f"run{number}", experiment)
+        assert given_images.trained_bits(run.path, gan) is None
+    for given in (names, [photos], [*names, photos]):
+        caplog.clear()
+        images = given_images.load_images(given, gan.spec, tmp_path / "cache")
+        # By 14 bits, as the folder.
+        assert images.max(axis=(1, 2, 3))[:2].tolist() == [
+            np.float32((5000 >> 6) / 255),
+            np.float32((1000 >> 6) / 255),
+        ]
+        assert "pictures of 16 bits are read as of 14" in caplog.text
+    caplog.clear()
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "a.png")
+    given_images.load_images([tmp_path / "a.png"], gan.spec, trained_bits=pytest.fail)
+    assert not caplog.text
 
 
 def test_pictures_of_files_are_projected(tmp_path):

@@ -10,7 +10,12 @@ from pathlib import Path
 from keras_gan import checks
 from keras_gan.datasets import cache
 from keras_gan.datasets.base import Dataset, DatasetError, SplitError
-from keras_gan.datasets.image_files import PHONE_SUFFIXES, SUFFIXES, Reading
+from keras_gan.datasets.image_files import (
+    PHONE_SUFFIXES,
+    SUFFIXES,
+    Reading,
+    used_bits,
+)
 from keras_gan.datasets.resizing import split_size
 
 PREFIX = "folder:"
@@ -151,10 +156,7 @@ def bits_of(name: str) -> int | None:
 
 def _bits_of(folder, listing):
     paths = [path for path, *_ in listing]
-    largest = Reading(folder, paths, None, None, False).largest(paths)
-    if not largest:
-        return None
-    return next(bits for bits in (8, 10, 12, 14, 16) if largest < 2**bits)
+    return used_bits(folder, paths)
 
 
 def _place(name):

@@ -45,7 +45,9 @@ class UnreadableImages(DatasetError):
         self.reasons = reasons
 
 
-def read(path, size=None, background=(255, 255, 255), max_pixels=None) -> np.ndarray:
+def read(
+    path, size=None, background=(255, 255, 255), max_pixels=None, bits=None
+) -> np.ndarray:
     """Returns the image in one file: uint8 `(H, W, C)`; C is 1 where it is grey.
 
     Args:
@@ -54,6 +56,8 @@ def read(path, size=None, background=(255, 255, 255), max_pixels=None) -> np.nda
         background: (red, green, blue) that transparent pixels are laid on, or None.
         max_pixels: int, how many pixels it may have, which its header says before
             memory is taken for them; None sets no limit but Pillow's.
+        bits: int in [8, 16], of which a file of 16 bits is read; None takes those that
+            it uses, see `used_bits`.
 
     Raises:
         UnreadableImages: a file that is not there, or cannot be read.
@@ -62,10 +66,27 @@ def read(path, size=None, background=(255, 255, 255), max_pixels=None) -> np.nda
     reading = Reading(path.parent, [path.name], size, background, False, max_pixels)
     form = reading.form([path.name])
     images = np.empty((1, *form.shape), np.uint8)
-    # Of 16 bits, those that the file uses.
-    bits = max(8, form.largest.bit_length())
-    reading.decode([path.name], form, bits, images)
+    reading.decode([path.name], form, bits or _fewest_bits(form.largest), images)
     return images[0]
+
+
+def used_bits(root, paths, max_pixels=None) -> int | None:
+    """Returns the fewest of 8, 10, 12, 14 or 16 bits that hold files of 16 bits.
+
+    Args:
+        root, paths, max_pixels: see `Reading`. Files that cannot be read are passed
+            over.
+
+    Returns:
+        int, for the largest value of all these files; None where there are none.
+    """
+    reading = Reading(root, paths, None, None, False, max_pixels)
+    largest = reading.largest(paths)
+    return _fewest_bits(largest) if largest else None
+
+
+def _fewest_bits(largest):
+    return next(bits for bits in (8, 10, 12, 14, 16) if largest < 2**bits)
 
 
 class Reading:

@@ -66,6 +66,10 @@ class Studio:
         self.generator = runs.load_generator(model)
         self.spec = self.generator.spec
         grids.check_images(self.spec)
+        # Cached: it may read all files of the training's folder.
+        self._trained_bits = functools.cache(
+            functools.partial(given_images.trained_bits, model, self.generator)
+        )
         is_run = (model / CONFIG).is_file()
         self.run = runs.Run.open(model, data_dir) if is_run else None
         resolved = model.resolve()
@@ -343,7 +347,11 @@ class Studio:
             )
         try:
             return given_images.load_picture(
-                path, self.spec, self.limits.max_pixels, invert
+                path,
+                self.spec,
+                self.limits.max_pixels,
+                invert,
+                self._trained_bits,
             )
         except UnreadableImages as error:
             # The path of the upload tells nobody anything.

@@ -1,17 +1,22 @@
 """Pictures that a user gives by files, in the form of a generator's samples."""
 
+import logging
 import os
+import pathlib
 
 import numpy as np
 from PIL import Image
 
-from keras_gan import datasets
+from keras_gan import checks, datasets, export
 from keras_gan.datasets import folder, image_files, resizing
 from keras_gan.pictures import grids
 from keras_gan.runs import subjects
+from keras_gan.runs.run import CONFIG, Run
+
+_log = logging.getLogger("keras_gan")
 
 
-def load_images(names, spec, data_dir=None) -> np.ndarray:
+def load_images(names, spec, data_dir=None, trained_bits=None) -> np.ndarray:
     """Loads pictures as a generator would make them.
 
     The centre is cropped to the aspect ratio of the samples, then resized. Transparent
@@ -21,6 +26,10 @@ def load_images(names, spec, data_dir=None) -> np.ndarray:
         names: list of str, files and folders of images; "folder:PATH" is one, too.
         spec: `SampleSpec` of the generator.
         data_dir: where the decoded images of folders are cached.
+        trained_bits: function without arguments, which returns the bits that the
+            generator's training read files of 16 bits as, or None: see `trained_bits`.
+            It is called where such files are given. Without it, or where it returns
+            None, these are read by the bits that they use, all by the same.
 
     Returns:
         float32 array `(n, *spec.shape)` in `spec.value_range`.
@@ -34,24 +43,29 @@ def load_images(names, spec, data_dir=None) -> np.ndarray:
         raise ValueError("Expected `images` to name files or folders. Received: none")
     height, width, _ = spec.shape
     background = _background(spec)
+    paths = [os.path.expanduser(str(x).removeprefix(folder.PREFIX)) for x in names]
+    bits = _bits(paths, trained_bits)
     parts = []
-    for name in names:
-        path = os.path.expanduser(str(name).removeprefix(folder.PREFIX))
+    for name, path in zip(names, paths, strict=True):
         if str(name).startswith(folder.PREFIX) or os.path.isdir(path):
             loaded = datasets.load(
                 f"{folder.PREFIX}{path}@{height}x{width}",
                 "all",
                 data_dir,
                 background=background and "white",
+                bits=bits,
             ).images
         else:
-            loaded = image_files.read(path, (height, width), background)[None]
+            size = (height, width)
+            loaded = image_files.read(path, size, background, bits=bits)[None]
         parts.append(resizing.with_channels(loaded, spec.shape, name))
     data = datasets.Dataset(np.concatenate(parts))
     return in_range_of(data, spec).examples()
 
 
-def load_picture(path, spec, max_pixels=None, invert=False) -> np.ndarray:
+def load_picture(
+    path, spec, max_pixels=None, invert=False, trained_bits=None
+) -> np.ndarray:
     """Loads one picture, whatever its colours, as a generator would make it.
 
     As `load_images`, but that colours become grey levels where the samples are grey.
@@ -62,6 +76,7 @@ def load_picture(path, spec, max_pixels=None, invert=False) -> np.ndarray:
         max_pixels: see `image_files.read`.
         invert: bool, whether light becomes dark and dark light, as for ink on paper
             where the samples are light on dark.
+        trained_bits: see `load_images`.
 
     Returns:
         float32 array `spec.shape` in `spec.value_range`.
@@ -72,7 +87,9 @@ def load_picture(path, spec, max_pixels=None, invert=False) -> np.ndarray:
     """
     grids.check_images(spec)
     height, width, channels = spec.shape
-    pixels = image_files.read(path, (height, width), _background(spec), max_pixels)
+    bits = _bits([path], trained_bits, max_pixels)
+    background = _background(spec)
+    pixels = image_files.read(path, (height, width), background, max_pixels, bits)
     if channels == 1 and pixels.shape[2] == 3:
         pixels = np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
     pixels = resizing.with_channels(pixels[None], spec.shape, path)
@@ -84,6 +101,54 @@ def load_picture(path, spec, max_pixels=None, invert=False) -> np.ndarray:
 def _background(spec):
     """Returns what transparent pixels are laid on: white, or None to keep them."""
     return None if spec.shape[-1] == 4 else (255, 255, 255)
+
+
+def trained_bits(model, generator, dataset=None) -> int | None:
+    """Returns the bits that a model's training read files of 16 bits as.
+
+    Args:
+        model: str or path-like, see `generating.load_generator`.
+        generator: what that returns of it.
+        dataset: str, "folder:PATH", where the training's folder is now; an export's
+            card does not say where it was.
+
+    Returns:
+        int; None where nobody knows: data that are no folder, that have no such files,
+        or that are no longer where they were.
+    """
+    model, settings = pathlib.Path(model), {}
+    directory = model if model.is_dir() else model.parent
+    if isinstance(generator, export.ExportedGenerator):
+        card = generator.card.get("experiment", {}).get("data", {})
+        settings = {"bits": card.get("bits")}
+    elif (directory / CONFIG).is_file():
+        settings = Run.open(directory).experiment.data.model_dump()
+    bits, name = settings.get("bits"), dataset or settings.get("name", "")
+    if bits is not None or not name.startswith(folder.PREFIX):
+        return bits
+    try:
+        return folder.bits_of(name)
+    except datasets.DatasetError:
+        return None
+
+
+def _bits(paths, trained_bits, max_pixels=None):
+    """Returns what given files of 16 bits are read as; None where there are none."""
+    used = []
+    for path in map(pathlib.Path, paths):
+        if path.is_dir():
+            used.append(folder.bits_of(f"{folder.PREFIX}{path}"))
+        else:
+            used.append(image_files.used_bits(path.parent, [path.name], max_pixels))
+    used = max(filter(None, used), default=None)
+    if used is None:
+        return None
+    bits = trained_bits and trained_bits()
+    if bits is not None:  # maybe of a card, which anybody can write
+        return checks.count("bits", bits, minimum=8, maximum=16)
+    message = "Given pictures of 16 bits are read as of %d, the bits that they use."
+    _log.info(message, used)
+    return used
 
 
 def held_out_images(model, dataset=None, data_dir=None):

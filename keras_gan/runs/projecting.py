@@ -1,6 +1,7 @@
 """Latents of pictures, and completions of them, from a run into files."""
 
 import dataclasses
+import functools
 import pathlib
 
 import numpy as np
@@ -36,7 +37,8 @@ def write_projection(
         images: list of str, files and folders, see `given_images.load_images`. None
             takes the first held-out examples of the run's dataset.
         num_images: int >= 1, how many of these.
-        dataset, data_dir: see `scoring.evaluate`; of held-out examples.
+        dataset, data_dir: see `scoring.evaluate`; of held-out examples, and of the
+            scale of `images` of 16 bits, see `given_images.trained_bits`.
         **options: seed, steps, restarts, labels, noise, ... of `inference.project`.
 
     Returns:
@@ -130,7 +132,8 @@ def _given(model, names, num_images, dataset, data_dir):
     num_images = checks.count("num_images", num_images)
     if names is not None:
         generator = load_generator(model)
-        images = given_images.load_images(names, generator.spec, data_dir)
+        bits = functools.partial(given_images.trained_bits, model, generator, dataset)
+        images = given_images.load_images(names, generator.spec, data_dir, bits)
         return generator, images, None
     generator, train, test = given_images.held_out_images(model, dataset, data_dir)
     images = test.examples(slice(0, num_images))

@@ -86,7 +86,7 @@ def write_walk(
     generator = load_generator(model)
     grids.check_images(generator.spec)
     if images is not None:
-        images = _pictures(images, generator.spec)
+        images = _pictures(images, model, generator)
         stops = len(images)
     if labels is not None:
         labels = generator.latent_prior.labels_of(labels, np.size(labels))
@@ -130,9 +130,10 @@ def _check_alone(num_samples, stops, labels):
         )
 
 
-def _pictures(names, spec):
+def _pictures(names, model, generator):
     """Returns the pictures that a walk visits, float32 `(n, *spec.shape)`."""
-    images = given_images.load_images(names, spec)
+    bits = functools.partial(given_images.trained_bits, model, generator)
+    images = given_images.load_images(names, generator.spec, trained_bits=bits)
     if len(images) < 2:
         raise ValueError(
             "Expected `images` of two pictures or more, between which a walk leads. "
