@@ -346,13 +346,8 @@ class Studio:
                 "choose a smaller picture"
             )
         try:
-            return given_images.load_picture(
-                path,
-                self.spec,
-                self.limits.max_pixels,
-                invert,
-                self._trained_bits,
-            )
+            most, bits = self.limits.max_pixels, self._trained_bits
+            return given_images.load_picture(path, self.spec, most, invert, bits)
         except UnreadableImages as error:
             # The path of the upload tells nobody anything.
             (reason,) = error.reasons.values()
