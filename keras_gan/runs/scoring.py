@@ -356,12 +356,13 @@ class _Scoring:
         features, data, test = self.request.features, self.train, self.test
         name, _, path = features.partition(":")
         if name in _RESIZE_OF:
-            if features not in self.shared:
+            key = (features, data.value_range)
+            if key not in self.shared:
                 path = path or inception_weights.fetched(self.cache_dir)
-                self.shared[features] = metrics.Inception2015(
+                self.shared[key] = metrics.Inception2015(
                     data.value_range, path, _RESIZE_OF[name]
                 )
-            return self.shared[features]
+            return self.shared[key]
         if features == "auto":
             labelled = test is not None and None not in (
                 data.num_classes,
