@@ -14,8 +14,8 @@ import keras_gan
 from keras_gan import datasets, evaluation, experiments, files, runs
 from keras_gan.commands import console
 from keras_gan.datasets import Dataset
-from keras_gan.runs import callbacks, fitted, sample_folder, scoring, subjects
 from keras_gan.networks import dcgan
+from keras_gan.runs import callbacks, fitted, sample_folder, scoring, subjects
 from tests.export_helpers import conditional_gan, image_gan
 
 
