@@ -594,6 +594,47 @@ def test_a_held_out_split_that_is_damaged_is_not_taken_for_a_missing_one(images)
         load_held_out(data, train)
 
 
+@pytest.mark.parametrize("name", ["valid", "validation", "val", "Val"])
+def test_every_name_of_a_validation_split_is_one(images, name):
+    """The test examples are then all there, and not halved to validate on."""
+    base = images(train__a_png=random_pixels(4, 4), test__a_png=random_pixels(4, 4))
+    images(test__b_png=random_pixels(4, 4, seed=1))
+    images(**{f"{name}__c_png": random_pixels(4, 4, seed=2)})
+    valid, test = load_held_out(Data(name=f"folder:{base}"), load(base))
+    np.testing.assert_array_equal(valid.images[0, ..., 0], random_pixels(4, 4, seed=2))
+    assert len(test) == 2 and test.split == "test"
+
+
+def test_held_out_images_get_the_channels_of_the_training_examples(images):
+    colours, grey = random_pixels(4, 4, 3), random_pixels(4, 4, seed=1)
+    base = images(train__a_png=colours, test__a_png=grey, val__a_png=grey)
+    data = Data(name=f"folder:{base}")
+    for found in load_held_out(data, load_data(data)):
+        assert found.images.shape == (1, 4, 4, 3) == (1, *found.spec.shape)
+        assert (found.images == grey[..., None]).all()
+    # Before the contrast is normalised, by all values of an image.
+    data = Data(name=f"folder:{base}", contrast_normalization=True)
+    _, test = load_held_out(data, load_data(data))
+    assert np.linalg.norm(test.images) == pytest.approx(55)
+    # Colours stand for grey levels where their channels are equal.
+    equal = np.repeat(grey[..., None], 3, axis=2)
+    base = images(g__train__a_png=grey, g__test__a_png=equal, g__val__a_png=grey) / "g"
+    data = Data(name=f"folder:{base}", value_range=(-1, 1))
+    for found in load_held_out(data, load_data(data)):
+        assert found.spec.shape == (4, 4, 1) and found.value_range == (-1, 1)
+        assert (found.images[0, ..., 0] == grey).all()
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 3), (4, 5)])
+def test_held_out_images_of_another_shape_are_refused(images, shape):
+    base = images(train__a_png=random_pixels(4, 4), test__a_png=random_pixels(*shape))
+    data = Data(name=f"folder:{base}")
+    message = r"\(4, 4, 1\).* split 'train'.* split 'test'.* Received: \(4, "
+    with pytest.raises(DatasetError, match=message) as error:
+        load_held_out(data, load_data(data))
+    assert "\n" not in str(error.value)
+
+
 # === Options ===
 
 
@@ -854,6 +895,37 @@ def test_held_out_images_score_a_run(many):
     assert len(train) + len(test) == 800 and valid is None
     assert test.split == folder.HELD_OUT
     assert load_held_out(Data(name=data.name, held_out=0), train) == (None, None)
+
+
+@pytest.mark.parametrize("split", ["a", "all"])
+def test_images_are_held_out_of_the_training_split_alone(many, split):
+    """Those of other splits would be of other data, or training examples."""
+    data = Data(name=f"folder:{many}", split=split, held_out=0.4)
+    train = load_data(data)
+    assert len(train) == {"a": 400, "all": 800}[split]
+    assert load_held_out(data, train) == (None, None)
+
+
+def test_a_split_that_is_trained_on_is_not_held_out(images):
+    base = images(test__a_png=random_pixels(4, 4), val__a_png=random_pixels(4, 4))
+    images(val__b_png=random_pixels(4, 4, seed=1))
+    data = Data(name=f"folder:{base}", split="Test")
+    valid, test = load_held_out(data, load_data(data))
+    assert len(valid) == 2 and test is None
+
+
+def test_a_split_may_be_spelt_as_the_folder_is(many):
+    (many / "a").rename(many / "Train")
+    (many / "b").rename(many / "Valid")
+    found = []
+    for split in ("train", "Train"):
+        data = Data(name=f"folder:{many}", split=split, held_out=0.4)
+        train = load_data(data)
+        valid, test = load_held_out(data, train)
+        assert test.split == folder.HELD_OUT and len(valid) == 400
+        assert len(train) + len(test) == 400 and not rows(train) & rows(test)
+        found.append(test.images)
+    np.testing.assert_array_equal(*found)
 
 
 def test_options_of_folders_are_for_folders_alone():

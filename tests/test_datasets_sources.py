@@ -11,6 +11,8 @@ import tensorflow_datasets as tfds
 
 from keras_gan import datasets
 from keras_gan.datasets import DatasetError, cache, tfds_images, toy
+from keras_gan.experiments import Data
+from keras_gan.experiments.building import load_data, load_held_out
 
 
 def refusal(*arguments, **options):
@@ -203,6 +205,16 @@ def test_tfd(tmp_path, split, fold):
     else:
         assert np.array_equal(data.labels, arrays["labs_ex"][rows, 0] - 1)
         assert data.num_classes == 7
+
+
+def test_a_fold_of_tfd_is_tested_on_its_own(tmp_path):
+    """Test examples of fold 0 are training examples of others."""
+    write_tfd(tmp_path)
+    data = Data(name="tfd", split="train/fold3")
+    held_out = load_held_out(data, load_data(data, tmp_path), tmp_path)
+    for found, split in zip(held_out, ("valid/fold3", "test/fold3"), strict=True):
+        expected = datasets.load("tfd", split, data_dir=tmp_path)
+        np.testing.assert_array_equal(found.images, expected.images)
 
 
 @pytest.mark.parametrize(

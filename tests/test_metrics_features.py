@@ -9,6 +9,7 @@ import pytest
 import keras_gan
 from keras_gan import metrics
 from keras_gan.metrics import features
+from keras_gan.metrics.features import cache
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +180,31 @@ def test_a_cache_that_does_not_match_is_refused(tmp_path, classifier, digits):
     refused("one of other data or settings")
     np.savez(path, described=np.array([{"a": 1}], dtype=object), features=[1])
     refused("cannot be read")  # a pickle inside is not loaded
+
+
+def test_an_extractor_of_another_range_is_refused(tmp_path, classifier, digits):
+    """It would scale the images wrongly, and the file would pass for a right one."""
+    data = digits[1].to_range((-1, 1))
+    message = r"Expected images in \(0.0, 1.0\).*in \(-1.0, 1.0\)"
+    for cache_dir in (None, tmp_path):
+        with pytest.raises(ValueError, match=message) as error:
+            metrics.cached_features(classifier, data, cache_dir, limit=5)
+        assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_that_state_no_range_are_not_read(tmp_path, classifier, digits):
+    """Earlier versions wrote some by an extractor of another range."""
+    _, test = digits
+    described = {
+        "format": 1,
+        "extractor": classifier.key,
+        "data": metrics.data_key(test),
+        "limit": 5,
+    }
+    path = cache.file_for(tmp_path, "features", described)
+    cache.write(path, described, features=np.zeros((5, 128), np.float32))
+    assert metrics.cached_features(classifier, test, tmp_path, limit=5).any()
 
 
 def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, classifier, digits):

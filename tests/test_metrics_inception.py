@@ -5,12 +5,13 @@ import json
 import pathlib
 import pickle
 
+import keras
 import numpy as np
 import pytest
 import safetensors.numpy
 from PIL import Image
 
-from keras_gan import datasets, evaluation, metrics
+from keras_gan import GAN, datasets, evaluation, metrics, priors
 from keras_gan.commands import console
 from keras_gan.metrics.features import (
     inception_2015,
@@ -596,6 +597,45 @@ def test_evaluate_reports_fid_and_score(pictures, path, monkeypatch, tmp_path, c
     assert report["protocol"]["features_key"] == extractor.key
     assert "features: fid" in printed and " IS " in printed
     assert "Frechet distance of samples: no more examples than features" in printed
+
+
+def save_gan(folder, activation, value_range):
+    """Saves a GAN of the pictures' shape, as `fit` alone leaves it."""
+    folder.mkdir()
+    generator = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(16 * 16 * 3, activation=activation),
+            keras.layers.Reshape((16, 16, 3)),
+        ]
+    )
+    discriminator = keras.Sequential(
+        [keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(1)]
+    )
+    prior = priors.Normal(3)
+    GAN(generator, discriminator, prior, value_range, seed=0).save(folder / "gan.keras")
+    return folder
+
+
+@pytest.mark.slow
+def test_models_of_two_ranges_have_features_of_their_own(
+    pictures, path, monkeypatch, tmp_path
+):
+    """The network of the FID is read once for both, and scales by one range."""
+    dataset, _ = pictures
+    options = {"dataset": dataset, "num_samples": 8, "features": f"fid:{path}"}
+    models = [
+        save_gan(tmp_path / "tanh", "tanh", (-1, 1)),
+        save_gan(tmp_path / "sigmoid", "sigmoid", (0, 1)),
+    ]
+    monkeypatch.setenv("KERAS_GAN_CACHE", str(tmp_path / "together"))
+    made = []
+    with pytest.raises(ValueError, match="which differ in train, value_range, sigmas"):
+        scoring.evaluate_all(models, on_report=made.append, **options)
+    afterwards = scoring.evaluate(models[1], **options)
+    monkeypatch.setenv("KERAS_GAN_CACHE", str(tmp_path / "alone"))
+    alone = scoring.evaluate(models[1], **options)
+    assert made[1]["rows"] == alone["rows"] == afterwards["rows"]
 
 
 def test_features_are_refused_before_anything_is_loaded(tmp_path):

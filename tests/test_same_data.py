@@ -145,6 +145,29 @@ def test_an_export_names_no_path_and_asks_where_the_folder_is(tmp_path, monkeypa
     assert report["protocol"]["dataset"] == "folder:imgs"
 
 
+def test_an_export_is_scored_as_its_run_where_the_folder_has_another_name(
+    tmp_path, caplog
+):
+    folder = write_pictures(tmp_path / "imgs", 300)
+    settings = {"data.value_range": (-1, 1), "held_out": 0.4, "networks": "dcgan"}
+    experiment = small(f"folder:{folder}@16").with_settings(
+        {**settings, "networks.width": 8, "batch_size": 100}
+    )
+    run = runs.train(runs.Run(tmp_path / "run", experiment))
+    version = runs.export_run(run.path)
+    moved = tmp_path / "elsewhere"
+    shutil.move(folder, moved)
+    # Without the size, which the run and the card state.
+    options = {"num_samples": 30, "features": "pixels", "dataset": f"folder:{moved}"}
+    of_run, of_export = (
+        runs.evaluate(model, **options)["protocol"] for model in (run.path, version)
+    )
+    assert of_run == of_export
+    assert of_export["value_range"] == [-1.0, 1.0]
+    assert of_export["test"][0] == datasets.folder.HELD_OUT
+    assert not helpers.warned(caplog)
+
+
 @pytest.mark.slow
 def test_an_export_is_not_scored_against_other_pictures_in_silence(tmp_path, caplog):
     folder = write_pictures(tmp_path / "imgs", 20)

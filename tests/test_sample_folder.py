@@ -14,8 +14,9 @@ import keras_gan
 from keras_gan import datasets, evaluation, experiments, files, runs
 from keras_gan.commands import console
 from keras_gan.datasets import Dataset
+from keras_gan.networks import dcgan
 from keras_gan.runs import callbacks, fitted, sample_folder, scoring, subjects
-from tests.export_helpers import image_gan
+from tests.export_helpers import conditional_gan, image_gan
 
 
 @pytest.fixture(scope="module")
@@ -458,10 +459,19 @@ def test_a_model_of_fit_alone_is_scored(directory, name):
     assert json.loads((directory / "gan.scores.json").read_text()) == report
 
 
-def test_an_export_of_fit_alone_is_scored_as_its_model(tmp_path):
-    """On all data: nobody knows that some were held out, and none were."""
+@pytest.mark.parametrize(
+    ("value_range", "activation"),
+    [((0, 1), "sigmoid"), ((-1, 1), "tanh"), ((-3, 3), "linear")],
+)
+def test_an_export_of_fit_alone_is_scored_as_its_model(
+    tmp_path, value_range, activation
+):
+    """On all data: nobody knows that some were held out, and none were.
+
+    In the range of its samples; that of (-3, 3) makes contrast-normalised ones.
+    """
     data = write_pictures(tmp_path / "data", random_images(1200, 4, 5))
-    gan = image_gan()
+    gan = image_gan(value_range, activation=activation)
     gan.save(tmp_path / "gan.keras")
     gan.export(tmp_path / "export")
     reports = [
@@ -470,6 +480,17 @@ def test_an_export_of_fit_alone_is_scored_as_its_model(tmp_path):
     ]
     assert reports[0]["protocol"] == reports[1]["protocol"]
     assert reports[1]["protocol"]["test"] is None
+    assert reports[1]["protocol"]["value_range"] == list(value_range)
+
+
+def test_samples_of_another_range_than_the_data_are_refused(tmp_path):
+    """A card may say anything: here that data of (0, 1) were trained on."""
+    gan = conditional_gan(dcgan, width=8)
+    data = {"name": "digits"}
+    gan.export(tmp_path, card={"dataset": "digits", "experiment": {"data": data}})
+    with pytest.raises(ValueError, match=r"data in \(-1.0, 1.0\), as") as error:
+        scoring.evaluate(tmp_path, num_samples=50, features="pixels")
+    assert "\n" not in str(error.value)
 
 
 def test_scores_replace_no_other_file(directory, tmp_path):

@@ -12,11 +12,8 @@ from keras_gan import checks
 from keras_gan import labels as class_labels
 from keras_gan.datasets import arrays
 from keras_gan.datasets.batches import disk_reader, shuffled_batches
-from keras_gan.samples import (
-    CONTRAST_NORMALIZED_RANGE,
-    SampleSpec,
-    check_value_range,
-)
+from keras_gan.datasets.resizing import channels_like
+from keras_gan.samples import CONTRAST_NORMALIZED_RANGE, SampleSpec, check_value_range
 
 
 class DatasetError(ValueError):
@@ -340,6 +337,29 @@ class Dataset:
             class_names=names,
             num_classes=other.num_classes,
         )
+
+    def with_channels_of(self, other) -> "Dataset":
+        """Returns the same images with the channels of `other`, see `channels_like`.
+
+        Args:
+            other: `Dataset`, the training data.
+
+        Raises:
+            DatasetError: other channels, or another size.
+        """
+        images, shape = self.images, other.spec.shape
+        if self.spec.shape == shape:
+            return self
+        if self.spec.is_image and other.spec.is_image:
+            images = np.ascontiguousarray(channels_like(images, shape))
+        if images.shape[1:] != shape:
+            raise DatasetError(
+                f"Expected examples of shape {shape}, as split {other.split!r} has, in "
+                f"split {self.split!r} of {self.name!r}. Received: {images.shape[1:]}; "
+                "convert them"
+            )
+        spec = dataclasses.replace(self.spec, shape=shape)
+        return self._changed(images=images, spec=spec)
 
     def to_range(self, value_range: tuple[float, float]) -> "Dataset":
         """Returns the same examples, delivered in another range.

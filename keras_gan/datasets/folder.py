@@ -24,8 +24,10 @@ _OTHER_SUFFIXES = (
     ".arw", ".cr2", ".cr3", ".dng", ".eps", ".exr", ".hdr", ".j2k", ".jp2", ".jxl",
     ".nef", ".orf", ".pbm", ".pgm", ".ppm", ".psd", ".raf", ".raw", ".svg", ".tga",
 )  # fmt: skip
-# Subfolders that are splits, and never trained on.
-_HELD_OUT_SPLITS = ("test", "valid", "validation", "val")
+# What a split that validates may be called.
+VALIDATION_SPLITS = ("valid", "validation", "val")
+# Subfolders that are splits, and not part of the whole folder.
+_HELD_OUT_SPLITS = ("test", *VALIDATION_SPLITS)
 # Fewer held-out images than this say nothing of a generator.
 MIN_HELD_OUT = 100
 # The name of the split that they are.
@@ -91,7 +93,7 @@ def load(
     folder, size = _place(name)
     root, part = _root(folder, split, held_out)
     whole = _listing(folder)
-    listing = _of_root(whole, folder, root, split)
+    listing = _of_root(whole, folder, root, split.lower())
     if not listing:
         raise DatasetError(
             f"Expected image files ({', '.join(SUFFIXES)}) below {root}. Received: none"
@@ -116,7 +118,7 @@ def load(
     # And all splits: the bits of files in one are those of all.
     key = cache.key(
         "folder", str(root.resolve()), whole, size, background, skip_broken, bits,
-        split in ("train", "test") and [part, held_out],
+        split.lower() in ("train", "test") and [part, held_out],
     )  # fmt: skip
     found = cache.read(key, data_dir)
     if found is None:
@@ -198,11 +200,12 @@ def _root(folder, split, held_out):
         for name in sorted(os.listdir(folder), reverse=True)
         if (folder / name).is_dir()
     }
+    lower = split.lower()
     holds_out = held_out > 0 and "test" not in splits
-    part = split if holds_out and split in ("train", "test") else "all"
-    if split.lower() in splits:
-        return folder / splits[split.lower()], part
-    if split in ("train", "all"):
+    part = lower if holds_out and lower in ("train", "test") else "all"
+    if lower in splits:
+        return folder / splits[lower], part
+    if lower in ("train", "all"):
         return folder, part
     if part == "test":
         return folder / splits.get("train", ""), part

@@ -35,11 +35,26 @@ def fit(image, size: tuple[int, int] | None) -> np.ndarray:
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def with_channels(images, shape, name) -> np.ndarray:
-    """Returns images with the channels of a shape.
+def channels_like(images, shape) -> np.ndarray:
+    """Returns images with the channels of a shape, or as they are.
 
     Grey images stand for colours where the shape has colours, and colours for grey
     levels where all their channels are equal.
+
+    Args:
+        images: array `(N, H, W, C)`.
+        shape: (H, W, C), whose C to get.
+    """
+    found, channels = images.shape[3], shape[2]
+    if found == 1 < channels == 3:
+        return np.repeat(images, 3, axis=3)
+    if found == 3 > channels == 1 and not np.ptp(images, axis=3).any():
+        return images[..., :1]
+    return images
+
+
+def with_channels(images, shape, name) -> np.ndarray:
+    """Returns images with the channels of a shape, see `channels_like`.
 
     Args:
         images: array `(N, H, W, C)`.
@@ -49,11 +64,7 @@ def with_channels(images, shape, name) -> np.ndarray:
     Raises:
         ValueError: other channels, or another size.
     """
-    found, channels = images.shape[3], shape[2]
-    if found == 1 < channels == 3:
-        images = np.repeat(images, 3, axis=3)
-    elif found == 3 > channels == 1 and not np.ptp(images, axis=3).any():
-        images = images[..., :1]
+    images = channels_like(images, shape)
     if images.shape[1:] != shape:
         raise ValueError(
             f"Expected images of {shape}, as the data have, in {name}. "

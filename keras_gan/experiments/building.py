@@ -204,19 +204,21 @@ def build_prior(prior: Prior) -> priors.LatentPrior:
 # === Data ===
 
 
-def load_data(data: Data, data_dir=None, split=None) -> datasets.Dataset:
+def load_data(data: Data, data_dir=None, split=None, train=None) -> datasets.Dataset:
     """Loads the examples that an experiment names.
 
     Args:
         data: `Data`.
         data_dir: where `datasets.load` looks.
         split: str, another split than `data.split`.
+        train: `datasets.Dataset` whose classes and channels it gets, or None.
 
     Returns:
         `datasets.Dataset`, in the range that `data` asks for.
 
     Raises:
-        ValueError: see `datasets.load`; no labels where `data` needs them.
+        ValueError: see `datasets.load`; no labels where `data` needs them; classes or
+            a shape that `train` does not have.
     """
     options = {}
     if data.is_folder:
@@ -231,6 +233,8 @@ def load_data(data: Data, data_dir=None, split=None) -> datasets.Dataset:
             f"Expected data with labels for {setting}=true. Received: {loaded.name!r}, "
             f"split {loaded.split!r}, without any{hint if data.is_folder else ''}"
         )
+    if train is not None:
+        loaded = loaded.with_classes_of(train).with_channels_of(train)
     if data.contrast_normalization:
         return loaded.contrast_normalized()
     return loaded.to_range(data.value_range) if data.value_range else loaded
@@ -240,8 +244,8 @@ def load_held_out(data: Data, train: datasets.Dataset, data_dir=None):
     """Loads the examples that validate, and those that test.
 
     Where there is a test split alone, its even rows validate and its odd rows test.
-    Images that were held out of a folder all test. Their classes are numbered as
-    those of the training examples.
+    Images that were held out of a folder all test. Classes, channels and fold are those
+    of the training examples.
 
     Args:
         data: `Data`.
@@ -250,23 +254,24 @@ def load_held_out(data: Data, train: datasets.Dataset, data_dir=None):
 
     Returns:
         (valid, test), `datasets.Dataset`s; None each where the dataset has no such
-        split.
+        split, or was trained on it.
 
     Raises:
-        ValueError: a split that is there and cannot be read, see `datasets.load`; or
-            one with a class that the training examples do not have.
+        ValueError: a split that is there and cannot be read, see `load_data`.
     """
+    trained, slash, fold = data.split.lower().partition("/")
+    if data.is_folder and trained != "train":  # nothing was held out of other splits
+        data = data.model_copy(update={"held_out": 0.0})
 
     def first(*splits):
         for split in splits:
-            try:
-                return load_data(data, data_dir, split).with_classes_of(train)
-            except datasets.SplitError:
-                continue
+            with contextlib.suppress(datasets.SplitError):
+                if split != trained:
+                    return load_data(data, data_dir, split + slash + fold, train)
         return None
 
     test = first("test")
-    valid = first("valid", "validation")
+    valid = first(*datasets.folder.VALIDATION_SPLITS)
     is_held_out = test is not None and test.split == datasets.folder.HELD_OUT
     if valid is None and test is not None and not is_held_out:
         valid = test.subset(slice(0, None, 2), "test[0::2]")

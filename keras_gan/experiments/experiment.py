@@ -114,7 +114,7 @@ class Experiment(Part):
         for path, value in settings.items():
             for full_path in _full_paths(path):
                 if full_path == ("data", "name"):
-                    value = _sized_as(values["data"]["name"], value)
+                    value = sized_as(values["data"]["name"], value)
                 _assign(values, full_path, value)
         return Experiment.from_dict(values)
 
@@ -165,6 +165,19 @@ def settings() -> dict[str, pydantic.fields.FieldInfo]:
     return dict(_walk(Experiment, ()))
 
 
+def sized_as(before: str, name: str) -> str:
+    """Returns a folder's name, with the size of another folder where it has none.
+
+    Args:
+        before: str, the name whose size is taken, "folder:a@64" say.
+        name: str. If one of both is no folder, it is returned as it is.
+    """
+    before, given = (_FOLDER_SIZE.fullmatch(str(each)) for each in (before, name))
+    if not (before and given) or given[1]:
+        return name
+    return name + (before[1] or "")
+
+
 # === Paths ===
 
 
@@ -209,14 +222,6 @@ def _unknown(path, paths):
     return SettingError(
         ("a setting",), "by its path, such as train.epochs or epochs", path, hint
     )
-
-
-def _sized_as(before, name):
-    """A folder's name, with the size of the folder before where it has none."""
-    before, given = (_FOLDER_SIZE.fullmatch(str(each)) for each in (before, name))
-    if not (before and given) or given[1]:
-        return name
-    return name + (before[1] or "")
 
 
 def _assign(values, path, value):

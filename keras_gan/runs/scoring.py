@@ -205,6 +205,7 @@ class _Scoring:
         self.progress = progress or (lambda row, stage, share: None)
         self.shared = shared
         self.train, self.valid, self.test = subject.splits()
+        self._check_range()
         if request.reference == "train":
             self.valid = self.test = None
         self.cache_dir = datasets.cache.directory(subject.data_dir)
@@ -218,6 +219,19 @@ class _Scoring:
             request.seed,
             provenance.environment()["versions"],
         )
+
+    def _check_range(self):
+        """Raises ValueError where data are of another range than a model's images."""
+        model, train = self.subject.generator, self.train
+        if model is None or not model.spec.is_image:
+            return
+        if model.value_range != train.value_range:
+            raise ValueError(
+                f"Expected data in {model.value_range}, as the samples of "
+                f"{self.subject.model} are. Received: {train.name!r}, in "
+                f"{train.value_range}; export the model again, with the value_range of "
+                "its data on the card"
+            )
 
     @property
     def has_examples(self):
@@ -356,12 +370,13 @@ class _Scoring:
         features, data, test = self.request.features, self.train, self.test
         name, _, path = features.partition(":")
         if name in _RESIZE_OF:
-            if features not in self.shared:
+            key = (features, data.value_range)
+            if key not in self.shared:
                 path = path or inception_weights.fetched(self.cache_dir)
-                self.shared[features] = metrics.Inception2015(
+                self.shared[key] = metrics.Inception2015(
                     data.value_range, path, _RESIZE_OF[name]
                 )
-            return self.shared[features]
+            return self.shared[key]
         if features == "auto":
             labelled = test is not None and None not in (
                 data.num_classes,

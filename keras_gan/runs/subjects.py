@@ -5,8 +5,9 @@ import functools
 import pathlib
 from typing import Any
 
-from keras_gan import checks, datasets, export
+from keras_gan import checks, export
 from keras_gan.experiments.building import load_data, load_held_out
+from keras_gan.experiments.experiment import sized_as
 from keras_gan.experiments.model_files import MODEL, load_gan
 from keras_gan.experiments.parts import Data
 from keras_gan.runs import fitted, provenance, sample_folder
@@ -194,13 +195,13 @@ def _exported(model, dataset, data_dir, settings):
             f"Expected the dataset that {model} stands for: its card names "
             f"{name or 'none'}. Received: none; pass its name as dataset"
         )
-    # Of `GAN.fit` alone, or of an older version: all of the data.
-    data = fitted.settings_for(name).model_copy(
-        update={"contrast_normalization": card.get("contrast_normalization", False)}
-    )
     trained = card.get("experiment", {}).get("data", {})
-    if trained.get("name") in (name, datasets.public_name(name)):
-        data = Data(**{**trained, "name": name})
+    trained_name = trained.get("name", "")
+    data = fitted.settings_for(name, generator.spec)
+    # Else of `GAN.fit` alone, or of an older version: all of the data.
+    if trained_name == name or (data.is_folder and Data(name=trained_name).is_folder):
+        # A folder may have another name here.
+        data = Data(**{**trained, "name": sized_as(trained_name, name)})
     return Subject(
         model,
         _with(data, settings),

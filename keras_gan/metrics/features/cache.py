@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_gan import checks, files
 from keras_gan.metrics.features.extractor import FORMAT, Extractor, in_pieces
+from keras_gan.samples import check_value_range
 
 
 def cached_features(
@@ -17,11 +18,12 @@ def cached_features(
 ) -> np.ndarray:
     """Returns the features of real images, from the cache where it has them.
 
-    The file is named after the extractor's key, a digest of the images, and the count,
-    and is replaced atomically.
+    The file is named after the extractor's key and range, a digest of the images, and
+    the count, and is replaced atomically.
 
     Args:
-        extractor: `Extractor`. Nothing is cached if it has `cacheable = False`.
+        extractor: `Extractor`, of the data's range if it has a `value_range`. Nothing
+            is cached if it has `cacheable = False`.
         data: as in `Classifier.train`; labels are not needed.
         cache_dir: str or path-like, or None for no cache.
         limit: int or None, takes the first so many images.
@@ -30,13 +32,23 @@ def cached_features(
         float32 `(N, D)`.
 
     Raises:
-        ValueError: a cache file that is damaged or of other images.
+        ValueError: an extractor of another range than the data's; a cache file that is
+            damaged or of other images.
     """
+    value_range = check_value_range(getattr(extractor, "value_range", None))
+    if value_range not in (None, data.value_range):
+        raise ValueError(
+            f"Expected images in {value_range}, which the extractor "
+            f"{extractor.name!r} was made for. Received: {data.name!r}, in "
+            f"{data.value_range}; make an extractor for that range"
+        )
     if cache_dir is None or not getattr(extractor, "cacheable", True):
         return in_pieces(extractor.features, data, limit)
     described = {
         "format": FORMAT,
         "extractor": extractor.key,
+        # Files without it may hold what an extractor of another range made.
+        "value_range": value_range,
         "data": data_key(data),
         "limit": limit,
     }

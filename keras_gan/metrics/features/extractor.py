@@ -23,6 +23,7 @@ class Extractor(typing.Protocol):
     A classifier also has `num_classes` and `classes(images)`, which gives int64 `(N,)`;
     scores then count the classes of the samples too. An extractor with
     `logits(features)`, which gives `(N, C)`, has the samples' Inception score computed.
+    One with a `value_range` is refused for data of another range.
 
     Attributes:
         name: str, as tables call it.
