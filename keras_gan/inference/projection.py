@@ -78,7 +78,7 @@ def project(
         mask: None, or bool, True where a value is known: `(n, *sample_shape)`,
             `sample_shape`, or `(H, W)` of images.
         features: f, a Keras model or a function from samples `(n, *sample_shape)` to a
-            float tensor `(n, ...)`, which takes the place of the values:
+            tensor `(n, ...)` of any floats, which takes the place of the values:
             |f(G(z)) - f(x)|^2. `noise` is then that of the features, and 1 by default.
         labels: the class of all pictures, or one each, ints or names. None tries every
             class of a conditional model, in so many times the time.
