@@ -228,9 +228,9 @@ def _check_moved(moved):
     stuck = np.count_nonzero(~moved.any(axis=1))
     if stuck:
         raise ValueError(
-            "Expected a generator whose gradients are finite. Received: NaN or infinity "
-            f"wherever {stuck:,} of {len(moved):,} descents began; if it computes in "
-            "float16, load it in float32"
+            "Expected a generator whose gradients are finite. Received: NaN or "
+            f"infinity wherever {stuck:,} of {len(moved):,} descents began; if it "
+            "computes in float16, load it in float32"
         )
 
 

@@ -100,8 +100,8 @@ def project(
         ValueError: pictures of another shape, dtype or range, or that are not finite; a
             mask of another shape, or that knows nothing of a picture, or beside
             `features` or an encoder; a prior of discrete latents; labels that are no
-            class; latents to start from of another shape or range; other arguments
-            outside their bounds.
+            class; latents to start from of another shape or range; gradients that are
+            finite nowhere; other arguments outside their bounds.
     """
     space = LatentSpace(gan.latent_prior)
     steps = checks.count("steps", steps)
