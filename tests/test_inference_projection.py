@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 
 import keras_gan
 from keras_gan import export, inference, priors
-from keras_gan.inference import descent, nearest
+from keras_gan.inference import descent, judges, nearest
 from tests.export_helpers import conditional_gan, image_gan
 
 tfd = tfp.distributions
@@ -302,6 +302,25 @@ def test_the_nearest_by_known_values_are_those_of_a_plain_search():
     np.testing.assert_allclose(distances, np.sort(plain, axis=1)[:, :3], atol=1e-12)
 
 
+def test_a_prior_of_numpys_dtype_is_as_one_of_float32():
+    """float64: what it draws is float32, and so its coordinates."""
+    found = []
+    for dtype in (np.float32, np.float64):
+        zeros, ones = np.zeros(3, dtype), np.ones(3, dtype)
+        gan, *_ = linear_gan(tfd.Independent(tfd.Uniform(-ones, ones), 1))
+        x = given_vectors(2)
+        mask = np.arange(NUM_VALUES) < 4
+        found.append(inference.complete(gan, x, mask, 2, steps=5).samples)
+        chain = inference.resample(gan, 4, "langevin", burn_in=5, num_steps=2)
+        assert chain.latents.dtype == found[-1].dtype == np.float32
+        gan, *_ = linear_gan(tfd.MultivariateNormalDiag(zeros, ones))
+        found.append(inference.project(gan, x, 30).latents)
+    for single, double in zip(found[:2], found[2:], strict=True):
+        assert single.shape == double.shape and np.isfinite(double).all()
+    # The draws differ, not where a descent in one valley leads to.
+    np.testing.assert_allclose(found[1], found[3], atol=0.1)
+
+
 # === In 16 bits ===
 
 
@@ -366,6 +385,37 @@ def test_gradients_that_are_never_finite_are_refused():
     with pytest.raises(ValueError, match="wherever 3 of 3 descents began") as caught:
         inference.project(gan, given_vectors(3), 5, features=rough)
     assert "\n" not in str(caught.value)
+
+
+def test_networks_in_float64_are_taken_as_in_float32():
+    """As `fit` and `generate` take them: what they make meets what is float32."""
+    found = []
+    for dtype in ("float64", "float32"):
+        rng = np.random.default_rng(0)
+        generator, discriminator, network = (
+            keras.Sequential([keras.Input((a,)), keras.layers.Dense(b, dtype=dtype)])
+            for a, b in ((3, NUM_VALUES), (NUM_VALUES, 1), (NUM_VALUES, 3))
+        )
+        for each in (generator, discriminator, network):
+            each.layers[0].kernel.assign(rng.normal(size=each.layers[0].kernel.shape))
+        gan = keras_gan.GAN(
+            generator, discriminator, priors.Normal(3), value_range=None, seed=0
+        )
+        x, mask = given_vectors(12), np.arange(NUM_VALUES) < 4
+        judge = inference.discriminate(gan, x, steps=3, batch_size=4)
+        encoder = inference.Encoder(gan, network, reconstruction=1.0, seed=0)
+        encoder.compile("adam")
+        encoder.fit(x, shuffle=False, verbose=0)
+        found.append(
+            [
+                inference.project(gan, x[:2], 20, start=encoder).latents,
+                inference.complete(gan, x[:2], mask, 2, steps=20).samples,
+                inference.resample(gan, 3, "langevin", burn_in=5, num_steps=2).samples,
+                judges.logits_of(judge, x),
+            ]
+        )
+    for double, single in zip(*found, strict=True):
+        np.testing.assert_allclose(double, single, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64", "bfloat16"])

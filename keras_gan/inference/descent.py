@@ -160,7 +160,7 @@ class Descent:
         latents = self._space.latents(coordinates)
         if "labels" in given:
             latents = {"latents": latents, "labels": given["labels"]}
-        samples = self._gan(latents, training=False)
+        samples = tf.cast(self._gan(latents, training=False), tf.float32)
         known = tf.cast(given["known"], tf.float32)
         squares = _summed((samples - given["images"]) ** 2 * known)
         error = squares / _summed(known)

@@ -91,7 +91,9 @@ def discriminate(
             latents = priors.with_labels(latents, real["labels"])
         fake = gan.judged(latents, training=False)
         # All at once: what normalises by a batch sees both kinds, as it will later.
-        both = tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), real, fake)
+        both = tf.nest.map_structure(
+            lambda x, y: tf.concat([x, tf.cast(y, x.dtype)], 0), real, fake
+        )
         with tf.GradientTape() as tape:
             logits = losses.logits(at_least_float32(judge(both, training=True)))
             loss = losses.discriminator_loss(logits[:size], logits[size:])

@@ -198,13 +198,7 @@ def _first(start, images, known, labels, gan):
             f"Expected `start` to be latents {expected}, or an object with `encode`. "
             f"Received: shape {latents.shape}"
         )
-    try:
-        LatentSpace(gan.latent_prior).coordinates(latents)
-    except tf.errors.InvalidArgumentError:
-        raise ValueError(
-            "Expected `start` to be latents that the prior can draw. Received: values "
-            f"from {latents.min():g} to {latents.max():g}, for {gan.latent_prior!r}"
-        ) from None
+    LatentSpace(gan.latent_prior).coordinates_of(latents, "start")
     return latents
 
 
