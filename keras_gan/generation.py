@@ -133,7 +133,7 @@ class GenerativeModel(BuiltModel, keras.Model):
         """Returns one sample for each seed, whatever the other seeds are.
 
         Args:
-            seeds: sequence of ints of at most 64 bits.
+            seeds: sequence of ints of at most 64 bits, at least one.
             batch_size: int, samples that the generator makes at once.
             labels, truncation: see `generate`.
 
@@ -142,8 +142,9 @@ class GenerativeModel(BuiltModel, keras.Model):
             of `generate(1, seeds[i])`, up to the rounding of sums.
 
         Raises:
-            ValueError: as `generate`.
+            ValueError: as `generate`; no seeds.
         """
+        batch_size = checks.count("batch_size", batch_size)
         if labels is not None:
             labels = self.latent_prior.labels_of(labels, len(seeds))
         latents = self.latent_prior.sample_each(seeds)
@@ -187,6 +188,7 @@ class GenerativeModel(BuiltModel, keras.Model):
             ValueError: no latents; labels that are no class; samples that are not
                 finite.
         """
+        batch_size = checks.count("batch_size", batch_size)
         model_checks.check_latents(latents, self.latent_prior, self.spec)
         # By `predict` of this model where it can be: a compiled function, kept.
         model = self if averaged else self.generator

@@ -112,8 +112,13 @@ class LatentPrior:
 
         Args:
             seeds: sequence of seeds, see `stateless_seed`; at least one.
+
+        Raises:
+            ValueError: no seeds.
         """
         rows = [self.sample(1, seed) for seed in seeds]
+        if not rows:
+            raise ValueError("Expected at least one seed. Received: none")
         return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *rows)
 
     @property

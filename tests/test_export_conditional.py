@@ -261,6 +261,41 @@ def test_the_exported_generator_draws_as_the_gan(gan, version):
     inputs = exported.latent_prior.sample(3, 4)
     with pytest.raises(ValueError, match=r"in \[0, 4\)"):
         exported.samples_of({**inputs, "labels": np.array([0, 1, 4], np.int32)})
+    by_name = exported.samples_of({**inputs, "labels": np.array(["cat", "dog", "fox"])})
+    np.testing.assert_array_equal(
+        by_name, exported.generate(3, seed=4, labels=["cat", "dog", "fox"])
+    )
+
+
+def test_latents_of_another_shape_are_one_line(gan, version):
+    exported = export.ExportedGenerator(version)
+    drawn = exported.latent_prior.sample(3, 4)
+    latents, labels = (np.asarray(drawn[name]) for name in ("latents", "labels"))
+    for wrong in (
+        latents,
+        {"latents": latents},
+        {"labels": labels},
+        {"latents": latents[:, :1], "labels": labels},
+    ):
+        said = []
+        for model in (gan, exported):
+            with pytest.raises(ValueError, match="^Expected latents of") as caught:
+                model.samples_of(wrong)
+            said.append(str(caught.value))
+        assert said[0] == said[1] and "\n" not in said[0]
+
+
+def test_no_seeds_and_no_batches_are_one_line(gan, version):
+    drawn = gan.latent_prior.sample(3, 4)
+    for model in (gan, export.ExportedGenerator(version)):
+        for call, arguments, words in (
+            (model.generate_each, ([],), "at least one seed"),
+            (model.generate_each, ([1], 0), "`batch_size`"),
+            (model.samples_of, (drawn, 0), "`batch_size`"),
+        ):
+            with pytest.raises(ValueError, match=words) as caught:
+                call(*arguments)
+            assert "\n" not in str(caught.value)
 
 
 def test_the_averaged_generator_is_exported(tmp_path):

@@ -8,7 +8,7 @@ import keras_gan
 from keras_gan import experiments, networks, runs
 from keras_gan.inference import BiGAN, bigan
 from keras_gan.runs import dry_run
-from tests import extensions, helpers
+from tests import export_helpers, extensions, helpers
 from tests.test_gan_algorithm1 import Replay, sigmoid
 
 X = helpers.examples(9)
@@ -490,11 +490,25 @@ def test_the_export_encodes_as_the_averaged_encoder_does(exported):
     assert np.abs(found - gan.encode(images, averaged=False)).max() > 0.1
     nan = images.copy()
     nan[1, 0, 0, 0] = np.nan
-    answers = loaded.encode(nan)
-    assert np.isnan(answers[1]).all()
-    np.testing.assert_allclose(answers[[0, 2, 3, 4]], found[[0, 2, 3, 4]], atol=1e-5)
-    with pytest.raises(ValueError, match=r"each of shape \(8, 6, 1\)"):
-        loaded.encode(images[:, :4])
+    serve = export_helpers.loaded(path, "encode", images=nan)["latents"]
+    assert np.isnan(serve[1]).all()
+    np.testing.assert_allclose(serve[[0, 2, 3, 4]], found[[0, 2, 3, 4]], atol=1e-5)
+
+
+def test_the_export_takes_and_refuses_what_the_model_does(exported):
+    gan, path = exported
+    loaded = keras_gan.export.ExportedGenerator(path)
+    x = np.random.default_rng(0).integers(0, 256, (5, 8, 6, 1)).astype(np.uint8)
+    np.testing.assert_allclose(loaded.encode(x), gan.encode(x), atol=1e-5)
+    np.testing.assert_allclose(loaded.encode(x), loaded.encode(x / 255), atol=1e-5)
+    nan = np.full((2, 8, 6, 1), np.nan)
+    for wrong in (x.astype(np.float32), nan, x.astype(int), x[:, :4], x[:0]):
+        said = []
+        for model in (gan, loaded):
+            with pytest.raises(ValueError) as caught:
+                model.encode(wrong)
+            said.append(str(caught.value))
+        assert said[0] == said[1] and "\n" not in said[0]
 
 
 def test_verification_knows_another_encoder_by_its_goldens(exported):

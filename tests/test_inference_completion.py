@@ -157,6 +157,7 @@ def test_the_nearest_is_looked_for_in_all_of_the_data(monkeypatch):
         ({"num_completions": 0}, "`num_completions`"),
         ({"num_completions": 251}, r"`num_completions` to be an int in \[1, 250\]"),
         ({"restarts": 0}, "`restarts`"),
+        ({"restarts": 2000}, r"`restarts` to be an int in \[1, 1000\]"),
         ({"seed": 0.5}, "`seed`"),
         ({"steps": 0}, "`steps`"),
         ({"noise": 0}, "`noise`"),

@@ -137,6 +137,17 @@ def test_a_saved_encoder_comes_back_and_trains_on(tmp_path):
     assert (loaded.encode(X) != encoder.encode(X)).any()
 
 
+def test_validation_data_are_what_fit_takes():
+    encoder = Encoder(linear_gan()[0], linear_network(), reconstruction=1.0, seed=0)
+    encoder.compile("adam")
+    data = keras_gan.datasets.Dataset(X, value_range=None)
+    for given in (data, X, (X, None)):
+        history = encoder.fit(data, validation_data=given, verbose=0).history
+        assert np.isfinite(history["val_reconstruction_loss"]).all()
+    with pytest.raises(ValueError, match="batches of shape"):
+        encoder.fit(data, validation_data=X[:, :2], verbose=0)
+
+
 def test_labels_enter_beside_the_samples():
     prior = keras_gan.priors.Labelled(keras_gan.priors.Normal(3), [0.2, 0.3, 0.5])
     gan = keras_gan.GAN(*extensions.labelled_networks(), prior, None, seed=0)

@@ -27,6 +27,31 @@ def images(count, shape=SHAPE, seed=0):
     return np.random.default_rng(seed).uniform(size=(count, *shape)).astype(np.float32)
 
 
+@pytest.fixture
+def in_16_bits():
+    """The global policy of float16, for networks made before."""
+    before = keras.config.dtype_policy()
+    yield lambda: keras.config.set_dtype_policy("mixed_float16")
+    keras.config.set_dtype_policy(before)
+
+
+def test_features_do_not_depend_on_the_global_policy(in_16_bits):
+    """Joined ones were float16, to three digits and below 65504."""
+    samples = keras.Input(SHAPE)
+    far = keras.initializers.RandomNormal(stddev=1e5, seed=0)
+    x = keras.layers.Conv2D(3, 1, kernel_initializer=far, name="wide")(samples)
+    x = keras.layers.Dense(5, name="flat")(keras.layers.Flatten()(x))
+    discriminator = keras.Model(samples, keras.layers.Dense(1)(x))
+    generator, _ = networks.BUILDERS["paper_mlp"](SHAPE, latent_dim=8, seed=0)
+    gan = keras_gan.GAN(generator, discriminator, priors.Normal(8), seed=0)
+    x, asked = images(3), ["wide", "flat"]
+    expected = inference.features(gan, x, asked)
+    in_16_bits()
+    found = inference.features(gan, x, asked)
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == np.float32 and np.abs(found).max() > 65504
+
+
 CASES = {
     "paper_mlp": {},
     "paper_mlp of labels": {"num_classes": 3},

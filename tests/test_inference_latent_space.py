@@ -40,6 +40,24 @@ PRIORS = {
     ),
 }
 
+# By NumPy's own dtype, and one of less than float32.
+PRIORS |= {
+    "float64, normal": tfd.MultivariateNormalDiag(np.ones(3), np.full(3, 2.0)),
+    "float64, uniform": tfd.Independent(
+        tfd.Uniform(np.full(3, -np.sqrt(3.0)), np.full(3, np.sqrt(3.0))), 1
+    ),
+    "float64, mixture": tfd.MixtureSameFamily(
+        tfd.Categorical(probs=np.array([0.3, 0.7])),
+        tfd.MultivariateNormalDiag(
+            np.array([[-2.0, 0.0], [2.0, 1.0]]), np.ones((2, 2))
+        ),
+    ),
+    "float64, labelled": priors.Labelled(
+        tfd.Independent(tfd.Uniform(np.zeros(2), np.ones(2)), 1), [0.5, 0.5]
+    ),
+    "float16": tfd.Sample(tfd.Normal(np.float16(0.0), np.float16(1.0)), 2),
+}
+
 
 @pytest.mark.parametrize("prior", PRIORS.values(), ids=PRIORS)
 def test_coordinates_and_latents_are_inverse(prior):
@@ -81,6 +99,18 @@ def test_latents_on_the_edge_have_finite_coordinates():
     u = space.coordinates(edge)
     assert np.isfinite(u).all()
     np.testing.assert_allclose(space.latents(u), edge, atol=1e-6)
+
+
+def test_bounds_that_float32_rounds_hold_all_latents():
+    high = np.array([0.1, 0.2, 1 / 3, np.pi])  # some are rounded up, some down
+    prior = tfd.Independent(tfd.Uniform(-high, high), 1)
+    space = inference.LatentSpace(prior)
+    edges = np.stack([-high, high]).astype(np.float32)
+    assert np.isfinite(space.coordinates(edges)).all()
+    for far in (-60.0, 60.0):
+        z = space.latents(tf.fill((1, 4), far))
+        assert z.dtype == tf.float32
+        assert np.isfinite(space.log_density(z)).all()
 
 
 def test_latents_outside_the_range_are_refused():

@@ -195,11 +195,34 @@ def test_what_has_no_direction_is_one_line():
             inference.directions(*arguments)
     for direction, amount, expected in (
         ([1.0, 0.0], 1.0, "`direction` to be finite, of shape"),
+        (np.eye(3)[:2], 1.0, "`direction` to be finite, of shape .3,., a row of"),
         ([1.0, 0.0, 0.0], [[1.0]], "`amount` to be a finite float"),
         ([1.0, 0.0, 0.0], np.inf, "`amount` to be a finite float"),
     ):
         with pytest.raises(ValueError, match=f"^Expected {expected}"):
             inference.moved(prior, z, direction, amount)
+
+
+def test_latents_that_the_prior_cannot_draw_are_one_line():
+    prior = priors.Uniform(3, -1.0, 1.0)
+    z = np.array(prior.sample(5, 0))
+    z[2, 1] = 1.5
+    for call in (
+        lambda: inference.moved(prior, z, [1.0, 0.0, 0.0], 1.0),
+        lambda: inference.directions(prior, z, np.arange(5.0)),
+    ):
+        with pytest.raises(ValueError, match="that the prior can draw") as caught:
+            call()
+        assert "\n" not in str(caught.value) and "1.5" in str(caught.value)
+
+
+def test_a_single_direction_may_stand_in_its_row():
+    prior = priors.Normal(3)
+    z = np.asarray(prior.sample(40, 0))
+    found = inference.directions(prior, z, z[:, 0])
+    np.testing.assert_array_equal(
+        inference.moved(prior, z, found, 2.0), inference.moved(prior, z, found[0], 2.0)
+    )
 
 
 def two_clusters(count=512):

@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 
 import keras_gan
 from keras_gan import export, inference, priors
-from keras_gan.inference import nearest
+from keras_gan.inference import descent, judges, nearest
 from tests.export_helpers import conditional_gan, image_gan
 
 tfd = tfp.distributions
@@ -300,6 +300,133 @@ def test_the_nearest_by_known_values_are_those_of_a_plain_search():
     plain = np.sum((images[:, None] - others) ** 2 * known[:, None], axis=(2, 3))
     np.testing.assert_array_equal(indices, np.argsort(plain, axis=1)[:, :3])
     np.testing.assert_allclose(distances, np.sort(plain, axis=1)[:, :3], atol=1e-12)
+
+
+def test_a_prior_of_numpys_dtype_is_as_one_of_float32():
+    """float64: what it draws is float32, and so its coordinates."""
+    found = []
+    for dtype in (np.float32, np.float64):
+        zeros, ones = np.zeros(3, dtype), np.ones(3, dtype)
+        gan, *_ = linear_gan(tfd.Independent(tfd.Uniform(-ones, ones), 1))
+        x = given_vectors(2)
+        mask = np.arange(NUM_VALUES) < 4
+        found.append(inference.complete(gan, x, mask, 2, steps=5).samples)
+        chain = inference.resample(gan, 4, "langevin", burn_in=5, num_steps=2)
+        assert chain.latents.dtype == found[-1].dtype == np.float32
+        gan, *_ = linear_gan(tfd.MultivariateNormalDiag(zeros, ones))
+        found.append(inference.project(gan, x, 30).latents)
+    for single, double in zip(found[:2], found[2:], strict=True):
+        assert single.shape == double.shape and np.isfinite(double).all()
+    # The draws differ, not where a descent in one valley leads to.
+    np.testing.assert_allclose(found[1], found[3], atol=0.1)
+
+
+# === In 16 bits ===
+
+
+def wide_gan(policy, num_values=12_288):
+    """Of so many values that sums of their gradients exceed float16's 65504."""
+    generator = keras.Sequential([keras.Input((8,))])
+    for units, activation, start in (
+        (32, "relu", keras.initializers.HeNormal(seed=1)),
+        (num_values, "tanh", keras.initializers.RandomNormal(stddev=0.3, seed=0)),
+    ):
+        generator.add(
+            keras.layers.Dense(
+                units, activation, kernel_initializer=start, dtype=policy
+            )
+        )
+    discriminator = keras.Sequential(
+        [keras.Input((num_values,)), keras.layers.Dense(1)]
+    )
+    prior = priors.Normal(8)
+    return keras_gan.GAN(generator, discriminator, prior, value_range=(-1.0, 1.0))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_a_g_in_16_bits_is_projected_on_as_in_32(policy):
+    x = wide_gan("float32").generate(4, seed=12345)
+    found = inference.project(wide_gan(policy), x, steps=100, restarts=1)
+    assert found.path[0].max() > 0.1 and found.path[-1].max() < 1e-3
+
+
+def test_a_g_in_16_bits_completes_as_in_32():
+    x = wide_gan("float32").generate(2, seed=12345)
+    mask, few = np.arange(x.shape[1]) < 6000, {"steps": 60, "restarts": 1}
+    in_16, in_32 = (
+        inference.complete(wide_gan(policy), x, mask, 2, noise=0.02, **few).errors
+        for policy in ("mixed_float16", "float32")
+    )
+    np.testing.assert_allclose(in_16, in_32, atol=1e-3)
+    assert in_32.max() < 1e-2
+
+
+def test_a_point_without_a_gradient_goes_back_to_the_best_it_was():
+    gan, *_ = linear_gan()
+    space = inference.LatentSpace(gan.latent_prior)
+    one = descent.Descent(gan, space, NOISE, None, None, 10, 0.1, 2)
+    state = {**descent._start(np.ones((2, 3))), "best": tf.zeros((2, 3))}
+    gradient = tf.constant([[1.0, 2.0, 3.0], [1.0, np.nan, 3.0]])
+    moved = one._moved(state, gradient, 0)
+    np.testing.assert_allclose(moved["at"], [[0.9] * 3, [0.0] * 3], rtol=1e-6)
+    assert np.abs(moved["mean"][0]).min() > 0
+    for name in ("mean", "square"):
+        np.testing.assert_array_equal(moved[name][1], state[name][1])
+    assert moved["moved"].numpy().tolist() == [True, False]
+
+
+def test_gradients_that_are_never_finite_are_refused():
+    gan, *_ = linear_gan()
+
+    @tf.custom_gradient
+    def rough(samples):
+        return tf.identity(samples), lambda upstream: upstream * np.nan
+
+    with pytest.raises(ValueError, match="wherever 3 of 3 descents began") as caught:
+        inference.project(gan, given_vectors(3), 5, features=rough)
+    assert "\n" not in str(caught.value)
+
+
+def test_networks_in_float64_are_taken_as_in_float32():
+    """As `fit` and `generate` take them: what they make meets what is float32."""
+    found = []
+    for dtype in ("float64", "float32"):
+        rng = np.random.default_rng(0)
+        generator, discriminator, network = (
+            keras.Sequential([keras.Input((a,)), keras.layers.Dense(b, dtype=dtype)])
+            for a, b in ((3, NUM_VALUES), (NUM_VALUES, 1), (NUM_VALUES, 3))
+        )
+        for each in (generator, discriminator, network):
+            each.layers[0].kernel.assign(rng.normal(size=each.layers[0].kernel.shape))
+        gan = keras_gan.GAN(
+            generator, discriminator, priors.Normal(3), value_range=None, seed=0
+        )
+        x, mask = given_vectors(12), np.arange(NUM_VALUES) < 4
+        judge = inference.discriminate(gan, x, steps=3, batch_size=4)
+        encoder = inference.Encoder(gan, network, reconstruction=1.0, seed=0)
+        encoder.compile("adam")
+        encoder.fit(x, shuffle=False, verbose=0)
+        found.append(
+            [
+                inference.project(gan, x[:2], 20, start=encoder).latents,
+                inference.complete(gan, x[:2], mask, 2, steps=20).samples,
+                inference.resample(gan, 3, "langevin", burn_in=5, num_steps=2).samples,
+                judges.logits_of(judge, x),
+            ]
+        )
+    for double, single in zip(*found, strict=True):
+        np.testing.assert_allclose(double, single, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "bfloat16"])
+def test_features_of_any_float_are_compared(dtype):
+    gan, *_ = linear_gan()
+    x = given_vectors(2)
+    found, expected = (
+        inference.project(gan, x, 60, features=f)
+        for f in (lambda s: tf.cast(tf.cast(s, dtype), dtype), tf.identity)
+    )
+    np.testing.assert_allclose(found.errors, expected.errors, atol=0.05)
 
 
 # === Mistakes ===

@@ -9,8 +9,9 @@ from scipy import stats
 
 import keras_gan
 from keras_gan import inference, layers, priors
-from keras_gan.inference import chains, judges
+from keras_gan.inference import chains, judges, resampling
 from tests import helpers
+from tests.export_helpers import image_gan
 from tests.helpers import one_dimensional_gan, tiny_networks, warned
 
 tfd = tfp.distributions
@@ -180,6 +181,33 @@ def test_classes_keep_their_labels(method):
         drawn.samples,
         rtol=1e-6,
     )
+
+
+def test_the_bound_of_rejection_knows_all_classes():
+    """Class 1 has ratios e^2 times those of class 0; p_data(x | y) = N(1, 1)."""
+    gan = one_dimensional_gan(shifts=[-0.5, 1.5, -0.5])
+    labels = np.repeat([0, 1], 1000)
+    found = inference.resample(
+        gan, 2000, "rejection", labels=labels, burn_in=1000, **EXACT
+    )
+    for label in (0, 1):
+        of_class = found.samples[labels == label, 0]
+        assert stats.kstest(of_class - 1, "norm").pvalue > 0.01
+
+
+def test_places_are_burnt_in_evenly():
+    """7 of 5 places: each once, and two of them again, which are not the first."""
+    seen = []
+
+    class Judged(chains.Judged):
+        def log_ratios(self, latents, places):
+            seen.append(places)
+            return super().log_ratios(latents, places)
+
+    judged = Judged(known_gan(), None, None, 5, seed=3)
+    resampling._rejection(judged, 5, burn_in=7, percentile=20)
+    burnt = np.bincount(seen[0], minlength=5)
+    assert sorted(burnt) == [1, 1, 1, 2, 2] and burnt[:2].tolist() != [2, 2]
 
 
 # === Acceptance and mixing, by hand ===
@@ -359,6 +387,29 @@ def test_a_d_that_knows_a_few_bad_samples_helps():
     assert better.acceptance == pytest.approx(0.976, abs=0.01)
 
 
+def test_the_order_of_held_out_examples_makes_little_difference():
+    gan, held_out = known_gan(), examples(5000)
+    found = inference.calibrate(gan, np.sort(held_out, axis=0), num_samples=1000)
+    assert found.slope == pytest.approx(1.0, abs=0.12)
+    of_data = keras_gan.datasets.Dataset(held_out, value_range=None)
+    same = [
+        inference.calibrate(gan, data, num_samples=100).real_ratios
+        for data in (held_out, of_data)
+    ]
+    np.testing.assert_array_equal(*same)
+
+
+def test_uint8_is_calibrated_by_as_what_it_stands_for():
+    gan = image_gan()
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 4, 5, 1), np.uint8)
+    low, high = gan.value_range
+    x = (pixels / 255.0 * (high - low) + low).astype(np.float32)
+    by_pixels, by_floats = (inference.calibrate(gan, each) for each in (pixels, x))
+    np.testing.assert_allclose(
+        by_pixels.real_ratios, by_floats.real_ratios, rtol=1e-3, atol=1e-5
+    )
+
+
 # === D trained further ===
 
 
@@ -391,6 +442,52 @@ def test_d_learns_what_g_gets_wrong_and_nothing_of_the_gan_changes():
         np.testing.assert_array_equal(one, other)
     other = inference.discriminate(gan, data[:3000], steps=200, seed=1)
     assert np.abs(judge.weights[0] - other.weights[0]).max() > 0
+
+
+def test_the_same_seed_trains_the_same_d_whatever_drew_before():
+    """Whatever the global seed is, and with dropout that has no seed of its own."""
+    gan = helpers.tiny_gan(dropout=0.5)
+    x = helpers.examples(50)
+    trained = []
+    for seed in (5, 6):
+        keras.utils.set_random_seed(seed)
+        trained.append(inference.discriminate(gan, x, steps=5, batch_size=10))
+    for one, other in zip(*(each.weights for each in trained), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_d_is_trained_on_latents_of_its_own():
+    """Not on those that `resample` proposes by the same seed."""
+    gan, drawn = small_gan(), []
+    sample = gan.latent_prior.sample
+
+    def kept(count, seed):
+        if tf.executing_eagerly():
+            drawn.append(np.asarray(seed).tolist())
+        return sample(count, seed)
+
+    gan.latent_prior.sample = kept
+    tf.config.run_functions_eagerly(True)
+    try:
+        inference.discriminate(gan, examples(64, TWO), steps=8, batch_size=8)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    of_d = {tuple(seed) for seed in drawn}
+    assert len(of_d) == 8
+    others = [(0, *words) for word in range(9) for words in ((word,), (word, 0))]
+    found = (priors.stateless_seed(judges.seed_of(*words)) for words in others)
+    assert not of_d & {tuple(seed.numpy().tolist()) for seed in found}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+def test_d_is_trained_on_arrays_of_any_float(dtype):
+    gan, x = small_gan(), examples(40, TWO).astype(dtype)
+    trained = [
+        inference.discriminate(gan, each, steps=3, batch_size=10)
+        for each in (x, x.astype(np.float32))
+    ]
+    for one, other in zip(*(each.weights for each in trained), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_d_with_minibatch_statistics_judges_each_sample_alone():
@@ -446,6 +543,21 @@ def test_wrong_arguments_of_resample_are_one_line(options, message):
 def test_rejection_that_would_not_end_is_refused():
     gan = known_gan(distorted=lambda ratios: 1e6 * ratios)
     refused(lambda: inference.resample(gan, 10, burn_in=20_000, **EXACT), "to accept")
+
+
+def test_a_class_that_is_hardly_ever_accepted_is_refused():
+    """It is a tenth of the samples: the mean acceptance is .9 of that of others."""
+    gan = one_dimensional_gan(
+        scales=np.ones(10), means=np.zeros(10), shifts=[0.0] * 9 + [-40.0]
+    )
+    labels = np.resize(np.arange(10), 100)
+    refused(lambda: inference.resample(gan, 100, labels=labels), "of class 9, whose")
+    found = inference.resample(gan, 90, labels=labels[labels < 9])
+    assert found.acceptance > 0.1
+    chain = inference.resample(
+        gan, 20, "metropolis_hastings", labels=labels[:20], num_steps=5
+    )
+    assert chain.acceptance > 0.1
 
 
 def test_latents_that_cannot_move_have_no_langevin_chain():

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import checks
+from keras_gan import checks, inputs, model_checks
 from keras_gan.export import cards, graph, listing, signatures
 from keras_gan.priors import with_labels
 from keras_gan.samples import finite
@@ -61,15 +61,15 @@ class ExportedGenerator:
         """Returns the latents of given examples, as `inference.BiGAN.encode`.
 
         Args:
-            images: float array `(n, *sample_shape)` in `value_range`.
+            images: array `(n, *sample_shape)`, float in `value_range`, or uint8.
             batch_size: int >= 1.
 
         Returns:
             float32 array `(n, L)`.
 
         Raises:
-            ValueError: a version that has no encoder; examples of another shape, or
-                none.
+            ValueError: a version that has no encoder; examples of another shape, dtype
+                or range, that are not finite, or none.
         """
         checks.count("batch_size", batch_size)
         if signatures.ENCODE not in self._model.signatures:
@@ -77,12 +77,7 @@ class ExportedGenerator:
                 f"Expected an export with an encoder. Received: {self.path}, of a GAN "
                 "without one; inference.BiGAN has one"
             )
-        images = np.asarray(images, np.float32)
-        if images.shape[1:] != self.sample_shape or not len(images):
-            raise ValueError(
-                f"Expected examples, each of shape {self.sample_shape}. "
-                f"Received: {images.shape}"
-            )
+        images = inputs.examples_given(images, self.spec)
         if self.card["output"] == signatures.IMAGES:
             images = self.spec.to_unit(images)
         name = self.card["output"]
@@ -161,18 +156,21 @@ class ExportedGenerator:
             float32 array `(n, *sample_shape)`, in `value_range`.
 
         Raises:
-            ValueError: labels that are no class; samples that are not finite.
+            ValueError: no latents; labels that are no class; samples that are not
+                finite.
         """
-        inputs = latents if isinstance(latents, dict) else {"latents": latents}
-        if "labels" in inputs:
-            # The graph refuses others too, with the words of TensorFlow.
+        batch_size = checks.count("batch_size", batch_size)
+        # The graph refuses wrong ones too, with the words of TensorFlow.
+        if isinstance(latents, dict) and {"latents", "labels"} <= latents.keys():
             labels = self.latent_prior.labels_of(
-                inputs["labels"], len(inputs["latents"])
+                latents["labels"], len(latents["latents"])
             )
-            inputs = {**inputs, "labels": labels}
+            latents = {**latents, "labels": labels}
+        model_checks.check_latents(latents, self.latent_prior, self.spec)
+        given = latents if isinstance(latents, dict) else {"latents": latents}
         batches = [
-            self({key: x[start : start + batch_size] for key, x in inputs.items()})
-            for start in range(0, len(inputs["latents"]), batch_size)
+            self({key: x[start : start + batch_size] for key, x in given.items()})
+            for start in range(0, len(given["latents"]), batch_size)
         ]
         return finite(np.concatenate([batch.numpy() for batch in batches]))
 
@@ -190,12 +188,12 @@ class ExportedGenerator:
         Returns:
             float32 tensor `(batch, *sample_shape)`, in `value_range`.
         """
-        inputs = latents if isinstance(latents, dict) else {"latents": latents}
-        inputs = {
+        given = latents if isinstance(latents, dict) else {"latents": latents}
+        given = {
             name: tf.cast(x, tf.int64 if name == "labels" else tf.float32)
-            for name, x in inputs.items()
+            for name, x in given.items()
         }
-        samples = self._serve(**inputs)[self.card["output"]]
+        samples = self._serve(**given)[self.card["output"]]
         # By the output's name and not by `spec`: older exports mapped everything that
         # has a range to [0, 1], and called it images.
         if self.card["output"] != signatures.IMAGES:

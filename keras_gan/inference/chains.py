@@ -74,7 +74,7 @@ class Judged:
             latents = {"latents": latents, "labels": labels}
         judged = self.gan.judged(latents, training=False)
         answers = at_least_float32(self.judge(judged, training=False))
-        return losses.logits(answers)[:, 0]
+        return tf.cast(losses.logits(answers)[:, 0], tf.float32)
 
     def uniform(self, *words):
         """Returns a `numpy.random.Generator` of its own for `words`."""

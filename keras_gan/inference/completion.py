@@ -101,7 +101,7 @@ def complete(
             shape, or true values that are not finite.
     """
     space = LatentSpace(gan.latent_prior)
-    restarts = checks.count("restarts", restarts)
+    restarts = checks.count("restarts", restarts, maximum=_NUM_DRAWS)
     count = checks.count(
         "num_completions", num_completions, maximum=_NUM_DRAWS // restarts
     )

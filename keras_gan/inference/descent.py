@@ -10,6 +10,8 @@ _STEPS_AT_ONCE = 25
 # Adam's. A short memory of squares: the gradients shrink by orders of magnitude on the
 # way, and with the usual 0.999 ill-conditioned latents hardly move at the end.
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.9, 1e-8
+# Lengths of gradients are scaled from 2^-60 to 2^60, whose squares float32 can hold.
+_EXPONENT = 60
 
 
 class Descent:
@@ -29,7 +31,8 @@ class Descent:
         noise: float > 0.
         prior_term: function of coordinates `(N, L)` and of what a batch's `rows` gave
             to `(N,)`; None leaves it out.
-        features: f, from samples to a tensor; None compares the samples themselves.
+        features: f, from samples to a tensor of floats, which are compared as float32;
+            None compares the samples themselves.
         steps, learning_rate: int and float.
         batch_size: int, points that move at once.
     """
@@ -73,7 +76,10 @@ class Descent:
             return {name: tf.constant(values) for name, values in found.items()}
 
         coordinates = self._space.coordinates(starts.reshape(-1, latent_dim)).numpy()
-        coordinates, energies, path = self._descend(coordinates, of_points, progress)
+        coordinates, energies, moved, path = self._descend(
+            coordinates, of_points, progress
+        )
+        _check_moved(moved.reshape(num_problems, num_tries))
         best = np.argmin(energies.reshape(num_problems, num_tries), axis=1)
         best += num_tries * np.arange(num_problems)
         latents = self._space.latents(coordinates[best]).numpy()
@@ -81,7 +87,12 @@ class Descent:
         return latents, labels, path[:, best]
 
     def _descend(self, coordinates, of_points, progress):
-        """Returns coordinates, energies and errors on the way of all points."""
+        """Descends from all points.
+
+        Returns:
+            (coordinates, energies, moved, errors on the way), the third bool: whether a
+            point had a finite gradient once.
+        """
         size = min(self._batch_size, len(coordinates))
         num_batches = math.ceil(len(coordinates) / size)
         # The last evaluation finds out where the last step has led.
@@ -100,12 +111,13 @@ class Descent:
                 if progress:
                     progress((batch + last / stops[-1]) / num_batches)
             path = np.concatenate(path).T
-            found.append((state["best"].numpy(), state["energy"].numpy(), path))
-        best, energies, path = (
+            parts = (state[name].numpy() for name in ("best", "energy", "moved"))
+            found.append((*parts, path))
+        best, energies, moved, path = (
             np.concatenate(parts)[: len(coordinates)]
             for parts in zip(*found, strict=True)
         )
-        return best, energies, path.T
+        return best, energies, moved, path.T
 
     def _advance(self, state, given, first, last):
         """Makes the steps from `first` on, before `last`.
@@ -113,14 +125,16 @@ class Descent:
         Returns:
             (state, errors): that after the steps, and `(last - first, n)`.
         """
-        wanted = None if self._features is None else self._features(given["images"])
+        is_compared = self._features is not None
+        wanted = self._features_of(given["images"]) if is_compared else None
         errors = tf.TensorArray(tf.float32, last - first)
 
         def body(step, state, errors):
             with tf.GradientTape() as tape:
                 tape.watch(state["at"])
-                energy, error = self._energy(state["at"], given, wanted)
-            gradient = tape.gradient(energy, state["at"])
+                energy, error, scale = self._energy(state["at"], given, wanted)
+                scaled = energy * scale
+            gradient = tape.gradient(scaled, state["at"]) / scale[:, None]
             better = energy < state["energy"]
             state = {
                 **state,
@@ -137,23 +151,35 @@ class Descent:
         return state, errors.stack()
 
     def _energy(self, coordinates, given, wanted):
-        """Returns the energy and the mean squared error of known values, `(n,)`."""
+        """Returns the energy of points, and what goes with it.
+
+        Returns:
+            (energy, error, scale), float32 `(n,)`: the mean squared error of the known
+            values, and by what to multiply the energy before it is differentiated.
+        """
         latents = self._space.latents(coordinates)
         if "labels" in given:
             latents = {"latents": latents, "labels": given["labels"]}
-        samples = self._gan(latents, training=False)
+        samples = tf.cast(self._gan(latents, training=False), tf.float32)
         known = tf.cast(given["known"], tf.float32)
         squares = _summed((samples - given["images"]) ** 2 * known)
         error = squares / _summed(known)
         if wanted is not None:
-            squares = _summed((self._features(samples) - wanted) ** 2)
+            squares = _summed((self._features_of(samples) - wanted) ** 2)
         energy = squares / (2 * self._noise**2)
+        scale = _scale(tf.sqrt(squares) / self._noise**2)
         if self._prior_term is not None:
             energy += self._prior_term(coordinates, given)
-        return energy, error
+        return energy, error, scale
+
+    def _features_of(self, samples):
+        return tf.cast(self._features(samples), tf.float32)
 
     def _moved(self, state, gradient, step):
-        """Returns the state after a step of Adam, number `step` from 0."""
+        """Returns the state after a step of Adam, number `step` from 0.
+
+        A point whose gradient is not finite goes back to the best it has been.
+        """
         step = tf.cast(step, tf.float32)
         rate = (1 + tf.cos(math.pi * step / self._steps)) / 2 * self._learning_rate
         mean = _BETA_1 * state["mean"] + (1 - _BETA_1) * gradient
@@ -161,7 +187,15 @@ class Descent:
         unbiased_mean = mean / (1 - _BETA_1 ** (step + 1))
         unbiased_square = square / (1 - _BETA_2 ** (step + 1))
         move = rate * unbiased_mean / (tf.sqrt(unbiased_square) + _EPSILON)
-        return {**state, "at": state["at"] - move, "mean": mean, "square": square}
+        is_finite = tf.reduce_all(tf.math.is_finite(gradient), axis=1)
+        there = is_finite[:, None]
+        return {
+            **state,
+            "at": tf.where(there, state["at"] - move, state["best"]),
+            "mean": tf.where(there, mean, state["mean"]),
+            "square": tf.where(there, square, state["square"]),
+            "moved": state["moved"] | is_finite,
+        }
 
 
 def _start(coordinates):
@@ -175,7 +209,29 @@ def _start(coordinates):
         "best": coordinates,
         "energy": infinite,
         "error": infinite,
+        "moved": tf.fill(coordinates.shape[:1], False),
     }
+
+
+def _scale(length):
+    """Returns what brings gradients of a length, float32 `(n,)`, to a length near 1.
+
+    On their way back through a G that computes in float16 they would exceed its 65504,
+    or vanish. A power of 2, so that in float32 it does not change a bit of them.
+    """
+    length = tf.clip_by_value(tf.stop_gradient(length), 2.0**-_EXPONENT, 2.0**_EXPONENT)
+    return 2.0 ** -tf.round(tf.math.log(length) / math.log(2.0))
+
+
+def _check_moved(moved):
+    """Raises ValueError for a problem, `(m, T)`, of which no try could move."""
+    stuck = np.count_nonzero(~moved.any(axis=1))
+    if stuck:
+        raise ValueError(
+            "Expected a generator whose gradients are finite. Received: NaN or "
+            f"infinity wherever {stuck:,} of {len(moved):,} descents began; if it "
+            "computes in float16, load it in float32"
+        )
 
 
 def _summed(values):

@@ -109,7 +109,8 @@ class Encoder(BuiltModel, keras.Model):
                 the latents alone are drawn.
             y: labels of an array `x`, where the prior draws labels.
             batch_size: int, latents in a step; None is Keras's 32.
-            **options: as in `keras.Model.fit`.
+            **options: as in `keras.Model.fit`; `validation_data` as `GAN.fit` takes
+                it.
 
         Returns:
             `keras.callbacks.History`.
@@ -130,6 +131,9 @@ class Encoder(BuiltModel, keras.Model):
         else:
             x, batch_size = inputs.checked(x, self, batch_size)
             x, y = inputs.checked_labels(x, y, self)
+        if options.get("validation_data") is not None:
+            given = options["validation_data"]
+            options["validation_data"] = inputs.checked_pair(given, self)
         return super().fit(x, y, batch_size=batch_size, **options)
 
     @property
@@ -219,7 +223,7 @@ class Encoder(BuiltModel, keras.Model):
 
     def _loss(self, real, latents, training):
         """Returns what E descends, and keeps the means of its terms."""
-        samples = at_least_float32(self.generator(latents, training=False))
+        samples = tf.cast(self.generator(latents, training=False), tf.float32)
         # Not by the GAN's own: what a BiGAN's critic takes is not what E takes.
         found = self(GenerativeModel.critic_inputs(samples, latents), training=training)
         errors = (found - _latents(latents)) / self._deviations
@@ -230,7 +234,7 @@ class Encoder(BuiltModel, keras.Model):
             if isinstance(real, dict):
                 inferred = {"latents": inferred, "labels": real["labels"]}
             again = self.generator(inferred, training=False)
-            errors = at_least_float32(again) - minibatches.samples_in(real)
+            errors = tf.cast(again, tf.float32) - minibatches.samples_in(real)
             terms["reconstruction_loss"] = tf.reduce_mean(tf.square(errors))
             loss += self.reconstruction * terms["reconstruction_loss"]
         for name, term in {"loss": loss, **terms}.items():

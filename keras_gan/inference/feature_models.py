@@ -93,8 +93,10 @@ def feature_model(
         raise ValueError("Expected at least one `layer`. Received: none")
     found = [_output(calls, each, player) for each in wanted]
     rows = [_row(tensor, pool) for tensor in found]
-    output = rows[0] if len(rows) == 1 else keras.layers.Concatenate()(rows)
-    return _between(given, output, player)
+    if len(rows) > 1:
+        # float32 whatever the global policy, as each of them.
+        rows = [keras.layers.Concatenate(dtype="float32")(rows)]
+    return _between(given, rows[0], player)
 
 
 def layer_names(gan, player: str = "discriminator") -> list[str]:
@@ -215,8 +217,8 @@ def _row(x, pool):
         strides = [-(-size // pool) for size in x.shape[1:-1]]
         if max(strides) > 1:
             kind = keras.layers.MaxPooling1D, keras.layers.MaxPooling2D
-            maximum = kind[len(strides) - 1](strides, strides, padding="same")
-            x = maximum(x)
+            maximum = kind[len(strides) - 1]
+            x = maximum(strides, strides, padding="same", dtype="float32")(x)
     return keras.layers.Flatten(dtype="float32")(x)
 
 

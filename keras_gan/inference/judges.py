@@ -6,7 +6,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import averaging, checks, inputs, layers, losses, minibatches, priors
+from keras_gan import (
+    averaging,
+    checks,
+    inputs,
+    layers,
+    losses,
+    minibatches,
+    model_checks,
+    priors,
+)
 from keras_gan import replicas as all_replicas
 from keras_gan.datasets import Dataset
 from keras_gan.generation import at_least_float32
@@ -41,7 +50,8 @@ def discriminate(
         steps: int >= 1.
         batch_size: int >= 1, examples a step, and as many samples.
         learning_rate: float > 0, the first.
-        seed: int in [0, 2**32), of the order of the examples and of the latents.
+        seed: int in [0, 2**32), of the order of the examples, of the latents and of
+            what layers draw. The same seed gives the same model.
         progress: None, or a function of the share of the steps that are made.
 
     Returns:
@@ -60,8 +70,10 @@ def discriminate(
             f"Expected `learning_rate` to be a float > 0. Received: {learning_rate!r}"
         )
     seed = checks.count("seed", seed, minimum=0, maximum=2**32 - 1)
-    batches = _batches(gan, data, batch_size, seed)
+    data = _dataset(gan, data)
+    batches = data.batches(batch_size, seed, endless=True, labels=gan.is_labelled)
     judge = _copy_alone(gan)
+    model_checks.spread_seed(seed, [judge])
     judge.trainable = True
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     optimizer = keras.optimizers.Adam(rate)
@@ -79,14 +91,16 @@ def discriminate(
             latents = priors.with_labels(latents, real["labels"])
         fake = gan.judged(latents, training=False)
         # All at once: what normalises by a batch sees both kinds, as it will later.
-        both = tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), real, fake)
+        both = tf.nest.map_structure(
+            lambda x, y: tf.concat([x, tf.cast(y, x.dtype)], 0), real, fake
+        )
         with tf.GradientTape() as tape:
             logits = losses.logits(at_least_float32(judge(both, training=True)))
             loss = losses.discriminator_loss(logits[:size], logits[size:])
         player.descend(tape, loss, size)
 
     for number, batch in enumerate(batches.take(steps)):
-        step(batch, priors.stateless_seed(seed_of(seed, number)))
+        step(batch, priors.stateless_seed(seed_of(seed, 10, number)))
         if progress is not None:
             progress((number + 1) / steps)
     judge.trainable = False
@@ -152,7 +166,11 @@ def check_finite(logits):
 
 
 def seed_of(*words) -> int:
-    """Returns a seed of 64 bits that ints >= 0 stand for, each combination its own."""
+    """Returns a seed of 64 bits that ints >= 0 stand for.
+
+    Zeros at the end count for nothing: (7, 3, 0) gives what (7, 3) gives. So the second
+    word names what the seed is for, and nothing else has that word.
+    """
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0])
 
 
@@ -170,9 +188,10 @@ def examples_of(gan, data, most: int):
     Raises:
         ValueError: data that do not fit the GAN.
     """
-    found = minibatches.examples(_whole(gan, data, most), gan.spec, gan.latent_prior)
-    labels = found["labels"].numpy() if gan.is_labelled else None
-    return minibatches.samples_in(found).numpy(), labels
+    data = _dataset(gan, data)
+    rows = data.fixed_rows(min(most, len(data)))
+    labels = data.labels[rows].astype(np.int32) if gan.is_labelled else None
+    return data.examples(rows), labels
 
 
 # D's layers that make an answer depend on the other samples of a batch.
@@ -195,26 +214,11 @@ def _copy_alone(gan):
     return copy
 
 
-def _batches(gan, data, batch_size, seed):
-    """Returns an endless `tf.data.Dataset` of what `minibatches.examples` takes."""
-    if isinstance(data, Dataset):
-        inputs.checked(data, gan, batch_size)
-        return data.batches(batch_size, seed, endless=True, labels=gan.is_labelled)
-    data = _whole(gan, data)
-    count = len(tf.nest.flatten(data)[0])
-    # Whole batches, also of fewer examples than one has.
-    rows = tf.data.Dataset.from_tensor_slices(data)
-    return rows.shuffle(count, seed).repeat().batch(batch_size)
-
-
-def _whole(gan, data, most=None):
-    """Returns whole data as x, or as (x, labels), checked as `fit` checks them."""
+def _dataset(gan, data):
+    """Returns whole data as a `Dataset`, checked as `fit` checks them."""
     if isinstance(data, Dataset):
         inputs.checked(data, gan)
-        rows = data.fixed_rows(min(most, len(data)))
-        labels = None if data.labels is None else data.labels[rows]
-        data = data.examples(rows)
-        data = (data, labels) if gan.is_labelled else data
+        return data
     parts = data if isinstance(data, tuple) else tf.nest.flatten(data)
     if not all(
         isinstance(x, np.ndarray | types.NoneType) or tf.is_tensor(x) for x in parts
@@ -227,6 +231,8 @@ def _whole(gan, data, most=None):
     data = inputs.checked_pair(data, gan)
     if isinstance(data, dict):
         data = minibatches.samples_of(data)
-    if isinstance(data, tuple) and not gan.is_labelled:
-        data = data[0]
-    return tf.nest.map_structure(lambda part: part[:most], data)
+    x, labels, *_ = data if isinstance(data, tuple) else (data, None)
+    # Floats may lie outside the range by a little, as in `fit`: they are not scaled.
+    value_range = gan.value_range if x.dtype == np.uint8 else None
+    labels = labels if gan.is_labelled else None
+    return Dataset(x, labels, value_range, kind="vector")

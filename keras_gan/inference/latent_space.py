@@ -1,5 +1,6 @@
 """The space of a prior's latents, in coordinates without bounds."""
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -25,7 +26,7 @@ class LatentSpace:
             labels of one that draws labels are left aside.
 
     Attributes:
-        distribution: the TFP distribution of the latents.
+        distribution: the TFP distribution of the latents, in float32 as these are.
         latent_dim: int, L, of latents and of coordinates alike.
 
     Raises:
@@ -35,7 +36,7 @@ class LatentSpace:
 
     def __init__(self, prior):
         prior = priors.get(prior)
-        self.distribution = prior.distribution
+        self.distribution = _in_float32(prior.distribution)
         self.latent_dim = prior.latent_dim
         self._bijector = _bijector(self.distribution)
 
@@ -43,12 +44,12 @@ class LatentSpace:
         """Returns z = b(u).
 
         Args:
-            coordinates: float32 `(..., L)`, any values.
+            coordinates: float `(..., L)`, any values.
 
         Returns:
             float32 `(..., L)`, within the bounds of the prior.
         """
-        return self._bijector.forward(coordinates)
+        return self._bijector.forward(tf.cast(coordinates, tf.float32))
 
     def coordinates(self, latents):
         """Returns u, of which `latents` are b(u).
@@ -69,6 +70,28 @@ class LatentSpace:
             found, "Expected latents within the range of the prior"
         )
 
+    def coordinates_of(self, latents, name="latents") -> np.ndarray:
+        """Returns the coordinates of latents that a user gives.
+
+        Args:
+            latents: float32 array `(..., L)`.
+            name: str, what an error calls them.
+
+        Returns:
+            float32 array `(..., L)`, finite.
+
+        Raises:
+            ValueError: latents that the prior cannot draw.
+        """
+        try:
+            return self.coordinates(latents).numpy()
+        except tf.errors.InvalidArgumentError:
+            raise ValueError(
+                f"Expected `{name}` to be latents that the prior can draw. Received: "
+                f"values from {np.min(latents):g} to {np.max(latents):g}, for "
+                f"{self.distribution}"
+            ) from None
+
     def log_density(self, latents):
         """Returns log p_z(z), float32 `(...)`, of latents `(..., L)`."""
         return self.distribution.log_prob(latents)
@@ -85,6 +108,30 @@ class LatentSpace:
         """
         stretch = self._bijector.forward_log_det_jacobian(coordinates, event_ndims=1)
         return self.log_density(self.latents(coordinates)) + stretch
+
+
+def _in_float32(distribution):
+    """Returns a distribution of latents as one of float32, into which they are cast.
+
+    NumPy's parameters are float64, and what goes with these is not float32. Rounded
+    bounds hold all rounded draws.
+    """
+    if not distribution.dtype.is_floating or distribution.dtype == tf.float32:
+        return distribution
+
+    def cast(config):
+        if isinstance(config, list):
+            return [cast(each) for each in config]
+        if not isinstance(config, dict):
+            return config
+        config = {name: cast(value) for name, value in config.items()}
+        is_dtype = isinstance(config.get("dtype"), str)
+        if is_dtype and tf.as_dtype(config["dtype"]).is_floating:
+            config["dtype"] = "float32"
+        return config
+
+    config = priors.LatentPrior(distribution).get_config()
+    return priors.LatentPrior.from_config(cast(config)).distribution
 
 
 def _bijector(distribution):

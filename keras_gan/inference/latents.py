@@ -49,14 +49,15 @@ def directions(prior, latents, labels, ridge: float = 1e-3) -> np.ndarray:
 
     Raises:
         ValueError: latents or labels of another shape, not finite, or labels that are
-            all equal; a prior without coordinates; a negative ridge.
+            all equal; latents that the prior cannot draw; a prior without coordinates;
+            a negative ridge.
     """
     space = LatentSpace(_prior_of(prior))
     latents = _checked(latents, space.latent_dim)
     wanted, is_classes = _attributes(labels, len(latents))
     if not (checks.is_number(ridge) and ridge >= 0):
         raise ValueError(f"Expected `ridge` to be a float >= 0. Received: {ridge!r}")
-    u = np.asarray(space.coordinates(latents), np.float64)
+    u = space.coordinates_of(latents).astype(np.float64)
     u -= u.mean(axis=0)
     scale = u.std(axis=0)
     # What all have alike has no direction.
@@ -90,18 +91,19 @@ def moved(prior, latents, direction, amount) -> np.ndarray:
         float32 array `(n, L)`; `(n, k, L)` for several amounts.
 
     Raises:
-        ValueError: another shape; a prior without coordinates.
+        ValueError: another shape; latents that the prior cannot draw; a prior without
+            coordinates.
     """
     space = LatentSpace(_prior_of(prior))
     latents = _checked(latents, space.latent_dim)
-    (direction,) = _checked(np.atleast_2d(direction), space.latent_dim, "direction")
+    direction = _checked_direction(direction, space.latent_dim)
     amount = np.asarray(amount, np.float32)
     if amount.ndim > 1 or not np.isfinite(amount).all():
         raise ValueError(
             "Expected `amount` to be a finite float or several, shape (k,). Received: "
             f"{amount}"
         )
-    u = np.asarray(space.coordinates(latents))
+    u = space.coordinates_of(latents)
     if amount.ndim == 1:
         u, amount = u[:, None], amount[:, None]
     return np.asarray(space.latents(tf.constant(u + amount * direction, tf.float32)))
@@ -165,6 +167,18 @@ def _checked(latents, size, name="latents"):
             f"has {size}. Received: shape {latents.shape}"
         )
     return latents
+
+
+def _checked_direction(direction, size):
+    """Returns a direction as a finite float32 array `(L,)`."""
+    direction = np.asarray(direction, np.float32)
+    # One that `directions` gives for a single attribute stands alone in its row.
+    if direction.shape not in ((size,), (1, size)) or not np.isfinite(direction).all():
+        raise ValueError(
+            f"Expected `direction` to be finite, of shape ({size},), a row of what "
+            f"`directions` returns. Received: shape {direction.shape}"
+        )
+    return direction.reshape(size)
 
 
 def _attributes(labels, count):

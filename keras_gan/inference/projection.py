@@ -78,7 +78,7 @@ def project(
         mask: None, or bool, True where a value is known: `(n, *sample_shape)`,
             `sample_shape`, or `(H, W)` of images.
         features: f, a Keras model or a function from samples `(n, *sample_shape)` to a
-            float tensor `(n, ...)`, which takes the place of the values:
+            tensor `(n, ...)` of any floats, which takes the place of the values:
             |f(G(z)) - f(x)|^2. `noise` is then that of the features, and 1 by default.
         labels: the class of all pictures, or one each, ints or names. None tries every
             class of a conditional model, in so many times the time.
@@ -100,8 +100,8 @@ def project(
         ValueError: pictures of another shape, dtype or range, or that are not finite; a
             mask of another shape, or that knows nothing of a picture, or beside
             `features` or an encoder; a prior of discrete latents; labels that are no
-            class; latents to start from of another shape or range; other arguments
-            outside their bounds.
+            class; latents to start from of another shape or range; gradients that are
+            finite nowhere; other arguments outside their bounds.
     """
     space = LatentSpace(gan.latent_prior)
     steps = checks.count("steps", steps)
@@ -198,13 +198,7 @@ def _first(start, images, known, labels, gan):
             f"Expected `start` to be latents {expected}, or an object with `encode`. "
             f"Received: shape {latents.shape}"
         )
-    try:
-        LatentSpace(gan.latent_prior).coordinates(latents)
-    except tf.errors.InvalidArgumentError:
-        raise ValueError(
-            "Expected `start` to be latents that the prior can draw. Received: values "
-            f"from {latents.min():g} to {latents.max():g}, for {gan.latent_prior!r}"
-        ) from None
+    LatentSpace(gan.latent_prior).coordinates_of(latents, "start")
     return latents
 
 

@@ -103,7 +103,7 @@ def resample(
     Raises:
         ValueError: no GAN, an unknown method, an argument that the method does not
             take or that is out of bounds; langevin with a discrete prior; rejection
-            that accepts fewer than 1 of 1,000.
+            that accepts fewer than 1 of 1,000, of all samples or of those of a class.
 
     References:
         [1] S. Azadi et al., Discriminator Rejection Sampling, arXiv 1810.06758.
@@ -154,7 +154,10 @@ def resample(
 
 def _rejection(judged, num_samples, burn_in, percentile):
     """Draws by rejection, see `resample`; returns as `chains.metropolis_hastings`."""
-    places = np.resize(np.arange(num_samples), burn_in)
+    repeats, rest = divmod(burn_in, num_samples)
+    # Not the first ones: labels may be in order.
+    places = judged.uniform(9).permutation(num_samples)[:rest]
+    places = np.concatenate([np.tile(np.arange(num_samples), repeats), places])
     burnt = judged.log_ratios(judged.latents(places, 6), places)
     largest = burnt.max()
 
@@ -170,7 +173,7 @@ def _rejection(judged, num_samples, burn_in, percentile):
             f"Received: {expected:.2%}, as a few ratios are far above the others; pass "
             "percentile=20, or take method='metropolis_hastings'"
         )
-    random = judged.uniform(7)
+    random, patience = judged.uniform(7), _Patience(judged.labels)
     latents = np.zeros((num_samples, judged.gan.latent_prior.latent_dim), np.float32)
     accepted, proposed = 0, 0
     left = np.arange(num_samples)
@@ -189,11 +192,54 @@ def _rejection(judged, num_samples, burn_in, percentile):
         judged.progress(1 - len(left) / num_samples)
         if not len(left):
             break
+        patience.check(places, scores, left)
     return latents, {
         "acceptance": float(accepted / proposed),
         "effective_sample_size": None,
         "r_hat": None,
     }
+
+
+class _Patience:
+    """Ends a wait for samples of a class of which next to none are accepted.
+
+    A place keeps its class. One that D thinks little of is outweighed by the others in
+    the mean acceptance, and would be proposed for ever.
+
+    Args:
+        labels: int `(n,)`, the classes of n places; or None, of which none is judged.
+    """
+
+    def __init__(self, labels):
+        self._is_labelled = labels is not None
+        if self._is_labelled:
+            self._classes, self._places = np.unique(labels, return_inverse=True)
+            self._proposed = np.zeros(len(self._classes))
+            self._expected = np.zeros(len(self._classes))
+
+    def check(self, places, scores, left):
+        """Raises ValueError for a class that has waited long enough.
+
+        Args:
+            places: int `(m,)`, those of proposals.
+            scores: float `(m,)`, the logits of the probabilities to accept these.
+            left: int, the places without a sample.
+        """
+        if not self._is_labelled:
+            return
+        probabilities = np.exp(-np.logaddexp(0, -scores))
+        np.add.at(self._proposed, self._places[places], 1)
+        np.add.at(self._expected, self._places[places], probabilities)
+        for which in np.unique(self._places[left]):
+            share = self._expected[which] / self._proposed[which]
+            if self._proposed[which] >= _ENOUGH and share < _LEAST_ACCEPTANCE:
+                raise ValueError(
+                    f"Expected to accept at least {_LEAST_ACCEPTANCE:.2%} of G's "
+                    f"samples of each class. Received: {share:.2%} of class "
+                    f"{self._classes[which]}, whose ratios are far below those of "
+                    "others; leave it out of `labels`, or take "
+                    "method='metropolis_hastings'"
+                )
 
 
 # The options of each method, with their defaults.
@@ -204,6 +250,8 @@ _DEFAULTS = {
 }
 # Below, a call would seem to hang.
 _LEAST_ACCEPTANCE = 1e-3
+# Proposals by which the acceptance of a class is known.
+_ENOUGH = 10_000
 # Keeps the score of the largest ratio finite, as in the paper.
 _EPSILON = 1e-6
 
