@@ -4,11 +4,11 @@
     python benchmarks/bigan.py --data_dir=PATH --model=runs/mnist_bigan
 
 Each test image gets the label of the training image whose E(x) is nearest to its own,
-as in arXiv 1605.09782, table 2: no label enters the training. Beside E(x) the last
-hidden layer of E, which is what the code that was released with the paper reports too,
-and the pixels themselves. --held_out takes a tenth of the training images for the test
-images, to choose settings by. A training that has a line in the output already is not
-run again.
+as in arXiv 1605.09782, table 2: no label enters the training. Beside E(x) its
+coordinates, which have no bounds (`inference.LatentSpace`); the last hidden layer of E,
+which is what the code that was released with the paper reports too; and the pixels.
+--held_out takes a tenth of the training images for the test images, to choose settings
+by. A training that has a line in the output already is not run again.
 """
 
 import argparse
@@ -111,6 +111,7 @@ def scores(gan, data, test):
     hidden = keras.Model(encoder.input, encoder.layers[-1].input)
     spaces = {
         "latents": gan.encode,
+        "coordinates": lambda x: encoder.predict(x, batch_size=BLOCK, verbose=0),
         "hidden": lambda x: hidden.predict(x, batch_size=BLOCK, verbose=0),
         "pixels": lambda x: x,
     }
@@ -184,8 +185,9 @@ def accuracy(known, labels, points, expected):
 def table(rows):
     """Returns the scores as a table in Markdown."""
     lines = [
-        "| seed | E(x) | last hidden layer of E | pixels | error of G(E(x)) | V |",
-        "|---|---|---|---|---|---|",
+        "| seed | E(x) | its coordinates | last hidden layer of E | pixels | "
+        "error of G(E(x)) | V |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         shares = [f"{row['accuracy'][name]:.2%}" for name in row["accuracy"]]
