@@ -3,6 +3,8 @@
 Reference: Goodfellow et al., Generative Adversarial Nets, arXiv 1406.2661.
 """
 
+from functools import partial
+
 import keras
 import tensorflow as tf
 
@@ -222,9 +224,8 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             dict of the running means named in the class.
 
         Raises:
-            ValueError: while tracing, data of another shape or dtype, or batches that
-                are known to have fewer than k rows (on a replica, where there are
-                several).
+            ValueError: while tracing, data of another shape or dtype, or batches known
+                to have fewer than k rows (on one of several replicas).
         """
         discriminator, generator, *others = self.players
         deal = self._deal(data, self.discriminator_steps)
@@ -330,14 +331,17 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
 
     @minibatches.once_there
     def test_step(self, data):
-        """Returns the logs of both objectives on the batch `data`; updates nothing."""
+        """Returns the logs of all objectives on the batch `data`; updates nothing."""
         real, size = self._deal(data, 1)[0]
-        for objective in (self.discriminator_objective, self.generator_objective):
+        further = [partial(self.further_objective, p) for p in self.players[2:]]
+        names = []  # of what is measured: penalties, say, are not
+        for each in (self.discriminator_objective, self.generator_objective, *further):
             latents = self._latents(self._sampling_seeds, size)
-            _, terms = objective(real, latents, training=False)
-            terms = minibatches.nan_unless_finite(terms, real)
-            self.running_means.update(terms, size)
-        return self.replicas.reducible(self.get_metrics_result())
+            _, terms = each(real, latents, training=False)
+            self.running_means.update(minibatches.nan_unless_finite(terms, real), size)
+            names += terms
+        logs = self.get_metrics_result()
+        return self.replicas.reducible({name: logs[name] for name in names})
 
     # === What Keras asks for ===
 

@@ -38,14 +38,16 @@ class CheckedInputs:
             batch_size, epochs, verbose, callbacks, **options: as in `keras.Model.fit`.
 
         Raises:
-            ValueError: a frozen network; a callback that needs the one optimizer of a
-                model; data of another shape, dtype, range or number of classes (arrays
-                before the first step, all else after it); labels that are missing;
-                arrays that are not finite.
+            ValueError: a frozen network, or layers frozen since `compile`; a callback
+                that needs the one optimizer of a model; data of another shape, dtype,
+                range or number of classes (arrays before the first step, all else after
+                it); labels that are missing; arrays that are not finite.
             TrainingDiverged: weights that are not finite, which NaN in a stream of data
                 makes them, see `watching.Watch`.
         """
         model_checks.check_trainable({p.name: p.network for p in self.players})
+        for player in self.players:
+            player.check_weights()
         _refuse_weights(options)
         x, batch_size = checked(x, self, batch_size)
         x, y = checked_labels(x, y, self)

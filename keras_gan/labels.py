@@ -80,8 +80,9 @@ def check_bounds(lowest, highest, num_classes: int | None):
     if lowest >= 0 and (num_classes is None or highest < num_classes):
         return
     bounds = ">= 0" if num_classes is None else f"in [0, {num_classes})"
+    hint = "; -1 stands for rows that are not one-hot, too" if lowest == -1 else ""
     raise ValueError(
-        f"Expected `labels` {bounds}. Received: values from {lowest} to {highest}"
+        f"Expected `labels` {bounds}. Received: values from {lowest} to {highest}{hint}"
     )
 
 

@@ -294,8 +294,8 @@ class SpectralNormalization(keras.layers.Wrapper):
     of a GAN, one is made at each call with `training=True`. Ten are made at the start.
 
     Args:
-        layer: Keras layer with a `kernel` or `embeddings` and no state beside its
-            trainable weights: a Dense, a convolution, an Embedding, a Maxout.
+        layer: Keras layer with one `kernel` or `embeddings` and no state beside its
+            weights: a Dense, a convolution, an Embedding, a Maxout.
         name, trainable: as for every layer.
 
     Input and output: those of the layer.
@@ -314,10 +314,16 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     def build(self, input_shape):
         super().build(input_shape)
-        if self._kernel is None or self.layer.non_trainable_variables:
+        names = [v.name for v in self.layer.variables]
+        num_kernels = sum(name.endswith(("kernel", "embeddings")) for name in names)
+        # That of a frozen layer is not trainable, and no other state.
+        was, self.layer.trainable = self.layer.trainable, True
+        has_state = bool(self.layer.non_trainable_variables)
+        self.layer.trainable = was
+        if self._kernel is None or num_kernels > 1 or has_state:
             raise ValueError(
-                "Expected a layer to normalise that has a kernel, and no state beside "
-                f"its trainable weights. Received: {self.layer.name!r}, a "
+                "Expected a layer to normalise that has one kernel, and no state "
+                f"beside its weights. Received: {self.layer.name!r}, a "
                 f"{type(self.layer).__name__}"
             )
         self.left = self.add_weight(

@@ -85,7 +85,11 @@ def _int_labels(labels, num_classes):
     width = labels.shape[1] if labels.shape.rank == 2 else None
     if width is not None and width > 1 and width == (num_classes or width):
         class_labels.say_one_hot(width)
-        return tf.argmax(tf.cast(labels, tf.float32), axis=1, output_type=tf.int32)
+        labels = tf.cast(labels, tf.float32)
+        is_hot = tf.reduce_all((labels == 0) | (labels == 1), axis=1)
+        is_hot &= tf.reduce_sum(labels, axis=1) == 1
+        # No class stands for another row, several ones say: see `watching.DataWatch`.
+        return tf.where(is_hot, tf.argmax(labels, 1, output_type=tf.int32), -1)
     if not labels.dtype.is_integer or labels.shape.rank != 1:
         raise ValueError(
             "Expected integer labels of shape (batch,). Received: "

@@ -168,7 +168,7 @@ class GradientPenalty(_Weighted):
         def mixed(one, other):
             of_each = tf.reshape(share, (-1, *[1] * (one.shape.rank - 1)))
             of_each = tf.cast(of_each, one.dtype)
-            return of_each * one + (1.0 - of_each) * other
+            return of_each * one + (1.0 - of_each) * tf.cast(other, one.dtype)
 
         between = {
             name: mixed(values, _continuous(fake)[name])

@@ -42,7 +42,8 @@ class Player:
         if self.is_loss_scaled:
             self.skipped_steps = all_replicas.Sum(name=f"{name}_skipped_steps")
         # Now, so that a saved model finds the slots when it is loaded.
-        optimizer.build(network.trainable_variables)
+        self._weights = network.trainable_variables
+        optimizer.build(self._weights)
         # Layers whose state moves on once a step: those of spectral normalisation.
         self._advancing = [
             layer
@@ -63,6 +64,16 @@ class Player:
         # Not by `int`, which the variables of several replicas lack.
         return int(self.optimizer.iterations.numpy())
 
+    def check_weights(self):
+        """Raises ValueError where other weights are trainable than at `compile`."""
+        now = self.network.trainable_variables
+        if [*map(id, now)] != [*map(id, self._weights)]:
+            raise ValueError(
+                f"Expected the {len(self._weights)} weights of the {self.name} that "
+                f"were trainable at `compile`. Received {len(now)} others: a layer was "
+                "frozen or freed since; compile again, with new optimizers"
+            )
+
     def descend(self, tape, loss, size):
         """Makes one step of the optimizer down the loss of a minibatch.
 
@@ -74,9 +85,14 @@ class Player:
         Returns:
             `size`, or 0 where a loss scale had the step skipped.
         """
+        inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        # A step may be skipped, or its gradient only accumulated.
+        may_stay = self.is_loss_scaled or inner.gradient_accumulation_steps
+        before = tf.identity(inner.iterations) if may_stay else None
         made = self._descend(tape, loss, size)
         if self.average is not None:
-            self.average.update(made > 0 if self.is_loss_scaled else True)
+            moved = tf.not_equal(before, inner.iterations) if may_stay else True
+            self.average.update(moved)
         for layer in self._advancing:
             layer.advance()
         return made

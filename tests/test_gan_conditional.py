@@ -209,6 +209,10 @@ WRONG = {
     "negative": (LABELS - 1, r"`labels` in \[0, 3\)\. Received: values from -1"),
     "too large": (LABELS + 1, r"`labels` in \[0, 3\)\. Received: values from \d to 3"),
     "names": (np.array(NAMES)[LABELS], "(integer `labels`|integer labels of)"),
+    "several of a row": (
+        np.eye(3)[LABELS] + np.eye(3)[0],
+        r"(with other rows|from -1 .*rows that are not one-hot)",
+    ),
     "other width": (np.eye(4)[LABELS], r"(one-hot `labels` of 3|\(batch,\).*, 4\))"),
 }
 

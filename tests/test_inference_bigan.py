@@ -127,6 +127,7 @@ def test_logs_are_of_pairs():
     gan.reset_metrics()
     found = gan.evaluate(X, verbose=0, return_dict=True)
     assert found["d_real"] == pytest.approx(logs["d_real"], abs=1e-5)
+    assert found["encoder_loss"] == pytest.approx(logs["encoder_loss"], abs=1e-5)
 
 
 # What E descends, by hand, of logits a of (x, E(x)) and b of (G(z), z).

@@ -5,6 +5,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_gan
 from tests import helpers
@@ -59,6 +60,75 @@ def test_a_partly_frozen_network_trains_the_rest():
     gan.fit(helpers.examples(8), verbose=0)
     assert np.array_equal(frozen.kernel.numpy(), before[1])
     assert not np.array_equal(helpers.weights_of(gan.discriminator)[0], before[0][0])
+
+
+def test_a_layer_frozen_after_compile_asks_for_another():
+    """Before the first step its slots were lost at load; later it moved on."""
+    gan = compiled(gan_of())
+    gan.fit(helpers.examples(8), verbose=0)
+    gan.discriminator.layers[1].trainable = False
+    words = "Expected the [0-9]+ weights of the discriminator .* compile again"
+    with pytest.raises(ValueError, match=words):
+        gan.fit(helpers.examples(8), verbose=0)
+    compiled(gan).fit(helpers.examples(8), verbose=0)
+
+
+def test_a_frozen_layer_of_spectral_normalization_is_loaded_again(tmp_path):
+    normalized = keras_gan.layers.SpectralNormalization(layers.Dense(8))
+    net = keras.Sequential([keras.Input((4,)), normalized, layers.Dense(1)])
+    gan = gan_of(discriminator=net)
+    normalized.trainable = False
+    compiled(gan).fit(helpers.examples(8), verbose=0)
+    gan.save(tmp_path / "gan.keras")
+    loaded = keras.saving.load_model(tmp_path / "gan.keras")
+    assert not loaded.discriminator.layers[0].trainable
+    for one, other in zip(gan.weights, loaded.weights, strict=True):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: keras.Sequential([layers.Dense(8), layers.Dense(8)]),
+        lambda: layers.LSTM(8),
+    ],
+)
+def test_of_several_kernels_none_is_left_as_it_is(layer):
+    """Only the first was normalised."""
+    normalized = keras_gan.layers.SpectralNormalization(layer())
+    with pytest.raises(ValueError, match="a layer to normalise that has one kernel"):
+        normalized(np.zeros((2, 3, 4), "float32"))
+
+
+def test_validation_logs_what_it_measures_alone():
+    gan = gan_of()
+    gan.compile("sgd", "sgd", penalties=[keras_gan.penalties.R1(1.0)])
+    data = helpers.examples(8)
+    logs = gan.fit(data, validation_data=(data,), verbose=0).history
+    assert "r1" in logs and "val_r1" not in logs
+    assert {"val_discriminator_loss", "val_generator_loss"} <= set(logs)
+
+
+def test_an_average_waits_for_the_steps_of_accumulated_gradients():
+    optimizer = keras.optimizers.SGD(1.0, gradient_accumulation_steps=4)
+    gan = gan_of()
+    gan.compile(optimizer, "sgd", ema_decay=0.999)
+    gan.fit(helpers.examples(16), batch_size=4, verbose=0)
+    assert int(gan.players[1].optimizer.iterations) == 1
+    for now, mean in zip(
+        gan.generator.weights,
+        gan.averaged_generator.weights,
+        strict=True,
+    ):
+        np.testing.assert_allclose(mean, now, rtol=1e-6, atol=1e-7)
+
+
+def test_a_stream_of_float64_has_a_gradient_penalty():
+    gan = gan_of()
+    gan.compile("sgd", "sgd", penalties=[keras_gan.penalties.GradientPenalty(1.0)])
+    rows = helpers.examples(8).astype("float64")
+    logs = gan.fit(tf.data.Dataset.from_tensor_slices(rows).batch(4), verbose=0)
+    assert np.isfinite(logs.history["gradient_penalty"][0])
 
 
 def test_a_generator_without_weights_is_fixed_on_purpose():

@@ -134,14 +134,16 @@ _MNIST_BIGAN = Experiment(
     source=f"{_RPGAN}; networks and prior of BiGAN (arXiv 1605.09782), but D without "
     "batch normalisation, which penalties of single pairs do not go with",
     data=Data(name="mnist"),
-    networks=Component(name="bigan_mlp", discriminator_normalization=None),
-    # Uniform on (-1, 1).
-    prior=Prior(latent_dim=50, scale=0.5773502691896258),
+    networks=Component(name="bigan_mlp", units=512, discriminator_normalization=None),
+    # Uniform on (-1, 1). By the nearest neighbours of latents, on seed 100 and a tenth
+    # of the training images, 94.9% were right with 50 of them, 96.5% with 200, 96.3%
+    # with 500.
+    prior=Prior(latent_dim=200, scale=0.5773502691896258),
     loss=Component(name="relativistic"),
     penalties=_zero_centred(0.1, final_share=0.1, every=4),
     generator=_BIGAN_OPTIMIZER,
     discriminator=_BIGAN_OPTIMIZER,
-    train=Train(epochs=40, batch_size=128, ema_half_life=10_000.0, ema_ramp=0.05),
+    train=Train(epochs=20, batch_size=128, ema_half_life=10_000.0, ema_ramp=0.05),
 )
 
 
