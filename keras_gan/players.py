@@ -65,7 +65,11 @@ class Player:
         return int(self.optimizer.iterations.numpy())
 
     def check_weights(self):
-        """Raises ValueError where other weights are trainable than at `compile`."""
+        """Looks whether the trainable weights are still those of `compile`.
+
+        Raises:
+            ValueError: they are others.
+        """
         now = self.network.trainable_variables
         if [*map(id, now)] != [*map(id, self._weights)]:
             raise ValueError(

@@ -173,7 +173,7 @@ def test_the_kernel_is_held_by_the_layer_alone():
     "layer", [keras.layers.ReLU(), keras.layers.BatchNormalization()]
 )
 def test_a_layer_without_a_kernel_is_refused(layer):
-    with pytest.raises(ValueError, match="that has a kernel, and no state"):
+    with pytest.raises(ValueError, match="that has one kernel, and no state"):
         built(layer, normal(5, 4))
 
 
