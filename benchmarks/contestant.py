@@ -19,7 +19,7 @@ import time
 
 # Builders of pictures' networks: their widths, which 2 cores can bear.
 WIDTHS = {"dcgan32": 32, "dcgan64": 32, "resnet32": 32}
-# What can be added to a step of these networks: "r1", R1 in each step of D;
+# Additions to a step of these networks: "r1", R1 in each step of D;
 # "lazy_r1", in every 16th; spectral normalisation of D; augmentation of what D sees.
 ADDITIONS = ("none", "r1", "lazy_r1", "spectral", "diffaugment")
 R1_GAMMA = 1.0

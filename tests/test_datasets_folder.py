@@ -203,7 +203,7 @@ def test_sixteen_bits_are_read_by_their_range_in_colour_and_with_alpha(
         if opaque is not None:
             alpha = np.full((4, 6, 1), largest if opaque == "largest" else opaque)
             alpha[0] = 0
-            # What nobody sees is beyond the range of what is seen.
+            # Transparent pixels hold larger values than visible ones.
             part = np.concatenate([np.where(alpha, part, 65535), alpha], axis=2)
         (base / f"{name}.png").write_bytes(png_of_16_bits(part))
     expected = np.stack([values, values // 4]) >> (bits - 8)

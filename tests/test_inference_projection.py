@@ -325,7 +325,7 @@ def test_a_prior_of_numpys_dtype_is_as_one_of_float32():
 
 
 def wide_gan(policy, num_values=12_288):
-    """Of so many values that sums of their gradients exceed float16's 65504."""
+    """A G of many values: the sums of their gradients exceed float16's 65504."""
     generator = keras.Sequential([keras.Input((8,))])
     for units, activation, start in (
         (32, "relu", keras.initializers.HeNormal(seed=1)),

@@ -24,7 +24,7 @@ _OTHER_SUFFIXES = (
     ".arw", ".cr2", ".cr3", ".dng", ".eps", ".exr", ".hdr", ".j2k", ".jp2", ".jxl",
     ".nef", ".orf", ".pbm", ".pgm", ".ppm", ".psd", ".raf", ".raw", ".svg", ".tga",
 )  # fmt: skip
-# What a split that validates may be called.
+# The names that a split for validation may have.
 VALIDATION_SPLITS = ("valid", "validation", "val")
 # Subfolders that are splits, and not part of the whole folder.
 _HELD_OUT_SPLITS = ("test", *VALIDATION_SPLITS)
@@ -157,8 +157,7 @@ def bits_of(name: str) -> int | None:
 
 
 def _bits_of(folder, listing):
-    paths = [path for path, *_ in listing]
-    return used_bits(folder, paths)
+    return used_bits(folder, [path for path, *_ in listing])
 
 
 def _place(name):

@@ -407,7 +407,7 @@ def _sixteen_bits(image, path):
         values = np.asarray(image)
         # "White is zero", which Pillow heeds in files of 8 bits alone.
         return (65535 - values if tags.get(262) == 0 else values), False
-    # Of all else Pillow keeps the upper 8 bits.
+    # Pillow keeps the upper 8 bits alone of other files.
     if _rawmode(image).endswith(";16B"):
         image.load()  # names what a damaged file lacks
         try:

@@ -350,7 +350,7 @@ class Page:
             int(count), int(seed or 0), _class(label), truncation, reject
         )
         if picks is not None and picks.chosen:
-            # What the user is at stays.
+            # The samples that the user edits stay.
             kept = [gr.skip()] * len(self._edit_outputs())
             return _shown(self.studio.grid(drawn)), drawn, picks.elsewhere(), *kept
         second = min(1, len(drawn) - 1)
