@@ -66,7 +66,7 @@ def measured(name, arguments):
     import tensorflow as tf
 
     from keras_gan import datasets, experiments
-    from keras_gan.experiments import building
+    from keras_gan.experiments import building, execution
     from keras_gan.runs import checkpoint
 
     preset = experiments.get_preset(name)
@@ -89,7 +89,7 @@ def measured(name, arguments):
     gan = building.build(preset, data)
     gan.make_train_function()
     fitted = building.build(preset, data)
-    fitted.steps_per_execution = building.steps_per_execution(preset, fitted, data)
+    fitted.steps_per_execution = execution.steps_per_execution(preset, fitted, data)
     batch_size = preset.train.batch_size * preset.train.discriminator_steps
     endless = data.batches(batch_size, seed=0, endless=True)
     steps = arguments.steps

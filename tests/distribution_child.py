@@ -117,7 +117,7 @@ def mirrored(folder):
 
     import keras_gan
     from keras_gan import experiments
-    from keras_gan.experiments import building
+    from keras_gan.experiments import building, execution
     from keras_gan.runs import checkpoint
     from tests import helpers
 
@@ -172,11 +172,11 @@ def mirrored(folder):
     with strategy.scope():
         data = building.load_data(preset.data)
         gan = building.build(preset, data)
-        together = [building.steps_per_execution(preset, gan, data)]
+        together = [execution.steps_per_execution(preset, gan, data)]
         for ask in (
             lambda: gan.compile("sgd", "sgd", steps_per_execution=2),
             lambda: checkpoint.fit(gan, data, 100, 0, 1, steps_per_execution=2),
-            lambda: building.steps_per_execution(
+            lambda: execution.steps_per_execution(
                 preset.with_settings({"steps_per_execution": 2}), gan, data
             ),
         ):

@@ -17,7 +17,7 @@ from PIL import Image
 
 import keras_gan
 from keras_gan import evaluation, experiments, runs
-from keras_gan.experiments import building
+from keras_gan.experiments import building, execution
 from keras_gan.runs import generating
 from keras_gan.runs.dry_run import dry_run, format_dry_run
 from tests import helpers
@@ -129,7 +129,7 @@ def test_short_steps_are_made_several_at_once(settings, checkpoint_steps, expect
     preset = small(**settings)
     data = building.load_data(preset.data)
     gan = building.build(preset, data)
-    together = building.steps_per_execution(preset, gan, data, checkpoint_steps)
+    together = execution.steps_per_execution(preset, gan, data, checkpoint_steps)
     assert together == expected
     # Of a GAN by itself Keras asks for one, so that a saved one fits any data.
     assert gan.steps_per_execution == 1
@@ -139,7 +139,7 @@ def test_figure_1_is_recorded_at_its_steps():
     preset = small("gaussian1d")  # 84 steps an epoch: 14 would divide it
     data = building.load_data(preset.data)
     gan = building.build(preset, data)
-    assert building.steps_per_execution(preset, gan, data) == 2
+    assert execution.steps_per_execution(preset, gan, data) == 2
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_gan import checks, evaluation, files, keras_private, replicas
-from keras_gan.experiments import building
+from keras_gan.experiments import building, execution
 from keras_gan.experiments.parts import MOST_EPOCHS
 from keras_gan.pictures import formats, grids
 from keras_gan.runs import callbacks as run_callbacks
@@ -255,7 +255,7 @@ def _session(run, strategy, start, plan, callbacks=(), announce=None):
         described=described,
         start=start,
         plan=plan,
-        steps_per_execution=building.steps_per_execution(
+        steps_per_execution=execution.steps_per_execution(
             run.experiment, gan, data, plan.steps
         ),
         scores=_validation_scores(run, data),
@@ -432,10 +432,10 @@ def _watchers(session, save_model, summary_writer):
         save_model,
         _sample_grid(session, train.sample_epochs, summary_writer),
     ]
-    if building.is_one_dimensional(gan, data):
+    if execution.is_one_dimensional(gan, data):
         watchers.append(
             run_callbacks.FigureOne(
-                run.moments_path, data.distribution, building.FIGURE_1_STEPS
+                run.moments_path, data.distribution, execution.FIGURE_1_STEPS
             )
         )
     return watchers
