@@ -50,7 +50,7 @@ def test_it_trains_and_logs_by_name(kind):
         "own_penalty": ("interpolated_gradient", "lazy"),
         "player": ("encoder_loss",),
         extensions.CLASSIFIED: ("class_loss_real", "class_loss_fake", "r1"),
-        extensions.BIGAN: ("encoder_loss", "r1"),
+        extensions.BIGAN: ("encoder_loss", "reconstruction_error", "r1"),
     }
     names = {*names, *more.get(kind, ())}
     assert set(logs) == {"discriminator_loss", "generator_loss", *names}

@@ -25,6 +25,7 @@ class ThreePlayers(Replay):
     def __init__(self, gan, rate):
         super().__init__(gan, rate)
         self.e = both(helpers.weights_of(gan.encoder))
+        self.weight = gan.reconstruction_weight
 
     def inferred(self, x):
         hidden, latents = self.forward(self.e, x)
@@ -39,20 +40,33 @@ class ThreePlayers(Replay):
         hidden, logits = self.forward(self.d, pairs)
         return self.backward(self.d, pairs, hidden, slope(logits) / len(pairs))
 
+    def reconstruction(self, x):
+        """Gradients of G's and of E's weights of w mean((x - G(E(x)))^2)."""
+        hidden_e, latents = self.forward(self.e, x)
+        hidden_g, again = self.forward(self.g, latents)
+        slope = self.weight * 2 * (again - x) / x.size
+        of_g, of_latents = self.backward(self.g, latents, hidden_g, slope)
+        return of_g, self.backward(self.e, x, hidden_e, of_latents)[0]
+
+    def descended(self, weights, *gradients):
+        return [
+            w - self.rate * sum(g) for w, *g in zip(weights, *gradients, strict=True)
+        ]
+
     def discriminator_step(self, x, z):
         of_real, _ = self.through(self.inferred(x)[1], lambda a: sigmoid(a) - 1)
         of_fake, _ = self.through(self.generated(z)[1], sigmoid)
         for weight, one, other in zip(self.d, of_real, of_fake, strict=True):
             weight -= self.rate * (one + other)
 
-    def generator_step(self, z, loss):
+    def generator_step(self, x, z, loss):
         hidden, pairs = self.generated(z)
         slope = (
             (lambda b: -sigmoid(b)) if loss == "minimax" else lambda b: sigmoid(b) - 1
         )
         _, of_pairs = self.through(pairs, slope)
         found, _ = self.backward(self.g, z, hidden, of_pairs[:, :4])
-        self.g = [w - self.rate * g for w, g in zip(self.g, found, strict=True)]
+        self.g = self.descended(self.g, found, self.reconstruction(x)[0])
 
     def encoder_step(self, x, loss):
         """Descends E log D(x, E(x)), or -E log(1 - D(x, E(x)))."""
@@ -60,12 +74,12 @@ class ThreePlayers(Replay):
         slope = (lambda a: 1 - sigmoid(a)) if loss == "minimax" else sigmoid
         _, of_pairs = self.through(pairs, slope)
         found, _ = self.backward(self.e, x, hidden, of_pairs[:, 4:])
-        self.e = [w - self.rate * g for w, g in zip(self.e, found, strict=True)]
+        self.e = self.descended(self.e, found, self.reconstruction(x)[1])
 
 
 @pytest.mark.parametrize("loss", ["minimax", "non_saturating"])
-@pytest.mark.parametrize("k", [1, 2])
-def test_a_step_is_algorithm_1_with_a_third_player_by_hand(k, loss):
+@pytest.mark.parametrize(("k", "weight"), [(1, 0.0), (2, 0.0), (2, 3.0)])
+def test_a_step_is_algorithm_1_with_a_third_player_by_hand(k, weight, loss):
     drawn = []
 
     class Recorded(BiGAN):
@@ -82,7 +96,8 @@ def test_a_step_is_algorithm_1_with_a_third_player_by_hand(k, loss):
         seed=0,
     )
     sgd = [keras.optimizers.SGD(0.1) for _ in range(3)]
-    gan.compile(*sgd, loss=loss, discriminator_steps=k, run_eagerly=True)
+    options = {"loss": loss, "discriminator_steps": k, "run_eagerly": True}
+    gan.compile(*sgd, reconstruction_weight=weight, **options)
     replay = ThreePlayers(gan, rate=0.1)
     before = both(helpers.weights_of(gan))
     gan.train_on_batch(X)
@@ -91,7 +106,7 @@ def test_a_step_is_algorithm_1_with_a_third_player_by_hand(k, loss):
     assert len({each.numpy().tobytes() for each in drawn}) == k + 2
     for j in range(k):
         replay.discriminator_step(*both([X[j::k], drawn[j]]))
-    replay.generator_step(*both([drawn[k]]), loss)
+    replay.generator_step(*both([X[::k], drawn[k]]), loss)
     replay.encoder_step(*both([X[::k]]), loss)
     found = both(helpers.weights_of(gan))
     assert all(np.abs(a - b).max() > 1e-4 for a, b in zip(found, before, strict=True))
@@ -128,6 +143,33 @@ def test_logs_are_of_pairs():
     found = gan.evaluate(X, verbose=0, return_dict=True)
     assert found["d_real"] == pytest.approx(logs["d_real"], abs=1e-5)
     assert found["encoder_loss"] == pytest.approx(logs["encoder_loss"], abs=1e-5)
+
+
+def test_logs_of_reconstructions():
+    gan = extensions.bigan_with(rate=0.0, ema_decay=None, reconstruction_weight=3.0)
+    without = extensions.bigan_with(rate=0.0, ema_decay=None)
+    logs, others = (helpers.train_steps(each, [X]) for each in (gan, without))
+    again = np.asarray(gan.generator(gan.encoder(X)), np.float64)
+    error = np.mean((again - X) ** 2)
+    assert logs["reconstruction_error"] == pytest.approx(error, abs=1e-6)
+    for name in ("generator_loss", "encoder_loss"):
+        assert logs[name] - others[name] == pytest.approx(3 * error, abs=1e-5)
+    assert logs["discriminator_loss"] == others["discriminator_loss"]
+    found = gan.evaluate(X, verbose=0, return_dict=True)
+    assert found["reconstruction_error"] == pytest.approx(error, abs=1e-6)
+    assert "reconstruction_error" not in others
+
+
+def test_the_weight_of_reconstructions_is_saved(tmp_path):
+    gan = extensions.bigan_with(reconstruction_weight=3.0)
+    gan.save(tmp_path / "gan.keras")
+    assert runs.load_gan(tmp_path / "gan.keras").reconstruction_weight == 3.0
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf"), "1", True])
+def test_the_weight_of_reconstructions_is_a_number(weight):
+    with pytest.raises(ValueError, match="reconstruction_weight. to be a number >= 0"):
+        extensions.bigan_with(reconstruction_weight=weight)
 
 
 # What E descends, by hand, of logits a of (x, E(x)) and b of (G(z), z).
@@ -457,6 +499,13 @@ def test_a_dry_run_counts_the_encoder_too():
     report = dry_run.dry_run(experiments.get_preset("mnist_bigan", SMALL), steps=1)
     assert report["encoder_parameters"] == 65 * 16 + 17 * 16 + 4 * 16 + 17 * 4
     assert "encoder multiply adds" in dry_run.format_dry_run(report)
+
+
+def test_only_networks_with_an_encoder_weigh_reconstructions():
+    settings = {"reconstruction_weight": 1.0}
+    experiment = experiments.get_preset("digits", settings)
+    with pytest.raises(ValueError, match="train.reconstruction_weight to be 0 for dig"):
+        experiments.build(experiment, keras_gan.datasets.load("digits"))
 
 
 def test_networks_with_an_encoder_need_more_than_numbers():

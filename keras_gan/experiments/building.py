@@ -313,8 +313,16 @@ def build(experiment: Experiment, data: datasets.Dataset) -> GAN:
         _optimizer(experiment, player, steps_per_epoch, updates)
         for player, updates in settings[: len(built)]
     ]
+    options = {}
+    if kind is BiGAN:
+        options["reconstruction_weight"] = train.reconstruction_weight
+    elif train.reconstruction_weight:
+        what = f"to be 0 for {experiment.networks.name}, which has no encoder"
+        path = ("train", "reconstruction_weight")
+        raise SettingError(path, what, train.reconstruction_weight)
     gan.compile(
         *chosen,
+        **options,
         loss=losses.BY_NAME[experiment.loss.name](**experiment.loss.arguments),
         discriminator_steps=k,
         ema_decay=ema_decay(train),

@@ -203,6 +203,13 @@ class Train(Part):
     discriminator_steps: Size = Field(
         1, description="k, the discriminator steps for each generator step."
     )
+    reconstruction_weight: float = Field(
+        0.0,
+        ge=0,
+        le=1e12,
+        description="Weight of the mean of (x - G(E(x)))^2 in the losses of G and E, "
+        "where the networks have an encoder E.",
+    )
     ema_decay: float | None = Field(
         None,
         gt=0,

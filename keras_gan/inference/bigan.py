@@ -4,9 +4,11 @@ References: J. Donahue et al., Adversarial Feature Learning, arXiv 1605.09782 (B
 V. Dumoulin et al., Adversarially Learned Inference, arXiv 1606.00704 (ALI).
 """
 
+import math
+
 import keras
 
-from keras_gan import players, priors
+from keras_gan import checks, players, priors
 from keras_gan.gan import GAN
 from keras_gan.generation import at_least_float32
 from keras_gan.inference import encoding
@@ -24,6 +26,12 @@ class BiGAN(GAN):
     third player. E's step follows G's, on the same examples and with fresh latents. G
     and E descend the loss with swapped labels, see `FoolDiscriminator`. `encoder_loss`
     is logged as well; all other names are those of `GAN`, where "real" is (x, E(x)).
+
+    That equilibrium is far: for long D may be fooled by an E that hardly tells z. With
+    `compile(reconstruction_weight=w)` G and E descend, besides, w times the mean of
+    (x - G(E(x)))^2 over the values of the examples, which is 0 at the equilibrium too
+    (C. Li et al., ALICE, arXiv 1709.01215, section 3.2). It is logged as
+    `reconstruction_error`.
 
     Penalties take the gradient by both parts of a pair. An augmentation changes what D
     sees, not what E sees.
@@ -87,19 +95,32 @@ class BiGAN(GAN):
         return {**super().averages, "encoder": self.encoder_average}
 
     def compile(
-        self, generator_optimizer, discriminator_optimizer, encoder_optimizer, **options
+        self,
+        generator_optimizer,
+        discriminator_optimizer,
+        encoder_optimizer,
+        reconstruction_weight=0.0,
+        **options,
     ):
         """Configures the training.
 
         Args:
             generator_optimizer, discriminator_optimizer, encoder_optimizer: Keras
                 optimizers or their names, one object each.
+            reconstruction_weight: float >= 0, w of the class.
             **options: as in `GAN.compile`. With `ema_decay`, the weights of E are
                 averaged as those of G are; `encode` then uses `averaged_encoder`.
 
         Raises:
-            TypeError, ValueError: see `GAN.compile`.
+            TypeError, ValueError: see `GAN.compile`; a weight that is no number >= 0.
         """
+        weight = reconstruction_weight
+        if not (checks.is_number(weight) and 0 <= weight < math.inf):
+            raise ValueError(
+                "Expected `reconstruction_weight` to be a number >= 0. Received: "
+                f"{weight!r}"
+            )
+        self.reconstruction_weight = float(weight)
         super().compile(
             generator_optimizer,
             discriminator_optimizer,
@@ -111,6 +132,7 @@ class BiGAN(GAN):
         del self._compile_arguments["objectives"]
         chosen = self._compile_arguments.pop("optimizers")
         self._compile_arguments["encoder_optimizer"] = chosen["encoder"]
+        self._compile_arguments["reconstruction_weight"] = self.reconstruction_weight
 
     def encode(self, images, batch_size=256, averaged=True):
         """Returns the latents E(x) of given examples.
@@ -163,6 +185,24 @@ class BiGAN(GAN):
         # Keras takes tensors, or arrays, not both.
         return self.critic_inputs(keras.ops.convert_to_tensor(real), latents)
 
+    def reconstruction_error(self, pairs, training):
+        """Returns the mean of (x - G(E(x)))^2 over pairs (x, E(x)), a scalar."""
+        again = self.call(pairs["latents"], training=training)
+        difference = keras.ops.subtract(again, pairs["samples"])
+        return keras.ops.mean(keras.ops.square(difference))
+
+    def generator_objective(self, real, latents, training):
+        loss, terms = super().generator_objective(real, latents, training)
+        if not self.reconstruction_weight:
+            return loss, terms
+        error = self.reconstruction_error(self.judged_real(real, training), training)
+        loss += self.reconstruction_weight * error
+        return loss, {"generator_loss": loss, "reconstruction_error": error}
+
+    def _terms(self):
+        more = ["reconstruction_error"] if self.reconstruction_weight else []
+        return [*super()._terms(), *more]
+
     # === Saving ===
 
     def get_config(self):
@@ -189,6 +229,8 @@ class FoolDiscriminator(players.Objective):
 
         minimax:         E log D(x, E(x)), the part of equation (1) that has E in it
         non-saturating:  -E log(1 - D(x, E(x)))
+
+    and `BiGAN.reconstruction_weight` times the error of the reconstructions.
     """
 
     def __call__(self, gan, network, real, latents, training):
@@ -197,6 +239,9 @@ class FoolDiscriminator(players.Objective):
         if loss.relativistic:
             pairs.append(gan.judged(latents, training))
         boundary = loss.boundary or 0.0
-        return loss.generator_loss(
-            *(2.0 * boundary - critic.answers(each) for each in pairs)
-        )
+        swapped = (2.0 * boundary - critic.answers(each) for each in pairs)
+        descended = loss.generator_loss(*swapped)
+        if gan.reconstruction_weight:
+            error = gan.reconstruction_error(pairs[0], training)
+            descended += gan.reconstruction_weight * error
+        return descended
