@@ -3,7 +3,7 @@
     python benchmarks/few_labels.py --run=runs/mnist_conv --output=few_labels.jsonl
 
 They see pixels, features of D (`inference.features`), the same of a D with its initial
-weights and, with --encoder, latents. The layer of D is chosen by --choose_with labels,
+weights and, with --encoder, latents and the encoder's last hidden layer. The layer of D is chosen by --choose_with labels,
 on the last tenth of the training images, which no classifier is trained on. The test
 images judge all kinds of features, by the same draws of labels. What has a line in the
 output already is not measured again.
@@ -19,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np  # noqa: E402
 
 PIXELS, LATENTS = "pixels", "latents of the encoder"
+OF_E = "last hidden layer of the encoder"
 OF_D, OF_START = "layers of D", "layers of D before its training"
 
 
@@ -41,7 +42,7 @@ def main():
     rows = rows_of([{**choice, "layer": layer} for layer in layers])
     print(choices(rows))
     best = max(rows, key=lambda row: np.mean(row["accuracies"]))["layer"]
-    kinds = (OF_D, OF_START, PIXELS) + (LATENTS,) * bool(arguments.encoder)
+    kinds = (OF_D, OF_START, PIXELS) + (OF_E, LATENTS) * bool(arguments.encoder)
     rows = rows_of(
         {
             "on": "test",
@@ -133,10 +134,15 @@ class Study:
         images = data.examples()
         if kind == PIXELS:
             return images.reshape(len(images), -1)
-        if kind == LATENTS:
+        if kind in (OF_E, LATENTS):
             import keras
 
-            return np.asarray(keras.saving.load_model(self._encoder).encode(images))
+            encoder = keras.saving.load_model(self._encoder)
+            if kind == LATENTS:
+                return np.asarray(encoder.encode(images))
+            network = encoder.network
+            hidden = keras.Model(network.input, network.layers[-1].input)
+            return hidden.predict(images, batch_size=500, verbose=0)
         # Keras numbers the names of layers: those of two networks differ.
         names = inference.layer_names(self._gan(OF_D))
         numbers = [names.index(name) for name in layer.split("+")]

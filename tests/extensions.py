@@ -209,7 +209,7 @@ def gan_with(kind, fixed=False, rate=0.1, **options):
         options["loss"] = keras_gan.losses.AuxiliaryClassifier(weight=0.5)
         options["penalties"] = [keras_gan.penalties.R1(0.5, every=2)]
     elif kind == BIGAN:
-        return bigan_with(fixed, rate, reconstruction_weight=0.5, **options)
+        return bigan_with(fixed, rate, reconstruction=0.5, **options)
     else:
         networks, prior = labelled_networks(), ClassPrior(3, fixed)
     gan = keras_gan.GAN(*networks, prior, value_range=None, seed=0, players=players)

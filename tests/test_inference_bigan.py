@@ -25,7 +25,7 @@ class ThreePlayers(Replay):
     def __init__(self, gan, rate):
         super().__init__(gan, rate)
         self.e = both(helpers.weights_of(gan.encoder))
-        self.weight = gan.reconstruction_weight
+        self.weight = gan.reconstruction
 
     def inferred(self, x):
         hidden, latents = self.forward(self.e, x)
@@ -97,7 +97,7 @@ def test_a_step_is_algorithm_1_with_a_third_player_by_hand(k, weight, loss):
     )
     sgd = [keras.optimizers.SGD(0.1) for _ in range(3)]
     options = {"loss": loss, "discriminator_steps": k, "run_eagerly": True}
-    gan.compile(*sgd, reconstruction_weight=weight, **options)
+    gan.compile(*sgd, reconstruction=weight, **options)
     replay = ThreePlayers(gan, rate=0.1)
     before = both(helpers.weights_of(gan))
     gan.train_on_batch(X)
@@ -146,7 +146,7 @@ def test_logs_are_of_pairs():
 
 
 def test_logs_of_reconstructions():
-    gan = extensions.bigan_with(rate=0.0, ema_decay=None, reconstruction_weight=3.0)
+    gan = extensions.bigan_with(rate=0.0, ema_decay=None, reconstruction=3.0)
     without = extensions.bigan_with(rate=0.0, ema_decay=None)
     logs, others = (helpers.train_steps(each, [X]) for each in (gan, without))
     again = np.asarray(gan.generator(gan.encoder(X)), np.float64)
@@ -161,15 +161,15 @@ def test_logs_of_reconstructions():
 
 
 def test_the_weight_of_reconstructions_is_saved(tmp_path):
-    gan = extensions.bigan_with(reconstruction_weight=3.0)
+    gan = extensions.bigan_with(reconstruction=3.0)
     gan.save(tmp_path / "gan.keras")
-    assert runs.load_gan(tmp_path / "gan.keras").reconstruction_weight == 3.0
+    assert runs.load_gan(tmp_path / "gan.keras").reconstruction == 3.0
 
 
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf"), "1", True])
 def test_the_weight_of_reconstructions_is_a_number(weight):
-    with pytest.raises(ValueError, match="reconstruction_weight. to be a number >= 0"):
-        extensions.bigan_with(reconstruction_weight=weight)
+    with pytest.raises(ValueError, match="reconstruction. to be a number >= 0"):
+        extensions.bigan_with(reconstruction=weight)
 
 
 # What E descends, by hand, of logits a of (x, E(x)) and b of (G(z), z).
@@ -502,9 +502,9 @@ def test_a_dry_run_counts_the_encoder_too():
 
 
 def test_only_networks_with_an_encoder_weigh_reconstructions():
-    settings = {"reconstruction_weight": 1.0}
+    settings = {"reconstruction": 1.0}
     experiment = experiments.get_preset("digits", settings)
-    with pytest.raises(ValueError, match="train.reconstruction_weight to be 0 for dig"):
+    with pytest.raises(ValueError, match="train.reconstruction to be 0 for dig"):
         experiments.build(experiment, keras_gan.datasets.load("digits"))
 
 

@@ -315,11 +315,11 @@ def build(experiment: Experiment, data: datasets.Dataset) -> GAN:
     ]
     options = {}
     if kind is BiGAN:
-        options["reconstruction_weight"] = train.reconstruction_weight
-    elif train.reconstruction_weight:
+        options["reconstruction"] = train.reconstruction
+    elif train.reconstruction:
         what = f"to be 0 for {experiment.networks.name}, which has no encoder"
-        path = ("train", "reconstruction_weight")
-        raise SettingError(path, what, train.reconstruction_weight)
+        path = ("train", "reconstruction")
+        raise SettingError(path, what, train.reconstruction)
     gan.compile(
         *chosen,
         **options,

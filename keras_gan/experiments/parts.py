@@ -203,7 +203,7 @@ class Train(Part):
     discriminator_steps: Size = Field(
         1, description="k, the discriminator steps for each generator step."
     )
-    reconstruction_weight: float = Field(
+    reconstruction: float = Field(
         0.0,
         ge=0,
         le=1e12,

@@ -28,7 +28,7 @@ class BiGAN(GAN):
     is logged as well; all other names are those of `GAN`, where "real" is (x, E(x)).
 
     That equilibrium is far: for long D may be fooled by an E that hardly tells z. With
-    `compile(reconstruction_weight=w)` G and E descend, besides, w times the mean of
+    `compile(reconstruction=w)` G and E descend, besides, w times the mean of
     (x - G(E(x)))^2 over the values of the examples, which is 0 at the equilibrium too
     (C. Li et al., ALICE, arXiv 1709.01215, section 3.2). It is logged as
     `reconstruction_error`.
@@ -99,7 +99,7 @@ class BiGAN(GAN):
         generator_optimizer,
         discriminator_optimizer,
         encoder_optimizer,
-        reconstruction_weight=0.0,
+        reconstruction=0.0,
         **options,
     ):
         """Configures the training.
@@ -107,20 +107,19 @@ class BiGAN(GAN):
         Args:
             generator_optimizer, discriminator_optimizer, encoder_optimizer: Keras
                 optimizers or their names, one object each.
-            reconstruction_weight: float >= 0, w of the class.
+            reconstruction: float >= 0, w of the class.
             **options: as in `GAN.compile`. With `ema_decay`, the weights of E are
                 averaged as those of G are; `encode` then uses `averaged_encoder`.
 
         Raises:
             TypeError, ValueError: see `GAN.compile`; a weight that is no number >= 0.
         """
-        weight = reconstruction_weight
+        weight = reconstruction
         if not (checks.is_number(weight) and 0 <= weight < math.inf):
             raise ValueError(
-                "Expected `reconstruction_weight` to be a number >= 0. Received: "
-                f"{weight!r}"
+                f"Expected `reconstruction` to be a number >= 0. Received: {weight!r}"
             )
-        self.reconstruction_weight = float(weight)
+        self.reconstruction = float(weight)
         super().compile(
             generator_optimizer,
             discriminator_optimizer,
@@ -132,7 +131,7 @@ class BiGAN(GAN):
         del self._compile_arguments["objectives"]
         chosen = self._compile_arguments.pop("optimizers")
         self._compile_arguments["encoder_optimizer"] = chosen["encoder"]
-        self._compile_arguments["reconstruction_weight"] = self.reconstruction_weight
+        self._compile_arguments["reconstruction"] = self.reconstruction
 
     def encode(self, images, batch_size=256, averaged=True):
         """Returns the latents E(x) of given examples.
@@ -193,14 +192,14 @@ class BiGAN(GAN):
 
     def generator_objective(self, real, latents, training):
         loss, terms = super().generator_objective(real, latents, training)
-        if not self.reconstruction_weight:
+        if not self.reconstruction:
             return loss, terms
         error = self.reconstruction_error(self.judged_real(real, training), training)
-        loss += self.reconstruction_weight * error
+        loss += self.reconstruction * error
         return loss, {"generator_loss": loss, "reconstruction_error": error}
 
     def _terms(self):
-        more = ["reconstruction_error"] if self.reconstruction_weight else []
+        more = ["reconstruction_error"] if self.reconstruction else []
         return [*super()._terms(), *more]
 
     # === Saving ===
@@ -230,7 +229,7 @@ class FoolDiscriminator(players.Objective):
         minimax:         E log D(x, E(x)), the part of equation (1) that has E in it
         non-saturating:  -E log(1 - D(x, E(x)))
 
-    and `BiGAN.reconstruction_weight` times the error of the reconstructions.
+    and `BiGAN.reconstruction` times the error of the reconstructions.
     """
 
     def __call__(self, gan, network, real, latents, training):
@@ -241,7 +240,7 @@ class FoolDiscriminator(players.Objective):
         boundary = loss.boundary or 0.0
         swapped = (2.0 * boundary - critic.answers(each) for each in pairs)
         descended = loss.generator_loss(*swapped)
-        if gan.reconstruction_weight:
+        if gan.reconstruction:
             error = gan.reconstruction_error(pairs[0], training)
-            descended += gan.reconstruction_weight * error
+            descended += gan.reconstruction * error
         return descended
