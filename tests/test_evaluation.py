@@ -369,6 +369,26 @@ def test_largest_deviation_of_d():
     assert found == pytest.approx(expected, abs=1e-5)
 
 
+def test_a_discriminator_that_diverged_is_not_the_perfect_one():
+    """max(0, NaN) is 0, and no NaN is above a boundary: D that cannot tell."""
+    gan = helpers.tiny_gan()
+    gan.discriminator.set_weights(
+        [np.full_like(w, np.nan) for w in gan.discriminator.get_weights()]
+    )
+    examples = np.ones((6, 4), np.float32)
+    assert np.isnan(evaluation.discriminator_accuracy(gan, examples, examples))
+    text = evaluation.format_report(report_of({}, discriminator_accuracy=None))
+    assert text.endswith("accuracy of D: none, it answers NaN: its training diverged")
+    gan = keras_gan.GAN(
+        keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]),
+        keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]),
+        keras_gan.priors.Uniform(1),
+        value_range=None,
+    )
+    gan.discriminator.set_weights([np.full((1, 1), np.nan), np.zeros(1)])
+    assert np.isnan(evaluation.largest_deviation_of_d(gan, [(0, 1), (1, 2)]))
+
+
 def test_largest_deviation_of_d_over_classes():
     """D's logit is x minus the mean of the class, but for 1/2 more in the last."""
     gan = helpers.one_dimensional_gan(shifts=(2.0, 0.0, -1.5))
@@ -567,6 +587,22 @@ def test_class_shares_stand_beside_the_names_of_the_classes(names, shares):
     report = report_of({"samples": {"class_shares": [0.75, 0.25]}}, **entries)
     text = evaluation.format_report(report)
     assert f"class shares of samples in %: {shares}\n" in text + "\n"
+
+
+@pytest.mark.parametrize("count", [2, 21])
+def test_a_class_that_the_examples_lack_makes_the_divergence_infinite(count):
+    """Infinity is no JSON: a report has None there."""
+    scores = {
+        "class_shares": [1.0] + [0.0] * (count - 1),
+        "classes_covered": 1,
+        "class_kl_divergence": None,
+    }
+    text = evaluation.format_report(report_of({"samples": scores}))
+    assert (
+        "class KL of samples: infinite, as some are of a class that the examples do "
+        "not have"
+    ) in text
+    assert ("classes of samples: 1 of 21\n" in text) == (count == 21)
 
 
 def test_scores_stand_below_their_headings():
