@@ -347,6 +347,12 @@ def test_a_file_that_is_not_there_or_not_as_its_name_says(tmp_path):
     )
     (tmp_path / "other.safetensors").write_bytes(b"\x10" + bytes(7) + b"{" * 16)
     refused("Received: ", tmp_path / "other.safetensors")
+    header = b'{"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+    bfloat16 = len(header).to_bytes(8, "little") + header + bytes(4)
+    (tmp_path / "half.safetensors").write_bytes(bfloat16)
+    refused(
+        "tensors of the type BF16, which NumPy lacks", tmp_path / "half.safetensors"
+    )
     # A name with a digest of its own, as that of a file which was converted.
     content = safetensors.numpy.save({"a": np.float32([1])})
     named = tmp_path / f"mine-{hashlib.sha256(content).hexdigest()[:8]}.safetensors"

@@ -76,7 +76,13 @@ def read(path) -> tuple[dict[str, np.ndarray], str]:
     try:
         # The header of a .safetensors begins after its length, eight bytes.
         if content[8:9] == b"{":
-            return safetensors.numpy.load(content), digest
+            try:
+                return safetensors.numpy.load(content), digest
+            except KeyError as error:
+                dtype = error.args[0]
+                raise refused(
+                    path, f"tensors of the type {dtype}, which NumPy lacks"
+                ) from error
         return torch_files.read(content), digest
     except (safetensors.SafetensorError, torch_files.NotAStateDict) as error:
         raise refused(path, checks.one_line(error)) from error
