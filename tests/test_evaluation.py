@@ -605,6 +605,34 @@ def test_a_class_that_the_examples_lack_makes_the_divergence_infinite(count):
     assert ("classes of samples: 1 of 21\n" in text) == (count == 21)
 
 
+def test_numbers_of_examples_that_do_not_compare_are_said():
+    """As of 2,000 photographs: 200 are held out, and 1,800 are left to memorise."""
+
+    def remarks(num_samples, num_test, num_training, features="pixels"):
+        report = report_of({}, num_training_examples=num_training)
+        report["protocol"] |= {
+            "num_samples": num_samples,
+            "test": ["held out", num_test],
+            "features": features,
+        }
+        lines = evaluation.format_report(report).splitlines()[3:]
+        assert all(line[0] != " " for line in lines if line)
+        return "\n".join(lines)
+
+    text = remarks(10_000, 200, 1_800)
+    assert (
+        "training examples: all 1,800, fewer than the samples: of these two rows "
+        "compare precision, density and the kernel distance alone, or score 1,800 "
+        "samples"
+    ) in text
+    assert "few examples to compare with (200): " in text
+    assert "few examples" in remarks(1_800, 999, 1_800)
+    assert remarks(1_800, 1_000, 1_800) == remarks(10_000, 10_000, 10_000) == ""
+    assert remarks(100, 100, 100) == ""  # all rows are of equally many
+    # An exact density takes the place of the examples.
+    assert remarks(2_500, 200, 2_500, features="none") == ""
+
+
 def test_scores_stand_below_their_headings():
     rows = {
         "samples": {"kernel_distance": 0.5, "precision": 0.25, "recall": None},
@@ -709,6 +737,19 @@ def test_mistakes_end_before_the_work(no_scoring, two_runs, tmp_path):
         value_range=np.float32([0, 1]),
     )
     refused("at least 6 samples", tmp_path / "s.npz", dataset="digits")
+    for name, count in (("", 9), ("test", 10)):
+        write_pictures(tmp_path / "few" / name, count, (8, 8))
+    np.savez(
+        tmp_path / "many.npz",
+        samples=np.random.default_rng(0).random((9, 8, 8, 3), np.float32),
+        value_range=np.float32([0, 1]),
+    )
+    few = f"folder:{tmp_path / 'few'}"
+    refused(
+        r"at least 6 images in split 'test\[1::2\]', to .* Received: 5; add images",
+        tmp_path / "many.npz",
+        dataset=few,
+    )
 
 
 @pytest.fixture

@@ -39,11 +39,13 @@ _COLUMNS = (
 )
 
 
-# === Several runs ===
-
-
 # More shares than this are no line to read.
 _MOST_SHARES = 20
+# Below, precision and its like are noisy, and a subset of the kernel distance is short.
+_FEW_EXAMPLES = 1_000
+
+
+# === Several runs ===
 
 
 def check_one_protocol(reports: list[dict]) -> None:
@@ -158,11 +160,7 @@ def _remarks(report):
         )
     if settings.get("skip_broken"):
         yield "files of folders that cannot be read are left out"
-    num_training_examples = report.get("num_training_examples", protocol["num_samples"])
-    if num_training_examples < protocol["num_samples"]:
-        yield (
-            f"training examples: all {num_training_examples:,}, fewer than the samples"
-        )
+    yield from _number_remarks(report, reference[1])
     if report.get("test_examples_in_training"):
         yield (
             f"{report['test_examples_in_training']:,} of the {reference[1]:,} test "
@@ -190,6 +188,25 @@ def _remarks(report):
         yield (
             f"Frechet distance of {', '.join(deficient)}: no more examples than "
             "features, so mostly bias; compare it with equal numbers of examples only"
+        )
+
+
+def _number_remarks(report, num_examples):
+    """Which scores do not compare, as they are of unequal numbers."""
+    num_samples = report["protocol"]["num_samples"]
+    num_training = report.get("num_training_examples", num_samples)
+    if num_training < num_samples:
+        yield (
+            f"training examples: all {num_training:,}, fewer than the samples: of "
+            "these two rows compare precision, density and the kernel distance alone, "
+            f"or score {num_training:,} samples"
+        )
+    is_compared = report["protocol"]["features"] != "none"
+    if is_compared and num_examples < min(_FEW_EXAMPLES, num_samples):
+        yield (
+            f"few examples to compare with ({num_examples:,}): the Frechet distance "
+            "and coverage are larger than with many, and the kernel distance takes no "
+            "more samples than these; compare scores against these examples alone"
         )
 
 
