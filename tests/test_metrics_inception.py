@@ -4,6 +4,7 @@ import hashlib
 import json
 import pathlib
 import pickle
+import tracemalloc
 
 import keras
 import numpy as np
@@ -550,6 +551,18 @@ def test_the_inception_score_of_splits_by_hand():
     assert metrics.inception_score(ordered, 4, seed=None).mean == pytest.approx(1)
     shuffled = metrics.inception_score(ordered, 4)
     assert shuffled.mean > 3.9 and shuffled == metrics.inception_score(ordered, 4)
+
+
+def test_the_inception_score_takes_the_memory_of_a_split():
+    """50,000 x 1,008 logits have 400 MB; four copies of all of them were made."""
+    logits = np.random.default_rng(0).normal(size=(20_000, 100))
+    tracemalloc.start()
+    try:
+        metrics.inception_score(logits)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < logits.nbytes
 
 
 def test_the_inception_score_refuses_what_has_none():
