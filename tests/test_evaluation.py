@@ -253,6 +253,10 @@ def test_outliers_that_drown_the_distances_are_said(caplog):
     assert not helpers.warned(caplog)
     fake[3, 2] = 1e7
     evaluation.feature_scores(real, fake)
+    # What is no set of examples is refused first, by what it is.
+    for rows, message in ((fake[:0], "none empty"), (fake * np.nan, "finite second")):
+        with pytest.raises(ValueError, match=message):
+            evaluation.feature_scores(real, rows)
     (line,) = helpers.warned(caplog)
     assert line.startswith("Features of up to 1e+07 lie among typical ones of ")
 
@@ -638,9 +642,8 @@ def test_numbers_of_examples_that_do_not_compare_are_said():
 
     text = remarks(10_000, 200, 1_800)
     assert (
-        "training examples: all 1,800, fewer than the samples: of these two rows "
-        "compare precision, density and the kernel distance alone, or score 1,800 "
-        "samples"
+        "training examples: all 1,800, fewer than the samples: compare the rows by "
+        "precision, density and the kernel distance alone, or score 1,800 samples"
     ) in text
     assert "few examples to compare with (200): " in text
     assert "few examples" in remarks(1_800, 999, 1_800)

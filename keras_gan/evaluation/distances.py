@@ -41,8 +41,8 @@ def feature_scores(
     """
     report_progress = progress or (lambda share: None)
     report_progress(0.0)
-    _warn_of_outliers(real, fake)
     kernel = metrics.kernel_distance(real, fake, subset_size=subset_size)
+    _warn_of_outliers(real, fake)
     scores = {}
     if not too_many_values(real.shape[1]):
         moments = moments_of(real), moments_of(fake)

@@ -197,16 +197,16 @@ def _number_remarks(report, num_examples):
     num_training = report.get("num_training_examples", num_samples)
     if num_training < num_samples:
         yield (
-            f"training examples: all {num_training:,}, fewer than the samples: of "
-            "these two rows compare precision, density and the kernel distance alone, "
-            f"or score {num_training:,} samples"
+            f"training examples: all {num_training:,}, fewer than the samples: compare "
+            "the rows by precision, density and the kernel distance alone, or score "
+            f"{num_training:,} samples"
         )
     is_compared = report["protocol"]["features"] != "none"
     if is_compared and num_examples < min(_FEW_EXAMPLES, num_samples):
         yield (
-            f"few examples to compare with ({num_examples:,}): the Frechet distance "
-            "and coverage are larger than with many, and the kernel distance takes no "
-            "more samples than these; compare scores against these examples alone"
+            f"few examples to compare with ({num_examples:,}): they make the Frechet "
+            "distance and the coverage larger, and the kernel distance takes no more "
+            "samples than these; compare only scores against these same examples"
         )
 
 
