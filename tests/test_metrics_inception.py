@@ -4,6 +4,8 @@ import hashlib
 import json
 import pathlib
 import pickle
+import socketserver
+import threading
 import tracemalloc
 
 import keras
@@ -360,6 +362,26 @@ def test_a_file_that_is_not_there_or_not_as_its_name_says(tmp_path):
     named.write_bytes(content)
     arrays, _ = inception_weights.read(named)
     assert list(arrays) == ["a"]
+
+
+def test_an_answer_that_is_no_http_is_one_line(tmp_path, monkeypatch):
+    """As of a proxy, or of a connection that breaks: no OSError, as Python has it."""
+    monkeypatch.setenv("no_proxy", "*")
+
+    class Nonsense(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(4096)
+            self.request.sendall(b"nonsense\r\n\r\n")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Nonsense) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        monkeypatch.setattr(inception_weights, "URL", url)
+        with pytest.raises(ValueError, match="once. Received: nonsense; fetch http"):
+            inception_weights.fetched(tmp_path)
+        thread.join()
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_released_file_is_fetched_once_and_checked(tmp_path, monkeypatch):

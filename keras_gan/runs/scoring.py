@@ -236,12 +236,12 @@ class _Scoring:
     def _check_enough_examples(self):
         """Raises ValueError where an image has too few others to be near to."""
         fewest = self.protocol.nearest_k + 1
-        for data in filter(None, (self.test, self.train)):
-            if self.has_examples and len(data) < fewest:
+        for data in (self.train, self.test):
+            if data is not None and self.has_examples and len(data) < fewest:
+                instead = "" if data is self.train else ", or take reference='train'"
                 raise ValueError(
                     f"Expected at least {fewest} images in split {data.split!r}, to "
-                    f"compare samples with. Received: {len(data)}; add images, or "
-                    "compare with the training images by reference='train'"
+                    f"compare samples with. Received: {len(data)}; add images{instead}"
                 )
 
     @property
