@@ -1,5 +1,6 @@
-"""Keras runs on several backends, and this package on one of them."""
+"""Keras for the whole process: its backend, and the precision of new layers."""
 
+import contextlib
 import os
 
 
@@ -23,3 +24,16 @@ def check():
             f"{backend}; set KERAS_BACKEND=tensorflow, or the backend in "
             "~/.keras/keras.json, before keras is imported"
         )
+
+
+@contextlib.contextmanager
+def dtype_policy(policy: str):
+    """Gives the layers that are made inside a dtype policy, such as "float32"."""
+    import keras
+
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)

@@ -5,6 +5,7 @@ import errno
 import os
 import pathlib
 import re
+import secrets
 import stat
 
 # === Writing ===
@@ -23,9 +24,11 @@ def replacing(path):
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The process id keeps two writers of one path apart; the suffix stays last
-    # because Keras and others choose the format by it.
-    temporary = path.with_name(f".incoming-{os.getpid()}-{path.name}")
+    # A random number keeps two writers of one path apart: threads share a process id,
+    # and so do containers that share a folder. The suffix stays last because Keras and
+    # others choose the format by it.
+    number = secrets.randbelow(10**9)
+    temporary = path.with_name(f".incoming-{number}-{path.name}")
     try:
         yield temporary
         with open(temporary, "rb") as file:

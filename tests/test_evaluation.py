@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import tracemalloc
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import keras_gan
 from keras_gan import evaluation, experiments, metrics, runs
+from keras_gan.evaluation import distances
 from keras_gan.runs import scoring
 from tests import helpers
 
@@ -251,8 +253,27 @@ def test_outliers_that_drown_the_distances_are_said(caplog):
     assert not helpers.warned(caplog)
     fake[3, 2] = 1e7
     evaluation.feature_scores(real, fake)
+    # What is no set of examples is refused first, by what it is.
+    for rows, message in ((fake[:0], "none empty"), (fake * np.nan, "finite second")):
+        with pytest.raises(ValueError, match=message):
+            evaluation.feature_scores(real, rows)
     (line,) = helpers.warned(caplog)
     assert line.startswith("Features of up to 1e+07 lie among typical ones of ")
+
+
+def test_the_look_for_outliers_takes_little_memory(caplog):
+    """Medians of 50,000 x 2,048 features took two copies of them."""
+    rng = np.random.default_rng(0)
+    real, fake = rng.normal(size=(2, 6_000, 800)).astype(np.float32)
+    fake[5_001, 700] = -1e7
+    tracemalloc.start()
+    try:
+        distances._warn_of_outliers(real, fake)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(helpers.warned(caplog)) == 1
+    assert peak < real.nbytes
 
 
 def test_points_by_pacgans_protocol():
@@ -367,6 +388,26 @@ def test_largest_deviation_of_d():
     assert interval == pytest.approx([2 - 0.5 * 1.959964, 2 + 0.5 * 1.959964])
     found = evaluation.largest_deviation_of_d(gan, intervals)
     assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_discriminator_that_diverged_is_not_the_perfect_one():
+    """max(0, NaN) is 0, and no NaN is above a boundary: D that cannot tell."""
+    gan = helpers.tiny_gan()
+    gan.discriminator.set_weights(
+        [np.full_like(w, np.nan) for w in gan.discriminator.get_weights()]
+    )
+    examples = np.ones((6, 4), np.float32)
+    assert np.isnan(evaluation.discriminator_accuracy(gan, examples, examples))
+    text = evaluation.format_report(report_of({}, discriminator_accuracy=None))
+    assert text.endswith("accuracy of D: none, it answers NaN: its training diverged")
+    gan = keras_gan.GAN(
+        keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]),
+        keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]),
+        keras_gan.priors.Uniform(1),
+        value_range=None,
+    )
+    gan.discriminator.set_weights([np.full((1, 1), np.nan), np.zeros(1)])
+    assert np.isnan(evaluation.largest_deviation_of_d(gan, [(0, 1), (1, 2)]))
 
 
 def test_largest_deviation_of_d_over_classes():
@@ -569,6 +610,49 @@ def test_class_shares_stand_beside_the_names_of_the_classes(names, shares):
     assert f"class shares of samples in %: {shares}\n" in text + "\n"
 
 
+@pytest.mark.parametrize("count", [2, 21])
+def test_a_class_that_the_examples_lack_makes_the_divergence_infinite(count):
+    """Infinity is no JSON: a report has None there."""
+    scores = {
+        "class_shares": [1.0] + [0.0] * (count - 1),
+        "classes_covered": 1,
+        "class_kl_divergence": None,
+    }
+    text = evaluation.format_report(report_of({"samples": scores}))
+    assert (
+        "class KL of samples: infinite, as some are of a class that the examples do "
+        "not have"
+    ) in text
+    assert ("classes of samples: 1 of 21\n" in text) == (count == 21)
+
+
+def test_numbers_of_examples_that_do_not_compare_are_said():
+    """As of 2,000 photographs: 200 are held out, and 1,800 are left to memorise."""
+
+    def remarks(num_samples, num_test, num_training, features="pixels"):
+        report = report_of({}, num_training_examples=num_training)
+        report["protocol"] |= {
+            "num_samples": num_samples,
+            "test": ["held out", num_test],
+            "features": features,
+        }
+        lines = evaluation.format_report(report).splitlines()[3:]
+        assert all(line[0] != " " for line in lines if line)
+        return "\n".join(lines)
+
+    text = remarks(10_000, 200, 1_800)
+    assert (
+        "training examples: all 1,800, fewer than the samples: compare the rows by "
+        "precision, density and the kernel distance alone, or score 1,800 samples"
+    ) in text
+    assert "few examples to compare with (200): " in text
+    assert "few examples" in remarks(1_800, 999, 1_800)
+    assert remarks(1_800, 1_000, 1_800) == remarks(10_000, 10_000, 10_000) == ""
+    assert remarks(100, 100, 100) == ""  # all rows are of equally many
+    # An exact density takes the place of the examples.
+    assert remarks(2_500, 200, 2_500, features="none") == ""
+
+
 def test_scores_stand_below_their_headings():
     rows = {
         "samples": {"kernel_distance": 0.5, "precision": 0.25, "recall": None},
@@ -673,6 +757,19 @@ def test_mistakes_end_before_the_work(no_scoring, two_runs, tmp_path):
         value_range=np.float32([0, 1]),
     )
     refused("at least 6 samples", tmp_path / "s.npz", dataset="digits")
+    for name, count in (("", 9), ("test", 10)):
+        write_pictures(tmp_path / "few" / name, count, (8, 8))
+    np.savez(
+        tmp_path / "many.npz",
+        samples=np.random.default_rng(0).random((9, 8, 8, 3), np.float32),
+        value_range=np.float32([0, 1]),
+    )
+    few = f"folder:{tmp_path / 'few'}"
+    refused(
+        r"at least 6 images in split 'test\[1::2\]', to .* Received: 5; add images",
+        tmp_path / "many.npz",
+        dataset=few,
+    )
 
 
 @pytest.fixture

@@ -41,6 +41,18 @@ def test_a_block_that_raises_changes_nothing(tmp_path, existed):
     assert not existed or path.read_text() == "old"
 
 
+def test_two_writers_with_one_process_id_do_not_mix(tmp_path):
+    """Two threads, or two containers that share a folder: each calls itself 7, say."""
+    path = tmp_path / "notes.txt"
+    with files.replacing(path) as ours:
+        ours.write_text("ours")
+        with files.replacing(path) as theirs:
+            theirs.write_text("theirs")
+        assert path.read_text() == "theirs"
+    assert path.read_text() == "ours"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_block_that_writes_nothing_keeps_the_old_content(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("old")

@@ -135,6 +135,35 @@ def test_of_two_that_train_at_once_the_first_ones_serves_both(tmp_path, digits):
     assert ours.key == theirs.key
 
 
+def test_a_class_without_images_makes_another_classifier(tmp_path, digits):
+    """The same images and labels of more classes: the weights have other shapes."""
+    train, test = (data.subset(slice(0, 200), "first") for data in digits)
+    metrics.Classifier.trained(train, test, tmp_path, steps=2)
+    train.num_classes = test.num_classes = 11
+    eleven = metrics.Classifier.trained(train, test, tmp_path, steps=2)
+    assert eleven.probabilities(test.examples(slice(0, 3))).shape == (3, 11)
+
+
+@pytest.fixture
+def half_precision():
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy("mixed_float16")
+    yield
+    keras.mixed_precision.set_dtype_policy(before)
+
+
+def test_a_policy_for_the_networks_is_none_for_the_classifier(
+    tmp_path, digits, request
+):
+    """The cache and the protocol's hash know its weights, but not its precision."""
+    first = metrics.Classifier.trained(*digits, tmp_path, steps=2)
+    request.getfixturevalue("half_precision")
+    again = metrics.Classifier.trained(*digits, tmp_path, steps=2)
+    found = again.features(digits[1].examples())
+    assert again.key == first.key and found.dtype == np.float32
+    np.testing.assert_array_equal(found, first.features(digits[1].examples()))
+
+
 def test_features_of_real_images_come_from_the_cache(tmp_path, classifier, digits):
     _, test = digits
     first = metrics.cached_features(classifier, test, tmp_path, limit=50)
@@ -234,6 +263,15 @@ def test_data_without_labels_or_of_another_shape_are_refused(digits, classifier)
 def test_inception_without_its_weights_is_a_clear_error(tmp_path):
     with pytest.raises(ValueError, match="InceptionV3's ImageNet weights.*Received"):
         metrics.Inception((0, 1), weights=str(tmp_path / "none.weights.h5"))
+
+
+@pytest.mark.slow
+def test_the_key_of_inception_states_its_weights(half_precision):
+    """Those of a file are other ones when the file is; random ones always are."""
+    first, second = (metrics.Inception((0, 1), weights=None) for _ in range(2))
+    assert first.key != second.key
+    assert first._model.compute_dtype == "float32"
+    assert {layer.compute_dtype for layer in first._model.layers} == {"float32"}
 
 
 @pytest.mark.slow

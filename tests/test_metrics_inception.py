@@ -4,6 +4,9 @@ import hashlib
 import json
 import pathlib
 import pickle
+import socketserver
+import threading
+import tracemalloc
 
 import keras
 import numpy as np
@@ -347,12 +350,38 @@ def test_a_file_that_is_not_there_or_not_as_its_name_says(tmp_path):
     )
     (tmp_path / "other.safetensors").write_bytes(b"\x10" + bytes(7) + b"{" * 16)
     refused("Received: ", tmp_path / "other.safetensors")
+    header = b'{"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+    bfloat16 = len(header).to_bytes(8, "little") + header + bytes(4)
+    (tmp_path / "half.safetensors").write_bytes(bfloat16)
+    refused(
+        "tensors of the type BF16, which NumPy lacks", tmp_path / "half.safetensors"
+    )
     # A name with a digest of its own, as that of a file which was converted.
     content = safetensors.numpy.save({"a": np.float32([1])})
     named = tmp_path / f"mine-{hashlib.sha256(content).hexdigest()[:8]}.safetensors"
     named.write_bytes(content)
     arrays, _ = inception_weights.read(named)
     assert list(arrays) == ["a"]
+
+
+def test_an_answer_that_is_no_http_is_one_line(tmp_path, monkeypatch):
+    """As of a proxy, or of a connection that breaks: no OSError, as Python has it."""
+    monkeypatch.setenv("no_proxy", "*")
+
+    class Nonsense(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(4096)
+            self.request.sendall(b"nonsense\r\n\r\n")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Nonsense) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        monkeypatch.setattr(inception_weights, "URL", url)
+        with pytest.raises(ValueError, match="once. Received: nonsense; fetch http"):
+            inception_weights.fetched(tmp_path)
+        thread.join()
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_released_file_is_fetched_once_and_checked(tmp_path, monkeypatch):
@@ -544,6 +573,18 @@ def test_the_inception_score_of_splits_by_hand():
     assert metrics.inception_score(ordered, 4, seed=None).mean == pytest.approx(1)
     shuffled = metrics.inception_score(ordered, 4)
     assert shuffled.mean > 3.9 and shuffled == metrics.inception_score(ordered, 4)
+
+
+def test_the_inception_score_takes_the_memory_of_a_split():
+    """50,000 x 1,008 logits have 400 MB; four copies of all of them were made."""
+    logits = np.random.default_rng(0).normal(size=(20_000, 100))
+    tracemalloc.start()
+    try:
+        metrics.inception_score(logits)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < logits.nbytes
 
 
 def test_the_inception_score_refuses_what_has_none():

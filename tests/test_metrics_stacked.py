@@ -52,6 +52,14 @@ def test_features_are_those_of_the_channels(classifier, stacked):
     assert extractor.key != classifier.key and classifier.key in extractor.key
 
 
+def test_data_of_another_range_are_refused(classifier, stacked):
+    """As by the classifier itself, whose scale they are not of."""
+    data = datasets.Dataset(2 * stacked[0][:3] - 1, value_range=(-1, 1))
+    extractor = metrics.ChannelClassifier(classifier, 3)
+    with pytest.raises(ValueError, match=r"images in \(0.0, 1.0\).*in \(-1.0, 1.0\)"):
+        metrics.cached_features(extractor, data, None)
+
+
 def test_images_of_other_channels_are_refused(classifier):
     with pytest.raises(ValueError, match="images .N, H, W, 3.. Received: .2, 8, 8, 1."):
         metrics.ChannelClassifier(classifier, 3).classes(np.zeros((2, 8, 8, 1)))

@@ -1,6 +1,7 @@
 """The measures of a protocol, applied to samples, to data and to a discriminator."""
 
 import hashlib
+import math
 
 import numpy as np
 
@@ -315,6 +316,9 @@ def largest_deviation_of_d(gan, intervals, num_points: int = 1001) -> float:
         gan: `GAN`.
         intervals: see `central_intervals`.
         num_points: int.
+
+    Returns:
+        float in [0, 1/2]; NaN where D answers NaN.
     """
     largest = 0.0
     for label, interval in enumerate(intervals):
@@ -324,8 +328,9 @@ def largest_deviation_of_d(gan, intervals, num_points: int = 1001) -> float:
         answers = predict_locally(gan.discriminator, x, batch_size=num_points)
         logits = losses.logits(answers).astype(np.float64)
         # 1 / (1 + exp(-l)) - 1/2 = tanh(l / 2) / 2, which nothing overflows.
-        largest = max(largest, float(np.max(np.abs(np.tanh(logits / 2))) / 2))
-    return largest
+        # Unlike Python's `max`, this one keeps NaN.
+        largest = np.maximum(largest, np.max(np.abs(np.tanh(logits / 2))) / 2)
+    return float(largest)
 
 
 def discriminator_accuracy(gan, examples, samples, batch_size: int = 256) -> float:
@@ -340,13 +345,15 @@ def discriminator_accuracy(gan, examples, samples, batch_size: int = 256) -> flo
         batch_size: int.
 
     Returns:
-        float in [0, 1]; 1/2 where D cannot tell them apart.
+        float in [0, 1]; 1/2 where D cannot tell them apart, NaN where it answers NaN.
     """
 
     of_examples, of_samples = (
         losses.logits(predict_locally(gan.discriminator, inputs, batch_size))
         for inputs in (examples, samples)
     )
+    if np.isnan(of_examples).any() or np.isnan(of_samples).any():
+        return math.nan
     boundary = getattr(getattr(gan, "adversarial_loss", None), "boundary", 0.0)
     if boundary is None:
         boundary = np.median(np.concatenate([of_examples, of_samples]))

@@ -39,11 +39,13 @@ _COLUMNS = (
 )
 
 
-# === Several runs ===
-
-
 # More shares than this are no line to read.
 _MOST_SHARES = 20
+# Below, precision and its like are noisy, and a subset of the kernel distance is short.
+_FEW_EXAMPLES = 1_000
+
+
+# === Several runs ===
 
 
 def check_one_protocol(reports: list[dict]) -> None:
@@ -117,10 +119,7 @@ def format_report(report: dict) -> str:
     lines = [*_heading(report), "", _table(rows), *_remarks(report)]
     run = [*_pixel_lines(report)]
     if "discriminator_accuracy" in report:
-        run.append(
-            "accuracy of D, training=False: "
-            f"{report['discriminator_accuracy']:.3f} (1/2: D cannot tell)"
-        )
+        run.append(_accuracy_line(report["discriminator_accuracy"]))
     lines += ["", *run] if run else []
     if "digits" in report:
         lines += ["", format_digits_report(report["digits"])]
@@ -161,11 +160,7 @@ def _remarks(report):
         )
     if settings.get("skip_broken"):
         yield "files of folders that cannot be read are left out"
-    num_training_examples = report.get("num_training_examples", protocol["num_samples"])
-    if num_training_examples < protocol["num_samples"]:
-        yield (
-            f"training examples: all {num_training_examples:,}, fewer than the samples"
-        )
+    yield from _number_remarks(report, reference[1])
     if report.get("test_examples_in_training"):
         yield (
             f"{report['test_examples_in_training']:,} of the {reference[1]:,} test "
@@ -177,19 +172,7 @@ def _remarks(report):
             f"{tuple(protocol['value_range'])}; published ones are of (0, 1)"
         )
     for row, scores in report["rows"].items():
-        count = len(scores.get("class_shares", ()))
-        if count > _MOST_SHARES:
-            yield (
-                f"classes of {row}: {scores['classes_covered']:,} of {count:,}, KL "
-                f"divergence {scores['class_kl_divergence']:.3g} nats"
-            )
-        elif count:
-            shares = [f"{100 * share:.1f}" for share in scores["class_shares"]]
-            names = report.get("class_names")
-            if names and names != [str(number) for number in range(len(names))]:
-                pairs = zip(names, shares, strict=True)
-                shares = [f"{name} {share}" for name, share in pairs]
-            yield f"class shares of {row} in %: {' '.join(shares)}"
+        yield from _class_remarks(row, scores, report.get("class_names"))
         yield from _by_class_remarks(row, scores, report.get("class_names"))
         if scores.get("sigma_at_edge"):
             yield (
@@ -205,6 +188,46 @@ def _remarks(report):
         yield (
             f"Frechet distance of {', '.join(deficient)}: no more examples than "
             "features, so mostly bias; compare it with equal numbers of examples only"
+        )
+
+
+def _number_remarks(report, num_examples):
+    """Which scores do not compare, as they are of unequal numbers."""
+    num_samples = report["protocol"]["num_samples"]
+    num_training = report.get("num_training_examples", num_samples)
+    if num_training < num_samples:
+        yield (
+            f"training examples: all {num_training:,}, fewer than the samples: compare "
+            "the rows by precision, density and the kernel distance alone, or score "
+            f"{num_training:,} samples"
+        )
+    is_compared = report["protocol"]["features"] != "none"
+    if is_compared and num_examples < min(_FEW_EXAMPLES, num_samples):
+        yield (
+            f"few examples to compare with ({num_examples:,}): they make the Frechet "
+            "distance and the coverage larger, and the kernel distance takes no more "
+            "samples than these; compare only scores against these same examples"
+        )
+
+
+def _class_remarks(row, scores, names):
+    """Which classes the samples are of."""
+    count = len(scores.get("class_shares", ()))
+    divergence = scores.get("class_kl_divergence")
+    if count > _MOST_SHARES:
+        in_nats = "" if divergence is None else f", KL divergence {divergence:.3g} nats"
+        yield f"classes of {row}: {scores['classes_covered']:,} of {count:,}{in_nats}"
+    elif count:
+        shares = [f"{100 * share:.1f}" for share in scores["class_shares"]]
+        if names and names != [str(number) for number in range(len(names))]:
+            pairs = zip(names, shares, strict=True)
+            shares = [f"{name} {share}" for name, share in pairs]
+        yield f"class shares of {row} in %: {' '.join(shares)}"
+    # Infinity is no JSON.
+    if "class_kl_divergence" in scores and divergence is None:
+        yield (
+            f"class KL of {row}: infinite, as some are of a class that the examples do "
+            "not have"
         )
 
 
@@ -233,6 +256,12 @@ def _by_class_remarks(row, scores, names):
 
 def _background_words(background):
     return "kept as a channel" if background is None else f"laid on {background}"
+
+
+def _accuracy_line(accuracy):
+    if accuracy is None:
+        return "accuracy of D: none, it answers NaN: its training diverged"
+    return f"accuracy of D, training=False: {accuracy:.3f} (1/2: D cannot tell)"
 
 
 def _pixel_lines(report):

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_gan import (
     augmentation,
+    backend,
     checks,
     datasets,
     evaluation,
@@ -376,7 +377,7 @@ def _networks(experiment, data):
         given["pretrained_generator"] = (
             pretrained.averaged_generator or pretrained.generator
         )
-    with _global_policy(dtype_policy(experiment.runtime.mixed_precision)):
+    with backend.dtype_policy(dtype_policy(experiment.runtime.mixed_precision)):
         return builder(data.spec, **given, **arguments)
 
 
@@ -398,17 +399,6 @@ def dtype_policy(mixed_precision) -> str:
     if lowest >= (8, 0):
         return "mixed_bfloat16"
     return "mixed_float16" if lowest >= (7, 0) else "float32"
-
-
-@contextlib.contextmanager
-def _global_policy(policy):
-    """Gives the policy to the layers that are made inside."""
-    before = keras.mixed_precision.dtype_policy()
-    keras.mixed_precision.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.mixed_precision.set_dtype_policy(before)
 
 
 def _optimizer(experiment, player, steps_per_epoch, updates):

@@ -58,14 +58,14 @@ def inception_score(
             f"Expected at least {num_splits} samples, one for each split. Received: "
             f"{len(logits)}"
         )
-    if seed is not None:
-        logits = np.random.default_rng(seed).permutation(logits)
-    log_p = log_softmax(logits, axis=1)
     count = len(logits)
+    order = np.arange(count)
+    if seed is not None:
+        order = np.random.default_rng(seed).permutation(count)
     bounds = [count * split // num_splits for split in range(num_splits + 1)]
     scores = []
     for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
-        part = log_p[start:stop]
+        part = log_softmax(logits[order[start:stop]], axis=1)
         # From logarithms: a class that is nobody's has a p(y) that underflows to 0.
         log_marginal = logsumexp(part, axis=0) - np.log(len(part))
         divergence = np.sum(np.exp(part) * (part - log_marginal), axis=1)

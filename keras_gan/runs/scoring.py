@@ -233,6 +233,17 @@ class _Scoring:
                 "its data on the card"
             )
 
+    def _check_enough_examples(self):
+        """Raises ValueError where an image has too few others to be near to."""
+        fewest = self.protocol.nearest_k + 1
+        for data in (self.train, self.test):
+            if data is not None and self.has_examples and len(data) < fewest:
+                instead = "" if data is self.train else ", or take reference='train'"
+                raise ValueError(
+                    f"Expected at least {fewest} images in split {data.split!r}, to "
+                    f"compare samples with. Received: {len(data)}; add images{instead}"
+                )
+
     @property
     def has_examples(self):
         """Whether samples are compared with examples, not with an exact density."""
@@ -252,6 +263,7 @@ class _Scoring:
     def report(self):
         """Returns the dict of `evaluate`; NaN and infinity may be in it."""
         gan = self.subject.gan
+        self._check_enough_examples()
         rows = self.rows()
         report = {
             "model": str(self.subject.model),

@@ -1,13 +1,13 @@
 """The features of a small classifier, trained on the data's own labels."""
 
-import hashlib
 import math
 
 import keras
 import numpy as np
 
+from keras_gan import backend
 from keras_gan.metrics.features import cache
-from keras_gan.metrics.features.extractor import FORMAT, in_pieces
+from keras_gan.metrics.features.extractor import FORMAT, in_pieces, weights_digest
 from keras_gan.samples import check_value_range
 
 # Images that the network sees at once: 500 up to 48x48, fewer where they are larger, so
@@ -47,18 +47,17 @@ class Classifier:
         self.num_classes = int(num_classes)
         self.value_range = check_value_range(value_range)
         self.test_accuracy = math.nan
-        self._model = _classifier_model(self.image_shape, self.num_classes, seed)
-        self._features = keras.Model(
-            self._model.input, self._model.get_layer("features").output
-        )
+        # Neither the key nor the cache knows of another precision.
+        with backend.dtype_policy("float32"):
+            self._model = _classifier_model(self.image_shape, self.num_classes, seed)
+            self._features = keras.Model(
+                self._model.input, self._model.get_layer("features").output
+            )
 
     @property
     def key(self) -> str:
         """Digest of the weights."""
-        digest = hashlib.sha256(str(FORMAT).encode())
-        for weight in self._model.get_weights():
-            digest.update(np.ascontiguousarray(weight).tobytes())
-        return f"classifier-{digest.hexdigest()[:16]}"
+        return f"classifier-{weights_digest(self._model)}"
 
     @classmethod
     def train(
@@ -117,7 +116,8 @@ class Classifier:
         """Returns the classifier of `train`, from the cache where it is there already.
 
         The file is named after a digest of the training and test images, their labels,
-        the seed, the steps and Keras's version, and is replaced atomically.
+        the number of classes, the seed, the steps and Keras's version, and is replaced
+        atomically.
 
         Args:
             cache_dir: str or path-like.
@@ -135,6 +135,9 @@ class Classifier:
             "steps": steps,
             "keras": keras.__version__,
         }
+        # Files of before do not state the number; their last class has images.
+        if train.labels is not None and train.num_classes > train.labels.max() + 1:
+            described["num_classes"] = train.num_classes
         path = cache.file_for(cache_dir, "classifier", described)
         if not path.exists():
             classifier = cls.train(train, test, seed, steps, progress)

@@ -1,5 +1,6 @@
 """What a feature extractor is, and how it is applied to a whole dataset."""
 
+import hashlib
 import math
 import typing
 
@@ -66,6 +67,14 @@ def in_pieces(function, data, limit: int | None = None) -> np.ndarray:
             result = np.empty((count, *piece.shape[1:]), piece.dtype)
         result[rows] = piece
     return result
+
+
+def weights_digest(model) -> str:
+    """Returns 16 hexadecimal digits that state `FORMAT` and a Keras model's weights."""
+    digest = hashlib.sha256(str(FORMAT).encode())
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def grey_or_colour(images) -> np.ndarray:

@@ -3,8 +3,12 @@
 import keras
 import numpy as np
 
-from keras_gan import checks
-from keras_gan.metrics.features.extractor import FORMAT, grey_or_colour
+from keras_gan import backend, checks
+from keras_gan.metrics.features.extractor import (
+    FORMAT,
+    grey_or_colour,
+    weights_digest,
+)
 from keras_gan.samples import check_value_range, to_unit
 
 
@@ -31,9 +35,10 @@ class Inception:
     def __init__(self, value_range, weights: str | None = "imagenet"):
         self.value_range = check_value_range(value_range)
         try:
-            self._model = keras.applications.InceptionV3(
-                include_top=False, pooling="avg", weights=weights
-            )
+            with backend.dtype_policy("float32"):
+                self._model = keras.applications.InceptionV3(
+                    include_top=False, pooling="avg", weights=weights
+                )
         except Exception as error:  # a failed download raises one of many types
             raise ValueError(
                 "Expected InceptionV3's ImageNet weights in Keras's cache, or a "
@@ -41,7 +46,9 @@ class Inception:
                 "download them where there is a network, or use features='classifier' "
                 "or 'pixels'"
             ) from error
-        self.key = f"inception-{FORMAT}-{keras.__version__}-{weights}"
+        # A file of one name may come to hold other weights; Keras checks its own.
+        stated = weights if weights == "imagenet" else weights_digest(self._model)
+        self.key = f"inception-{FORMAT}-{keras.__version__}-{stated}"
 
     def features(self, images, batch_size: int = 32) -> np.ndarray:
         """Returns float32 `(N, 2048)` for images `(N, H, W, 1 or 3)`.

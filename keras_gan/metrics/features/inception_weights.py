@@ -1,6 +1,7 @@
 """The weights file of the FID's network: where it is from, and what is in it."""
 
 import hashlib
+import http.client
 import os
 import pathlib
 import re
@@ -42,7 +43,7 @@ def fetched(cache_dir) -> pathlib.Path:
             digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
             if digest != SHA256:
                 raise OSError(f"a file of another sha256, {digest[:8]}...")
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         reason = checks.one_line(getattr(error, "reason", None) or error)
         raise ValueError(
             f"Expected a network, to fetch the FID's weights once. Received: {reason}; "
@@ -76,7 +77,13 @@ def read(path) -> tuple[dict[str, np.ndarray], str]:
     try:
         # The header of a .safetensors begins after its length, eight bytes.
         if content[8:9] == b"{":
-            return safetensors.numpy.load(content), digest
+            try:
+                return safetensors.numpy.load(content), digest
+            except KeyError as error:
+                dtype = error.args[0]
+                raise refused(
+                    path, f"tensors of the type {dtype}, which NumPy lacks"
+                ) from error
         return torch_files.read(content), digest
     except (safetensors.SafetensorError, torch_files.NotAStateDict) as error:
         raise refused(path, checks.one_line(error)) from error

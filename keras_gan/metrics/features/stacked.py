@@ -17,6 +17,7 @@ class ChannelClassifier:
     Attributes:
         num_classes: int, `classifier.num_classes ** channels`.
         test_accuracy: float in [0, 1], the classifier's, of one channel.
+        value_range: (low, high) of the images, the classifier's.
         name, key: see `Extractor`.
     """
 
@@ -27,6 +28,7 @@ class ChannelClassifier:
         self.channels = channels
         self.num_classes = classifier.num_classes**channels
         self.test_accuracy = classifier.test_accuracy
+        self.value_range = classifier.value_range
 
     @property
     def key(self) -> str:
