@@ -3,10 +3,10 @@
     python benchmarks/few_labels.py --run=runs/mnist_conv --output=few_labels.jsonl
 
 They see pixels, features of D (`inference.features`), the same of a D with its initial
-weights and, with --encoder, latents and the encoder's last hidden layer. The layer of D is chosen by --choose_with labels,
-on the last tenth of the training images, which no classifier is trained on. The test
-images judge all kinds of features, by the same draws of labels. What has a line in the
-output already is not measured again.
+weights and, with --encoder, latents and the encoder's last hidden layer. The layer of D
+is chosen by --choose_with labels, on the last tenth of the training images, which no
+classifier is trained on. The test images judge all kinds of features, by the same draws
+of labels. What has a line in the output already is not measured again.
 """
 
 import argparse
