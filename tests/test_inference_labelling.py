@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from keras_gan import inference
+from keras_gan import datasets, inference
 from keras_gan.inference import labelling
 
 
@@ -63,6 +63,21 @@ def test_a_classifier_is_scikit_learns_of_standardised_features():
     ]
     found = labelling._accuracy(features, labels, test, test_labels)
     assert min(np.abs(np.subtract(scores, found))) < 0.005
+
+
+@pytest.mark.slow
+def test_pixels_on_which_an_svd_does_not_converge(tmp_path, test_data):
+    """The second of ten draws of 1,000 labels of MNIST."""
+    target = tmp_path / "downloads" / "manual"
+    target.mkdir(parents=True)
+    for file in (test_data / "mnist").glob("*.gz"):
+        (target / file.name).symlink_to(file)
+    data = datasets.load("mnist", "train[:10000]", tmp_path).to_range((-1.0, 1.0))
+    pixels = data.examples().reshape(len(data), -1)
+    (found,) = inference.few_labels(
+        pixels, data.labels, pixels[:500], data.labels[:500], 1000, draws=2
+    )
+    assert min(found.draws) > 0.8
 
 
 def test_more_labels_and_better_features_are_seen():
