@@ -16,6 +16,8 @@ from keras_gan.demo.drawn import Picks
 from keras_gan.demo.limits import Limits
 from keras_gan.demo.studio import Studio
 from keras_gan.pictures import grids
+from keras_gan.runs import given_images
+from keras_gan.samples import SampleSpec
 from tests import helpers
 from tests.export_helpers import CLASS_NAMES, conditional_gan, image_gan
 
@@ -261,6 +263,18 @@ def test_pictures_of_any_kind_become_samples(digits, tmp_path):
     path = saved(tmp_path / "d.jpg", Image.fromarray(ramp), exif=exif, quality=95)
     turned = digits.load(path)[..., 0]
     np.testing.assert_allclose(turned, np.rot90(grey[..., 0], -1), atol=0.03)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_picture_without_transparency_is_opaque(tmp_path, mode):
+    path = saved(tmp_path / "a.png", Image.new("RGB", (9, 9), "gray").convert(mode))
+    spec = SampleSpec((8, 8, 4), "image", (0, 1))
+    expected = np.tile(np.float32([128, 128, 128, 255]) / 255, (8, 8, 1))
+    np.testing.assert_allclose(given_images.load_picture(path, spec), expected)
+    # Nobody needs to know where uploads are.
+    other = SampleSpec((8, 8, 2), "image", (0, 1))
+    with pytest.raises(ValueError, match="as the data have, in a.png. Received"):
+        given_images.load_picture(path, other)
 
 
 def test_an_upload_is_on_the_scale_of_the_training(tmp_path):
