@@ -493,7 +493,7 @@ def test_uploads_are_limited(client, digits):
 
 def test_mistakes_become_sentences_and_errors_are_logged(caplog):
     gradio = pytest.importorskip("gradio")
-    from keras_gan.demo.page import answering
+    from keras_gan.demo.answers import answering
 
     @answering
     def act(error):
