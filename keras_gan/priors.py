@@ -449,7 +449,9 @@ def _serialize(value):
             if parameter is not None
         }
         return {"distribution": name, "parameters": parameters}
-    if value is None or isinstance(value, (bool, int, float, str)):
+    # NumPy's float64 is a Python float, which TFP would take for float32.
+    is_plain = isinstance(value, (bool, int, float, str))
+    if value is None or (is_plain and not isinstance(value, np.number)):
         return value
     if isinstance(value, tf.DType):
         return {"dtype": value.name}

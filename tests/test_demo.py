@@ -16,6 +16,8 @@ from keras_gan.demo.drawn import Picks
 from keras_gan.demo.limits import Limits
 from keras_gan.demo.studio import Studio
 from keras_gan.pictures import grids
+from keras_gan.runs import given_images
+from keras_gan.samples import SampleSpec
 from tests import helpers
 from tests.export_helpers import CLASS_NAMES, conditional_gan, image_gan
 
@@ -263,6 +265,18 @@ def test_pictures_of_any_kind_become_samples(digits, tmp_path):
     np.testing.assert_allclose(turned, np.rot90(grey[..., 0], -1), atol=0.03)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_picture_without_transparency_is_opaque(tmp_path, mode):
+    path = saved(tmp_path / "a.png", Image.new("RGB", (9, 9), "gray").convert(mode))
+    spec = SampleSpec((8, 8, 4), "image", (0, 1))
+    expected = np.tile(np.float32([128, 128, 128, 255]) / 255, (8, 8, 1))
+    np.testing.assert_allclose(given_images.load_picture(path, spec), expected)
+    # Nobody needs to know where uploads are.
+    other = SampleSpec((8, 8, 2), "image", (0, 1))
+    with pytest.raises(ValueError, match="as the data have, in a.png. Received"):
+        given_images.load_picture(path, other)
+
+
 def test_an_upload_is_on_the_scale_of_the_training(tmp_path):
     dark = np.full((4, 5), 1000, np.uint16)
     bright = saved(tmp_path / "bright.png", Image.fromarray(dark * 4))
@@ -479,7 +493,7 @@ def test_uploads_are_limited(client, digits):
 
 def test_mistakes_become_sentences_and_errors_are_logged(caplog):
     gradio = pytest.importorskip("gradio")
-    from keras_gan.demo.page import answering
+    from keras_gan.demo.answers import answering
 
     @answering
     def act(error):

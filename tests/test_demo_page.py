@@ -320,17 +320,18 @@ def test_memory_stays_flat(demo, exported, page):
     assert demo.resident_mib(exported[1].pid) - before < 30
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_and_removes_its_files(
-    demo, root, tmp_path, monkeypatch, number
+    demo, root, tmp_path, monkeypatch, capfd, number
 ):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with demo.served(root / "saved_models/digits/1") as (url, process):
-        with demo.opened(url):
+        with demo.opened(url):  # its tab is open, as a user's is
             assert list(tmp_path.glob("keras_gan_demo_*"))
-        process.send_signal(number)
-        assert process.wait(30) == 0
+            process.send_signal(number)
+            assert process.wait(60) == 0
         assert not list(tmp_path.glob("keras_gan_demo_*"))
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_what_was_picked_stays_where_other_samples_are_drawn(page, generator):
@@ -359,3 +360,30 @@ def test_a_wrong_file_leaves_nothing_of_the_one_before(page, seven, tmp_path):
     page.get_by_text("Received: text.png").first.wait_for()
     assert page.get_by_text("Root mean squared error").count() == 0
     assert page.locator("#found img").count() == 0
+
+
+@pytest.mark.parametrize("second", ["picture", "wrong file"])
+def test_a_second_file_takes_the_place_of_one_that_is_projected(
+    page, seven, tmp_path, second
+):
+    """What is found of the first is not shown beside the second."""
+    path, _ = seven
+    Image.new("L", (28, 28), "white").save(tmp_path / "white.png")
+    (tmp_path / "text.png").write_text("no picture")
+    go(page, "Your picture")
+    choose(page, "Its class", "7")
+    upload(page, tmp_path / "white.png")
+    page.wait_for_selector("#canvas canvas")
+    page.wait_for_timeout(500)  # it is being projected
+    if second == "wrong file":
+        upload(page, tmp_path / "text.png")
+        page.get_by_text("Received: text.png").first.wait_for()
+        # An action of the same lane comes after that of the first file.
+        go(page, "Edit")
+        saved_by(page, "Save GIF")
+        assert page.get_by_text("Root mean squared error").count() == 0
+        return
+    upload(page, path)
+    page.get_by_text("Root mean squared error").wait_for(timeout=60_000)
+    own = pixels(page, "found")
+    assert own[15, 15] == 0  # black, not white

@@ -286,6 +286,15 @@ def test_a_version_whose_files_changed_is_not_loaded(good, tmp_path):
         export.ExportedGenerator(path)
 
 
+def test_a_card_names_a_prior_and_no_other_object(good, tmp_path):
+    path = shutil.copytree(good, tmp_path / "1")
+    dense = keras.saving.serialize_keras_object(keras.layers.Dense(3))
+    export_helpers.reseal(path, latent_prior=dense)
+    with pytest.raises(ValueError, match="Expected a latent prior such as") as caught:
+        export.ExportedGenerator(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_every_allowed_operation_exists_and_touches_no_file():
     """Misspelt names; the oldest TensorFlow lacks a few that the newest has."""
     names = operations.ALLOWED | operations.RESTORING | operations.SAVING

@@ -66,6 +66,10 @@ PRIORS = {
             ]
         )
     ),
+    # NumPy's float64 is a Python float, too, but TFP draws other numbers from it.
+    "float64": lambda: priors.LatentPrior(
+        tfd.Sample(tfd.Normal(np.float64(0), np.float64(1)), 3)
+    ),
     "variable": lambda: priors.LatentPrior(
         tfd.Sample(tfd.Laplace(tf.Variable(0.5), tf.constant(2.0)), 3)
     ),

@@ -19,7 +19,8 @@ import pytest
 
 from keras_gan import export
 from keras_gan.commands import console
-from keras_gan.serving import Metrics, Refused, protocol
+from keras_gan.serving import Metrics, Models, Refused, find_export, latest_in, protocol
+from keras_gan.serving.versions import Version
 from tests import export_helpers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -309,6 +310,8 @@ ROW = [0.0, 0.0, 0.0]
         ({"signature_name": "sample", "instances": [-(2**63) - 1]}, "not a tensor"),
         ({"signature_name": "sample", "instances": [1.0]}, "not a tensor of int64"),
         ({"signature_name": "sample", "instances": [True]}, "not a tensor of int64"),
+        ({"signature_name": "sample", "instances": [True, 5]}, "true and false are no"),
+        ({"inputs": {"latents": [[0.5, False, 1]]}}, "true and false are no numbers"),
         ({"signature_name": "sample", "instances": ["1"]}, "not a tensor of int64"),
         ({"signature_name": "sample", "instances": [None]}, "not a tensor of int64"),
         ({"signature_name": "sample", "instances": [[1]]}, r"shape \[-1\]. .*\[1,1\]"),
@@ -401,6 +404,9 @@ def test_a_path_or_a_method_that_is_unknown(server, method, path, code):
         (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n", 431),
         (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n", 431),
         (b"GET / HTTP/1.1\r\n" + b"a: " + b"b" * 200_000 + b"\r\n\r\n", 431),
+        (b"GET /healthz HTTP/1.1\r\na : b\r\nContent-Length: 2\r\n\r\n{}", 400),
+        (b"GET /healthz HTTP/1.1\r\nab\r\nTransfer-Encoding: x\r\n\r\n{}", 400),
+        (b"GET /healthz HTTP/1.1\r\n Content-Length: 2\r\n\r\n{}", 400),
         (PREDICT + b"\r\n{}", 411),
         (PREDICT + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 411),
         (PREDICT + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}", 411),
@@ -464,6 +470,9 @@ def test_one_connection_takes_many_requests(server):
         server, post * 2 + b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"
     )
     assert answer.count(b"HTTP/1.1 200 OK") == 3 and b'"ok"' in answer[-40:]
+    # White space around a header's value is none of it.
+    spaced = post.replace(b"Length: ", b"Length:\t ").replace(b"\r\n\r", b" \r\n\r")
+    assert raw(server, spaced).startswith(b"HTTP/1.1 200 OK")
     # A line end after a body is none of a request.
     assert raw(server, post + b"\r\n" + post).count(b"HTTP/1.1 200 OK") == 2
     # An older client's connection ends unless it asks.
@@ -824,10 +833,58 @@ def test_versions_come_and_go_and_damaged_ones_change_nothing(base, gans, tmp_pa
     assert loaded == ["7", "8", "7"]
 
 
+def test_a_version_in_which_the_last_request_ends_as_it_retires_closes_once():
+    """Twice would free TensorFlow's session twice, and end the process."""
+    version, closed = object.__new__(Version), []
+    version._users, version._retired = 1, False
+
+    class Session:
+        def close(self):
+            closed.append(True)
+
+    class Lock:
+        """Lets the last request end just before the first who waits for the lock."""
+
+        others = [lambda: version._leave(1)]
+
+        def __enter__(self):
+            if self.others:
+                self.others.pop()()
+
+        def __exit__(self, *error):
+            pass
+
+    version._session, version._lock = Session(), Lock()
+    version.retire()
+    assert len(closed) == 1
+
+
+def test_a_version_with_a_link_that_leads_nowhere_is_tried_again(base, tmp_path):
+    """Its state cannot be read, and so nobody sees whether it changed."""
+    folder = tmp_path / "tiny"
+    shutil.copytree(base / "tiny" / "1", folder / "1")
+    (folder / "1" / "link").symlink_to(tmp_path / "nothing")
+    file = folder / "1" / "fingerprint.pb"
+    elsewhere = file.rename(tmp_path / "elsewhere")
+    models = Models({"tiny": latest_in(folder)})
+    models.poll()
+    assert models.names() == []
+    elsewhere.rename(file)
+    models.poll()
+    assert models.names() == ["tiny"]
+    models.close()
+
+
+def test_a_version_of_the_working_directory_has_its_number(base, monkeypatch):
+    monkeypatch.chdir(base / "next" / "2")
+    name, wanted = find_export(".")
+    assert (name, list(wanted())) == ("next", [2])
+
+
 # === JSON ===
 
 
-class Version:
+class Answering:
     """Answers what it is given, as `versions.Version` does."""
 
     def __init__(self, outputs):
@@ -850,7 +907,9 @@ class Version:
 
 
 def written(outputs, key="inputs"):
-    answer = protocol.predict(lambda: Version(outputs), json.dumps({key: {}}).encode())
+    answer = protocol.predict(
+        lambda: Answering(outputs), json.dumps({key: {}}).encode()
+    )
     return json.loads(answer)
 
 

@@ -4,6 +4,7 @@
 - `drawn`: samples, and those that a user has picked.
 - `limits`: what one action may take, and how it is held to that.
 - `downloads`: the files that are downloaded.
+- `answers`: sentences, where an action fails.
 - `page`: the page, by gradio, from the extra `demo`.
 - `server`: serves the page on one address.
 """

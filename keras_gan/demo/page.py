@@ -2,17 +2,14 @@
 
 import functools
 import html
-import logging
 
 import gradio as gr
 import numpy as np
 
-from keras_gan import checks
+from keras_gan.demo.answers import answering
 from keras_gan.demo.downloads import Downloads
 from keras_gan.demo.drawn import Picks
 from keras_gan.pictures import grids
-
-_log = logging.getLogger("keras_gan")
 
 TITLE = "keras-gan demo"
 # Fonts of the reader's machine: nothing comes from another server.
@@ -42,26 +39,6 @@ _SLOW = {**_FAST, "concurrency_id": "slow", "show_progress": "full"}
 _NO_CLASS = -1
 _FIND = "The page looks for the sample most like your picture, for some seconds."
 _CLICK = "() => document.querySelector('#file').click()"
-
-
-def answering(function):
-    """Makes an action's mistakes sentences on the page; others are logged."""
-
-    @functools.wraps(function)
-    def answer(*arguments):
-        try:
-            return function(*arguments)
-        except Exception as error:
-            sentence = checks.one_line(error)
-            if not checks.is_mistake(error):
-                _log.exception("An action of the page failed.")
-                sentence = "This failed; the terminal of keras-gan demo shows why."
-            # A name of a file may look like HTML.
-            raise gr.Error(
-                html.escape(sentence, quote=False), 20, print_exception=False
-            ) from None
-
-    return answer
 
 
 class Page:
@@ -309,27 +286,43 @@ class Page:
             self._found_text, self._found, self._neighbours, self._projected,
             self._edit_found,
         ]  # fmt: skip
-        label = self._picture_label
+        label = [self._picture_label]
         # First the results of the picture before go: none stays beside a wrong file.
         all_shown = [*read, *found]
         self._upload.clear(self._forgotten, None, all_shown, **_FAST)
         for event in (self._upload.upload, self._invert.input):
-            event(self._forgotten, None, all_shown, **_FAST).then(
-                answering(self._read), given, read, **_FAST
-            ).success(answering(self._project), [self._image, label], found, **_SLOW)
-        label.input(answering(self._project), [self._image, label], found, **_SLOW)
+            forgotten = event(self._forgotten, None, all_shown, **_FAST)
+            loaded = forgotten.then(answering(self._read), given, read, **_FAST)
+            self._connect_slow(loaded.success, self._project, label, found)
+        self._connect_slow(label[0].input, self._project, label, found)
         self._edit_found.click(
             answering(self._pick_found),
             [self._projected, self._picks],
             [self._tabs, self._picks, *self._edit_outputs()],
             **_FAST,
         )
-        self._complete.click(
-            answering(self._completed),
-            [self._image, self._canvas, self._picture_label],
-            self._completions,
-            **_SLOW,
-        )
+        self._connect_slow(
+            self._complete.click, self._completed, [self._canvas, *label],
+            [self._completions],
+        )  # fmt: skip
+
+    def _connect_slow(self, event, action, inputs, outputs):
+        """Shows what an action finds, if the page still has the action's picture.
+
+        Of several events while it runs, only the last one starts it again.
+        """
+        result = gr.State()
+
+        def found(image, result):
+            is_current = result is not None and result[0] is image
+            values = result[1:] if is_current else [gr.skip()] * len(outputs)
+            return values if len(outputs) > 1 else values[0]
+
+        inputs = [self._image, *inputs]
+        event(
+            answering(action), inputs, result, trigger_mode="always_last",
+            show_progress_on=outputs, **_SLOW,
+        ).success(found, [self._image, result], outputs, **_FAST)  # fmt: skip
 
     def _edit_outputs(self):
         """What a new pick changes in the tab "Edit"."""
@@ -394,7 +387,7 @@ class Page:
 
     def _project(self, image, label):
         if image is None:  # its class was chosen first
-            return [gr.skip()] * 5
+            return None
         found, error, neighbours = self.studio.project(image, _class(label))
         text = (
             f"Root mean squared error of a pixel: {error**0.5:.3f}, where black to "
@@ -406,13 +399,9 @@ class Page:
             )
             text += f" Its class: {html.escape(names[found.label])}."
         both = np.stack([image, found.samples[0]])
-        return (
-            text,
-            _shown(self.studio.picture(both, columns=2)),
-            _shown(self.studio.picture(neighbours.samples, columns=3)),
-            found,
-            gr.Button(interactive=True),
-        )
+        pair = _shown(self.studio.picture(both, columns=2))
+        near = _shown(self.studio.picture(neighbours.samples, columns=3))
+        return image, text, pair, near, found, gr.Button(interactive=True)
 
     def _pick_found(self, found, picks):
         picks = picks.replaced("first", found, None)
@@ -424,7 +413,7 @@ class Page:
         for layer in (canvas or {}).get("layers", ()):
             hidden = layer[..., 3] > 0
         completions = self.studio.complete(image, hidden, _class(label))
-        return _shown(self.studio.picture(completions, columns=3))
+        return image, _shown(self.studio.picture(completions, columns=3))
 
     def _trained(self):
         snapshots = [

@@ -1,6 +1,7 @@
 """Serves the page, on one address, until it is told to stop."""
 
 import contextlib
+import logging
 import os
 import pathlib
 import signal
@@ -50,7 +51,7 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 def serve(studio, host="127.0.0.1", port=7860, started=lambda url: None):
-    """Serves a studio's page until SIGINT or SIGTERM.
+    """Serves a studio's page until SIGINT, SIGTERM or SIGHUP.
 
     Its files lie in a temporary directory, which is removed at the end.
 
@@ -66,7 +67,8 @@ def serve(studio, host="127.0.0.1", port=7860, started=lambda url: None):
     checks.require("gradio", extra="demo")
     uvicorn = checks.require("uvicorn", extra="demo")
     listener = listening(host, port)
-    with listener, tempfile.TemporaryDirectory(prefix="keras_gan_demo_") as folder:
+    directory = tempfile.TemporaryDirectory(prefix="keras_gan_demo_")
+    with _until_told(), listener, directory as folder:
         before = os.environ.get("GRADIO_TEMP_DIR")
         os.environ["GRADIO_TEMP_DIR"] = str(pathlib.Path(folder) / "cache")
         try:
@@ -78,8 +80,9 @@ def serve(studio, host="127.0.0.1", port=7860, started=lambda url: None):
             )
             shown = f"[{host}]" if ":" in host else host
             started(f"http://{shown}:{listener.getsockname()[1]}")
-            with _until_told():
-                uvicorn.Server(settings).run(sockets=[listener])
+            server = uvicorn.Server(settings)
+            with _silent_at_its_end(server):
+                server.run(sockets=[listener])
         finally:
             os.environ.pop("GRADIO_TEMP_DIR")
             if before is not None:
@@ -88,18 +91,45 @@ def serve(studio, host="127.0.0.1", port=7860, started=lambda url: None):
 
 @contextlib.contextmanager
 def _until_told():
-    """Lets SIGINT and SIGTERM end a block, and not the process.
+    """Lets SIGINT, SIGTERM and SIGHUP end a block, and not the process.
 
-    uvicorn raises them again when it has ended. By default SIGTERM would end the
-    process before its files are removed.
+    uvicorn raises the first two again when it has ended, and does not know the third,
+    which comes when a terminal is closed. By default both others would end the process
+    before its files are removed.
     """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def hang_up(number, frame):
+        signal.raise_signal(signal.SIGTERM)
+
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, signal.default_int_handler)}
+    # Windows has none, and `nohup` ignores it.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, hang_up)
     try:
         yield
     except KeyboardInterrupt:
         pass
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _silent_at_its_end(server):
+    """Drops what uvicorn logs once it was told to end.
+
+    Each open tab keeps a request open. uvicorn cuts it off, with a traceback.
+    """
+
+    def is_running(record):
+        return not server.should_exit
+
+    logger = logging.getLogger("uvicorn.error")
+    logger.addFilter(is_running)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_running)
 
 
 def application(studio, folder, host="127.0.0.1"):

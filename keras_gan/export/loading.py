@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import checks, inputs, model_checks
+from keras_gan import checks, inputs, model_checks, priors
 from keras_gan.export import cards, graph, listing, signatures
 from keras_gan.priors import with_labels
 from keras_gan.samples import finite
@@ -43,8 +43,9 @@ class ExportedGenerator:
             faults = cards.file_faults(path) or graph.unsafe_operations(path)
             if faults:
                 raise ValueError("; ".join(faults))
-            self.latent_prior = keras.saving.deserialize_keras_object(
-                self.card["latent_prior"]
+            # Anybody can write a card: it may name another object of Keras.
+            self.latent_prior = priors.get(
+                keras.saving.deserialize_keras_object(self.card["latent_prior"])
             )
             self.spec = cards.read_spec(self.card)
             self._model = tf.saved_model.load(str(path))

@@ -92,7 +92,12 @@ def load_picture(
     pixels = image_files.read(path, (height, width), background, max_pixels, bits)
     if channels == 1 and pixels.shape[2] == 3:
         pixels = np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
-    pixels = resizing.with_channels(pixels[None], spec.shape, path)
+    if channels == 4 and pixels.shape[2] < 4:  # without transparency
+        colours = resizing.channels_like(pixels[None], (height, width, 3))[0]
+        opaque = np.full_like(colours[..., :1], 255)
+        pixels = np.concatenate([colours, opaque], axis=2)
+    name = pathlib.Path(path).name
+    pixels = resizing.with_channels(pixels[None], spec.shape, name)
     if invert:
         pixels = np.concatenate([255 - pixels[..., :3], pixels[..., 3:]], axis=3)
     return in_range_of(datasets.Dataset(pixels), spec).examples()[0]

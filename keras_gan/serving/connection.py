@@ -163,7 +163,12 @@ class Connection(http.server.BaseHTTPRequestHandler):
         Raises:
             Refused: a body whose length is not known, or that is too large.
         """
-        lengths = set(self.headers.get_all("Content-Length", []))
+        if self.headers.defects:
+            # Python reads no header behind a line that is none: a length, say. A proxy
+            # that reads it would take the body for a body, and we for a request.
+            raise self._unreadable("Expected headers of the form NAME: VALUE", 400)
+        given = self.headers.get_all("Content-Length", [])
+        lengths = {value.strip(" \t") for value in given}
         encodings = self.headers.get_all("Transfer-Encoding", [])
         if encodings or (not lengths and self.command in ("POST", "PUT", "PATCH")):
             raise self._unreadable("Expected a Content-Length", 411)

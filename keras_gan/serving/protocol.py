@@ -178,6 +178,8 @@ def _array(key, value, code):
         kinds = "iuf" if code == FLOAT else "i"
         if array.size and array.dtype.kind not in kinds:
             raise ValueError("its values are not all numbers of this type")
+        if _holds_bool(value):  # beside numbers, NumPy takes it for 0 or 1
+            raise ValueError("true and false are no numbers")
         with np.errstate(over="ignore"):
             converted = array.astype(dtype)
         fits = np.isfinite(converted) if code == FLOAT else converted == array
@@ -188,6 +190,12 @@ def _array(key, value, code):
         raise invalid(
             f"JSON Value of {key!r} is not a tensor of {dtype}: {error}"
         ) from error
+
+
+def _holds_bool(value):
+    if isinstance(value, list):
+        return any(map(_holds_bool, value))
+    return isinstance(value, bool)
 
 
 # === Writing ===

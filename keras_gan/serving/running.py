@@ -106,9 +106,10 @@ def find_export(path, name: str | None = None):
     """
     path = pathlib.Path(path)
     if (path / "saved_model.pb").is_file():
+        path = path.absolute()  # "." has no name
         number = path.name if listing.is_version(path.name) else 1
         versions = {int(number): path}
-        base, wanted = path.absolute().parent, lambda: versions
+        base, wanted = path.parent, lambda: versions
         cards.read_card(path)  # raises for a SavedModel that is no export
     else:
         base = path if listing.versions(path) else path / _OF_A_RUN

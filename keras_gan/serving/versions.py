@@ -75,12 +75,13 @@ class Version:
 
     def retire(self):
         """Closes the version when nobody uses it any more."""
-        self._retired = True
-        self._leave(0)
+        self._leave(0, retired=True)
 
-    def _leave(self, users):
+    def _leave(self, users, retired=False):
+        # Both under one lock: of two threads that leave, only the last one closes.
         with self._lock:
             self._users -= users
+            self._retired |= retired
             last = self._retired and not self._users
         if last:
             self._session.close()
@@ -252,7 +253,9 @@ class Models:
 
     def _load(self, name, number, path, must_load):
         state = _state(path)
-        if (name, number) in self._failed and self._failed[name, number] == state:
+        known = (name, number) in self._failed
+        # None is no state: a link that leads nowhere yet, say.
+        if known and state is not None and self._failed[name, number] == state:
             return
         try:
             version = Version(name, number, path)
@@ -260,7 +263,6 @@ class Models:
             message = f"{path} cannot be served ({checks.one_line(error)})."
             if must_load:
                 raise ValueError(f"{message} Export it again.") from error
-            known = (name, number) in self._failed
             self._failed[name, number] = state
             if not known:
                 LOGGER.warning("%s What was loaded before stays.", message)
