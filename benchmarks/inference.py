@@ -56,6 +56,7 @@ def parsed_arguments():
     parser.add_argument(
         "--reconstruction", type=float, default=50.0, help="weight, see `Encoder`"
     )
+    parser.add_argument("--save_encoder", help="a .keras file to keep it in")
     return parser.parse_args()
 
 
@@ -117,6 +118,8 @@ def encoder(arguments):
     generator, train, given = loaded(arguments)
     images = given.examples()
     learned = trained_encoder(generator, train, arguments)
+    if arguments.save_encoder:
+        learned.save(arguments.save_encoder)
     settings = options(arguments)
     restarts = settings.pop("restarts", 4)
     again = generator.samples_of(learned.encode(images))
