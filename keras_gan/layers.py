@@ -290,8 +290,9 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     The left vector of sigma is found by power iteration, of which one is made after
     each step of the player that owns the layer, and none in the steps of others. So a
-    discriminator is the same function throughout a step. In a network that is no player
-    of a GAN, one is made at each call with `training=True`. Ten are made at the start.
+    discriminator is the same function throughout a step. Outside of a GAN's steps, and
+    in a network that is none of its players, one is made at each call with
+    `training=True`. Ten are made at the start.
 
     Args:
         layer: Keras layer with one `kernel` or `embeddings` and no state beside its
@@ -310,7 +311,8 @@ class SpectralNormalization(keras.layers.Wrapper):
         super().__init__(
             layer, name=name, trainable=trainable, dtype="float32", autocast=False
         )
-        self.advances_in_call = True
+        # A player of a GAN puts another function here.
+        self.advances_in_call = _always
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -366,7 +368,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         return ops.sum(image * ops.stop_gradient(_unit(image)))
 
     def call(self, inputs, training=False):
-        if training and self.advances_in_call:
+        if training and self.advances_in_call():
             self.advance()
         sigma = self.sigma()
         # A kernel of zeros stays one.
@@ -477,6 +479,10 @@ class MinibatchStandardDeviation(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "group_size": self.group_size}
+
+
+def _always():
+    return True
 
 
 def _unit(vector):
