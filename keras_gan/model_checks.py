@@ -183,24 +183,6 @@ def further_networks(networks) -> dict:
     return networks
 
 
-def check_trainable(networks):
-    """Raises where a player is frozen. One that has no weights is fixed on purpose.
-
-    Args:
-        networks: dict of the names of players to their networks.
-
-    Raises:
-        ValueError: a network with weights, of which none is trainable.
-    """
-    for name, network in networks.items():
-        if network.weights and not network.trainable_variables:
-            raise ValueError(
-                f"Expected the {name} to have trainable weights. Received: "
-                f"{network.name!r}, which is frozen: set trainable=True. Its weights "
-                "change in its own step alone, so that nothing has to be frozen"
-            )
-
-
 def check_callbacks(callbacks):
     """Raises, or warns, where a Keras callback asks for the one optimizer of a model.
 
@@ -341,7 +323,7 @@ def compile_arguments(arguments, gan) -> dict:
         ValueError: see `GAN.compile`.
     """
     networks = gan.networks
-    check_trainable(networks)
+    layer_checks.check_trainable(networks)
     further = [name for name in networks if name not in _TWO_PLAYERS]
     chosen = optimizers(networks, optimizers_by_player(arguments))
     check_strategy(gan.replicas, arguments, chosen.values())

@@ -36,6 +36,15 @@ def compiled(gan, generator_optimizer=None, discriminator_optimizer=None):
 # === Networks ===
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_weights_of_16_bits_are_refused(dtype):
+    """Adam's 1 - beta_2 ** step is 0 in bfloat16: they never moved."""
+    discriminator = keras.Sequential([keras.Input((4,)), layers.Dense(1, dtype=dtype)])
+    words = f"weights of 32 bits or more.*kernel', {dtype}; the policy mixed_{dtype}"
+    with pytest.raises(ValueError, match=words):
+        compiled(gan_of(discriminator=discriminator))
+
+
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
 def test_a_frozen_player_is_refused(player):
     """To stack two networks D had to be frozen, once."""

@@ -156,6 +156,20 @@ def test_what_a_builder_cannot_make_is_refused_in_one_line(name):
                 builder(image, **options)
 
 
+@pytest.mark.parametrize("name", [*NAMES, "paper_cifar_conv"])
+def test_another_layout_of_images_is_refused(name):
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(
+            ValueError, match="^Expected image_data_format 'channels_la"
+        ):
+            getattr(networks, name)((32, 32, 3))
+        found = Downsample2D(4, 4)(np.zeros((1, 8, 8, 3), "float32"))
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    assert found.shape == (1, 4, 4, 3)
+
+
 def test_settings_of_an_experiment_are_checked():
     settings = {"networks": "dcgan", "networks.width": 4}
     experiment = experiments.get_preset("digits", settings)
