@@ -67,10 +67,10 @@ def check_trainable(networks):
         for weight in network.trainable_variables:
             if weight.dtype in ("float16", "bfloat16"):
                 raise ValueError(
-                    f"Expected the {name} to have trainable weights of 32 bits or more,"
-                    " which small steps do not leave as they are. Received: "
-                    f"{weight.path!r}, {weight.dtype}; the policy mixed_{weight.dtype} "
-                    "computes in 16 bits and keeps them"
+                    f"Expected the {name} to have trainable weights of 32 bits or more:"
+                    " in 16 bits small steps are rounded away. Received: "
+                    f"{weight.path!r}, {weight.dtype}; with the policy "
+                    f"mixed_{weight.dtype} layers only compute in it"
                 )
 
 

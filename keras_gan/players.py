@@ -16,7 +16,7 @@ _is_in_step = contextvars.ContextVar("is_in_step", default=False)
 
 
 def step_of_players(step):
-    """Decorates a step of a model, in which its players alone advance their layers."""
+    """Returns a step of a model within which players alone advance their layers."""
 
     @functools.wraps(step)
     def marked(self, data):

@@ -40,7 +40,9 @@ def compiled(gan, generator_optimizer=None, discriminator_optimizer=None):
 def test_weights_of_16_bits_are_refused(dtype):
     """Adam's 1 - beta_2 ** step is 0 in bfloat16: they never moved."""
     discriminator = keras.Sequential([keras.Input((4,)), layers.Dense(1, dtype=dtype)])
-    words = f"weights of 32 bits or more.*kernel', {dtype}; the policy mixed_{dtype}"
+    words = (
+        f"weights of 32 bits or more.*kernel', {dtype}; with the policy mixed_{dtype}"
+    )
     with pytest.raises(ValueError, match=words):
         compiled(gan_of(discriminator=discriminator))
 
@@ -130,6 +132,13 @@ def test_an_average_waits_for_the_steps_of_accumulated_gradients():
         strict=True,
     ):
         np.testing.assert_allclose(mean, now, rtol=1e-6, atol=1e-7)
+
+
+def test_a_penalty_that_is_named_like_another_log_is_refused():
+    """It took the place of D(x), in silence."""
+    penalty = keras_gan.penalties.R1(1.0, name="d_real")
+    with pytest.raises(ValueError, match="different names.*'d_real' twice; pass name="):
+        gan_of().compile("sgd", "sgd", penalties=[penalty])
 
 
 def test_a_stream_of_float64_has_a_gradient_penalty():
