@@ -14,7 +14,7 @@ from keras_gan import penalties as penalties_module
 from keras_gan.generation import GenerativeModel, at_least_float32
 from keras_gan.inputs import CheckedInputs
 from keras_gan.logs import RunningMeans
-from keras_gan.players import Player, weight_penalty
+from keras_gan.players import Player, step_of_players, weight_penalty
 from keras_gan.serialization import Serializable
 from keras_gan.watching import DataWatch
 
@@ -150,11 +150,10 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             ValueError: a loss that is unknown or does not read what D answers, k < 1,
                 one optimizer for two networks, what cannot be saved, a decay outside
                 (0, 1), or an augmentation that is not for such samples; a call in
-                another strategy's scope than the GAN was made in, or XLA or several
-                steps in one execution on several replicas.
+                another strategy's scope than the GAN was made in; on several replicas
+                XLA, several steps in one execution, or accumulated gradients.
         """
         model_checks.refuse_others(others)
-        model_checks.check_strategy(self.replicas, jit_compile, steps_per_execution)
         given = {
             "generator_optimizer": generator_optimizer,
             "discriminator_optimizer": discriminator_optimizer,
@@ -170,7 +169,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
             "ema_ramp": ema_ramp,
             "augmentation": augmentation,
         }
-        arguments = model_checks.compile_arguments(given, self.networks, self.spec)
+        arguments = model_checks.compile_arguments(given, self)
         self._keep_average(ema_decay, ema_ramp)
         super().compile(
             optimizer=None,
@@ -203,6 +202,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
     # === Algorithm 1 ===
 
     @minibatches.once_there
+    @step_of_players
     def train_step(self, data):
         """The body of Algorithm 1: k discriminator updates, then one of the generator.
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gan import datasets, minibatches, model_checks, watching
+from keras_gan import datasets, layer_checks, minibatches, model_checks, watching
 from keras_gan import labels as class_labels
 from keras_gan.datasets import arrays
 
@@ -45,7 +45,7 @@ class CheckedInputs:
             TrainingDiverged: weights that are not finite, which NaN in a stream of data
                 makes them, see `watching.Watch`.
         """
-        model_checks.check_trainable({p.name: p.network for p in self.players})
+        layer_checks.check_trainable({p.name: p.network for p in self.players})
         for player in self.players:
             player.check_weights()
         _refuse_weights(options)

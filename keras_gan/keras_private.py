@@ -64,6 +64,28 @@ def gradients_taken(optimizer):
     return optimizer._iterations
 
 
+def clip_sums(optimizer, replicas):
+    """Makes an optimizer of several replicas clip the sums of their gradients.
+
+    Replaces `keras.optimizers.Optimizer._clip_gradients`, by which Keras clips the
+    gradients of each replica, before it sums them.
+
+    Args:
+        optimizer: Keras optimizer; one that does not clip stays as it is.
+        replicas: `replicas.Replicas`.
+    """
+    limits = optimizer.clipnorm, optimizer.global_clipnorm, optimizer.clipvalue
+    if all(limit is None for limit in limits):
+        return
+
+    def clipped(gradients):
+        # Of the class: an optimizer may be compiled again.
+        own = type(optimizer)._clip_gradients(optimizer, replicas.sum(gradients))
+        return [gradient / replicas.count for gradient in own]  # which Keras sums
+
+    optimizer._clip_gradients = clipped
+
+
 @contextlib.contextmanager
 def numbers_of_names_kept():
     """Lets Keras number layers and models made inside anew for those made afterwards.

@@ -47,6 +47,33 @@ def check_layers(networks, prior):
         )
 
 
+def check_trainable(networks):
+    """Raises where a player cannot learn. One without weights is fixed on purpose.
+
+    Args:
+        networks: dict of the names of players to their networks.
+
+    Raises:
+        ValueError: a network with weights, of which none is trainable, or one of 16
+            bits.
+    """
+    for name, network in networks.items():
+        if network.weights and not network.trainable_variables:
+            raise ValueError(
+                f"Expected the {name} to have trainable weights. Received: "
+                f"{network.name!r}, which is frozen: set trainable=True. Its weights "
+                "change in its own step alone, so that nothing has to be frozen"
+            )
+        for weight in network.trainable_variables:
+            if weight.dtype in ("float16", "bfloat16"):
+                raise ValueError(
+                    f"Expected the {name} to have trainable weights of 32 bits or more:"
+                    " in 16 bits small steps are rounded away. Received: "
+                    f"{weight.path!r}, {weight.dtype}; with the policy "
+                    f"mixed_{weight.dtype} layers only compute in it"
+                )
+
+
 def check_second_gradients(discriminator, given):
     """Warns where penalties of gradients would descend in another direction.
 

@@ -163,7 +163,7 @@ class MaxoutConv2D(keras.layers.Layer):
     def call(self, inputs):
         margin = (self.padding, self.padding)
         padded = ops.pad(inputs, ((0, 0), margin, margin, (0, 0)))
-        linear = ops.conv(padded, self.kernel, padding="valid") + self.bias
+        linear = ops.conv(padded, self.kernel, 1, "valid", "channels_last") + self.bias
         height, width = linear.shape[1:3]
         # The pieces on the outer axis, as in `Maxout`.
         linear = ops.reshape(linear, (-1, height, width, self.pieces, self.filters))
@@ -179,7 +179,9 @@ class MaxoutConv2D(keras.layers.Layer):
         # Maxout units may be negative: a border of zeros would win the maximum.
         lowest = ops.cast(-1e30 if outputs.dtype != "float16" else -6e4, outputs.dtype)
         outputs = ops.pad(outputs, ((0, 0), *missing, (0, 0)), constant_values=lowest)
-        return ops.max_pool(outputs, self.pool_size, self.pool_strides, "valid")
+        return ops.max_pool(
+            outputs, self.pool_size, self.pool_strides, "valid", "channels_last"
+        )
 
     def _pooled(self, size):
         """The number of windows on an axis; each starts inside it."""
@@ -290,8 +292,9 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     The left vector of sigma is found by power iteration, of which one is made after
     each step of the player that owns the layer, and none in the steps of others. So a
-    discriminator is the same function throughout a step. In a network that is no player
-    of a GAN, one is made at each call with `training=True`. Ten are made at the start.
+    discriminator is the same function throughout a step. Outside of a GAN's steps, and
+    in a network that is none of its players, one is made at each call with
+    `training=True`. Ten are made at the start.
 
     Args:
         layer: Keras layer with one `kernel` or `embeddings` and no state beside its
@@ -310,7 +313,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         super().__init__(
             layer, name=name, trainable=trainable, dtype="float32", autocast=False
         )
-        self.advances_in_call = True
+        self.advances_in_call = lambda: True  # a player of a GAN puts another here
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -329,6 +332,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         self.left = self.add_weight(
             shape=(self._kernel.shape[-1],),
             initializer=self._first_left,
+            dtype=keras.backend.result_type(self._kernel.dtype, "float32"),
             trainable=False,
             aggregation="only_first_replica",
             name="left",
@@ -360,17 +364,19 @@ class SpectralNormalization(keras.layers.Wrapper):
         return ops.where(ops.any(iterated != 0), iterated, left)
 
     def sigma(self):
-        """Returns the estimate of W's largest singular value, a float32 scalar."""
+        """Returns the estimate of W's largest singular value, float32 at least."""
         matrix = self._matrix()
         image = ops.matmul(matrix, _unit(self.left))
         return ops.sum(image * ops.stop_gradient(_unit(image)))
 
     def call(self, inputs, training=False):
-        if training and self.advances_in_call:
+        if training and self.advances_in_call():
             self.advance()
         sigma = self.sigma()
         # A kernel of zeros stays one.
-        kernel = self._kernel.value / ops.where(sigma > 0, sigma, 1.0)
+        kernel = ops.cast(self._kernel.value, sigma.dtype)
+        kernel = kernel / ops.where(sigma > 0, sigma, ops.ones_like(sigma))
+        kernel = ops.cast(kernel, self._kernel.dtype)
         scope = keras.StatelessScope(
             [(self._kernel, kernel)], initialize_variables=False
         )
@@ -378,7 +384,8 @@ class SpectralNormalization(keras.layers.Wrapper):
             return self.layer(inputs)
 
     def _matrix(self):
-        return ops.reshape(self._kernel.value, (-1, self._kernel.shape[-1]))
+        matrix = ops.reshape(self._kernel.value, (-1, self._kernel.shape[-1]))
+        return ops.cast(matrix, keras.backend.result_type(matrix.dtype, "float32"))
 
     def get_config(self):
         config = super().get_config()

@@ -15,9 +15,18 @@ class RunningMeans:
 
     Attributes:
         metrics: dict of names to `keras.metrics.Mean`.
+
+    Raises:
+        ValueError: a name that comes twice.
     """
 
     def __init__(self, names, all_replicas):
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    "Expected terms of different names in the logs. Received: "
+                    f"{name!r} twice; pass name= to the penalty"
+                )
         self.replicas = all_replicas
         self.metrics = {name: replicas.Mean(name=name) for name in names}
 

@@ -183,24 +183,6 @@ def further_networks(networks) -> dict:
     return networks
 
 
-def check_trainable(networks):
-    """Raises where a player is frozen. One that has no weights is fixed on purpose.
-
-    Args:
-        networks: dict of the names of players to their networks.
-
-    Raises:
-        ValueError: a network with weights, of which none is trainable.
-    """
-    for name, network in networks.items():
-        if network.weights and not network.trainable_variables:
-            raise ValueError(
-                f"Expected the {name} to have trainable weights. Received: "
-                f"{network.name!r}, which is frozen: set trainable=True. Its weights "
-                "change in its own step alone, so that nothing has to be frozen"
-            )
-
-
 def check_callbacks(callbacks):
     """Raises, or warns, where a Keras callback asks for the one optimizer of a model.
 
@@ -267,12 +249,16 @@ def refuse_others(arguments):
         raise TypeError(f"GAN.compile() takes no argument {name!r}: {instead}.")
 
 
-def check_strategy(all_replicas, jit_compile, steps_per_execution):
+def check_strategy(all_replicas, arguments, chosen):
     """Raises unless `compile` was called where the GAN was made, for what can be done.
 
+    Args:
+        all_replicas: `replicas.Replicas`.
+        arguments: dict of what `compile` was given.
+        chosen: list of Keras optimizers.
+
     Raises:
-        ValueError: another strategy's scope; XLA or several steps in one execution on
-            several replicas.
+        ValueError: another strategy's scope, or what several replicas cannot do.
     """
     here = tf.distribute.get_strategy()
     if here is not all_replicas.strategy:
@@ -281,12 +267,22 @@ def check_strategy(all_replicas, jit_compile, steps_per_execution):
             f"made in, {type(all_replicas.strategy).__name__}. Received: "
             f"{type(here).__name__}"
         )
-    if jit_compile is True and all_replicas.count > 1:
+    if arguments["jit_compile"] is True and all_replicas.count > 1:
         raise ValueError(
             "Expected `jit_compile` to be 'auto' or False on several replicas, "
             "whose sums XLA does not compile. Received: True"
         )
-    replicas.check_steps_per_execution(all_replicas.strategy, steps_per_execution)
+    for optimizer in chosen:
+        steps = players.inner(optimizer).gradient_accumulation_steps
+        if steps and all_replicas.count > 1:
+            raise ValueError(
+                "Expected optimizers without gradient_accumulation_steps on several "
+                "replicas, which sum at each step; a larger batch is the same. "
+                f"Received: {steps!r}"
+            )
+    replicas.check_steps_per_execution(
+        all_replicas.strategy, arguments["steps_per_execution"]
+    )
 
 
 def loss_for(columns, identifier) -> losses.AdversarialLoss:
@@ -316,20 +312,21 @@ def loss_for(columns, identifier) -> losses.AdversarialLoss:
     return loss
 
 
-def compile_arguments(arguments, networks, spec) -> dict:
+def compile_arguments(arguments, gan) -> dict:
     """Returns the arguments of `GAN.compile`, names replaced by what they stand for.
 
     Args:
         arguments: dict of what `compile` was given.
-        networks: dict of the names of all players to their networks.
-        spec: `samples.SampleSpec` of one sample.
+        gan: `GAN`.
 
     Raises:
         ValueError: see `GAN.compile`.
     """
-    check_trainable(networks)
+    networks = gan.networks
+    layer_checks.check_trainable(networks)
     further = [name for name in networks if name not in _TWO_PLAYERS]
     chosen = optimizers(networks, optimizers_by_player(arguments))
+    check_strategy(gan.replicas, arguments, chosen.values())
     arguments = {
         **arguments,
         "generator_optimizer": chosen["generator"],
@@ -349,7 +346,7 @@ def compile_arguments(arguments, networks, spec) -> dict:
     )
     check_serializable(arguments)
     if arguments["augmentation"] is not None:  # last, as it makes variables
-        arguments["augmentation"].prepare(spec, arguments["loss"])
+        arguments["augmentation"].prepare(gan.spec, arguments["loss"])
     return arguments
 
 

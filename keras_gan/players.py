@@ -1,5 +1,8 @@
 """A player of the game: a network, its optimizer, and one step of descent."""
 
+import contextvars
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -8,12 +11,34 @@ from keras_gan import replicas as all_replicas
 
 LossScaleOptimizer = keras.mixed_precision.LossScaleOptimizer
 
+# Of each thread, as those of several replicas take turns within one step.
+_is_in_step = contextvars.ContextVar("is_in_step", default=False)
+
+
+def step_of_players(step):
+    """Returns a step of a model within which players alone advance their layers."""
+
+    @functools.wraps(step)
+    def marked(self, data):
+        token = _is_in_step.set(True)
+        try:
+            return step(self, data)
+        finally:
+            _is_in_step.reset(token)
+
+    return marked
+
+
+def _is_outside_of_steps():
+    return not _is_in_step.get()
+
 
 class Player:
     """A network that descends a loss of its own, whatever the loss is.
 
-    A layer with an attribute `advances_in_call` has a state that moves on once a step
-    of its player, by the layer's method `advance`, and no longer where it is called.
+    A layer with an attribute `advances_in_call`, a function, has a state that moves on
+    once a step of its player, by the layer's method `advance`. Within steps it no
+    longer moves where the layer is called.
 
     Args:
         name: str, such as "generator".
@@ -44,6 +69,8 @@ class Player:
         # Now, so that a saved model finds the slots when it is loaded.
         self._weights = network.trainable_variables
         optimizer.build(self._weights)
+        if replicas.count > 1:
+            keras_private.clip_sums(inner(optimizer), replicas)
         # Layers whose state moves on once a step: those of spectral normalisation.
         self._advancing = [
             layer
@@ -51,7 +78,7 @@ class Player:
             if hasattr(layer, "advances_in_call")
         ]
         for layer in self._advancing:
-            layer.advances_in_call = False
+            layer.advances_in_call = _is_outside_of_steps
 
     @property
     def is_loss_scaled(self) -> bool:
@@ -89,13 +116,13 @@ class Player:
         Returns:
             `size`, or 0 where a loss scale had the step skipped.
         """
-        inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        optimizer = inner(self.optimizer)
         # A step may be skipped, or its gradient only accumulated.
-        may_stay = self.is_loss_scaled or inner.gradient_accumulation_steps
-        before = tf.identity(inner.iterations) if may_stay else None
+        may_stay = self.is_loss_scaled or optimizer.gradient_accumulation_steps
+        before = tf.identity(optimizer.iterations) if may_stay else None
         made = self._descend(tape, loss, size)
         if self.average is not None:
-            moved = tf.not_equal(before, inner.iterations) if may_stay else True
+            moved = tf.not_equal(before, optimizer.iterations) if may_stay else True
             self.average.update(moved)
         for layer in self._advancing:
             layer.advance()
@@ -159,8 +186,8 @@ def optimizer_for(identifier, name):
     """Returns the Keras optimizer that `identifier`, one or its name, stands for.
 
     Raises:
-        ValueError: no Keras optimizer, or one that keeps an average which nothing would
-            use. `name` is the player's, for the message.
+        ValueError: no Keras optimizer, or one that keeps an average, which Keras's own
+            `fit` would end with. `name` is the player's, for the message.
     """
     optimizer = keras.optimizers.get(identifier)
     if not isinstance(optimizer, keras.optimizers.Optimizer):
@@ -168,14 +195,18 @@ def optimizer_for(identifier, name):
             f"Expected the {name}'s optimizer to be a Keras optimizer, or its name. "
             f"Received: {optimizer!r}"
         )
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    if inner.use_ema and not inner.ema_overwrite_frequency:
+    if inner(optimizer).use_ema:
         raise ValueError(
-            f"Expected the {name}'s optimizer without use_ema, whose average nothing "
-            "here would use. Received: use_ema=True; pass ema_decay to compile, which "
-            "averages the generator"
+            f"Expected the {name}'s optimizer without use_ema, whose average only "
+            "Keras's own fit ends with. Received: use_ema=True; pass ema_decay to "
+            "compile, which averages the generator"
         )
     return optimizer
+
+
+def inner(optimizer):
+    """Returns the optimizer in a loss scale, or the optimizer itself without one."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def loss_scaled(optimizer):

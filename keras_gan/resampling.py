@@ -136,7 +136,7 @@ class Downsample2D(_Resampling):
                 inputs.shape[1:3], (self.height, self.width), strict=True
             )
         )
-        return ops.average_pool(inputs, window, window, padding="same")
+        return ops.average_pool(inputs, window, window, "same", "channels_last")
 
 
 def _slice(x, axis, start, stop):

@@ -174,8 +174,9 @@ def test_what_two_replicas_trained_is_saved_loaded_and_exported(mirrored):
 
 
 def test_what_cannot_be_under_a_strategy_is_refused(mirrored):
-    xla, scope = mirrored[0]["refused"]
+    xla, accumulated, scope = mirrored[0]["refused"]
     assert "`jit_compile` to be 'auto' or False on several replicas" in xla
+    assert "without gradient_accumulation_steps on several replicas" in accumulated
     assert "in the scope of the strategy that the GAN was made in, Mirrored" in scope
 
 

@@ -13,6 +13,7 @@ import keras_gan
 from keras_gan import networks, priors, runs
 from keras_gan.commands import console
 from keras_gan.experiments import SettingError, get_preset
+from keras_gan.networks.transfer import Transfer
 from keras_gan.runs import initial
 from keras_gan.runs.dry_run import dry_run
 from tests import helpers
@@ -277,6 +278,15 @@ def test_another_number_of_channels_changes_the_layers_at_the_image():
     assert lines[0].startswith("5 of 7 weights of the generator; not: ")
     assert lines[1].startswith("2 of 4 weights of the discriminator; not: ")
     assert equal(values(gan.generator, "Dense"), values(other.generator, "Dense"))
+
+
+def test_a_normalised_layer_is_named_by_its_kernel():
+    """Its first weight is the vector of the power iteration: "(4,) for (8,)"."""
+    other, ours = (
+        networks.toy_mlp((2,), units=units, discriminator_normalization="spectral")[1]
+        for units in (4, 8)
+    )
+    assert "(2, 4) for (2, 8)" in Transfer(ours, other).take("discriminator")
 
 
 def test_another_size_takes_what_fits_at_either_end():

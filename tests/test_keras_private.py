@@ -1,6 +1,9 @@
 """Undocumented names of Keras and TensorFlow: each still does what is asked of it."""
 
+import types
+
 import keras
+import numpy as np
 
 from keras_gan import keras_private
 
@@ -68,6 +71,20 @@ def test_gradients_taken_counts_accumulated_ones():
         optimizer.apply([keras.ops.ones(2)], [weight])
         assert int(keras_private.gradients_taken(optimizer)) == taken
         assert int(optimizer.iterations) == updates
+
+
+def test_an_optimizer_clips_what_all_replicas_gave_together():
+    """As on two replicas that have the same gradient; this one stands for both."""
+    replicas = types.SimpleNamespace(count=2, sum=lambda given: [2 * x for x in given])
+    optimizer = keras.optimizers.SGD(1.0, global_clipnorm=5.0)
+    weights = [keras.Variable([0.0]), keras.Variable([0.0])]
+    optimizer.build(weights)
+    for _ in range(2):
+        keras_private.clip_sums(optimizer, replicas)
+    # (6, 8) at norm 5 is (3, 4), of which each replica gives half.
+    optimizer.apply([keras.ops.array([3.0]), keras.ops.array([4.0])], weights)
+    found = [float(weight.numpy()[0]) for weight in weights]
+    np.testing.assert_allclose(found, [-1.5, -2.0], rtol=1e-6)
 
 
 def test_keras_builds_by_the_name_that_built_models_override():

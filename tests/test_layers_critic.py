@@ -54,6 +54,20 @@ def test_sigma_is_the_largest_singular_value(layer, inputs):
     np.testing.assert_allclose(found, np.asarray(inner(inputs)), atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_a_kernel_of_any_precision_is_normalised(dtype):
+    """Its vector is float32 at least; the two were multiplied as they were."""
+    layer = built(keras.layers.Dense(3, use_bias=False, dtype=dtype), normal(5, 4))
+    for _ in range(50):
+        layer.advance()
+    kernel = np.asarray(layer.layer.kernel.numpy(), np.float64)
+    expected = normal(5, 4) @ (kernel / np.linalg.norm(kernel, 2))
+    found = layer(normal(5, 4), training=True)
+    assert found.dtype == dtype
+    tolerance = {"bfloat16": 0.05, "float16": 0.01, "float64": 1e-6}[dtype]
+    np.testing.assert_allclose(np.asarray(found, np.float64), expected, atol=tolerance)
+
+
 def test_the_gradient_holds_the_singular_vectors():
     """Of f = sum(c * x W / sigma): equation 12 of arXiv 1802.05957 in float64."""
     inputs, factors = normal(5, 4), normal(5, 3, seed=1)
@@ -138,6 +152,19 @@ def test_outside_of_a_gan_each_training_call_makes_an_iteration():
     np.testing.assert_array_equal(layer.left.numpy(), before)
     layer(normal(5, 4), training=True)
     assert np.abs(layer.left.numpy() - before).max() > 1e-3
+
+
+def test_a_discriminator_that_is_trained_by_itself_makes_them_again():
+    """Its estimate stayed that of the GAN: the slope of such a layer was 5.6."""
+    gan = extensions.gan_with("spectral")
+    critic = gan.discriminator
+    helpers.train_steps(gan, [helpers.examples(8)])
+    critic.compile(keras.optimizers.Adam(0.1), "mse")
+    x = helpers.examples(64)
+    critic.fit(x, 5 * x[:, :1], epochs=10, verbose=0)
+    layer = critic.layers[1]
+    sigma = np.linalg.norm(layer.layer.kernel.numpy(), 2)
+    assert float(layer.sigma()) == pytest.approx(sigma, rel=0.05)
 
 
 def test_a_kernel_of_zeros_stays_one_with_finite_gradients():

@@ -354,6 +354,9 @@ def test_wrong_arguments_are_refused_in_one_line():
         with pytest.raises(ValueError, match=message) as error:
             networks.paper_mlp((4, 4, 1), **options)
         assert "\n" not in str(error.value)
+    for seed in (-1, 1.5):
+        with pytest.raises(ValueError, match=f"^Expected `seed` .*>= 0.*: {seed}$"):
+            networks.toy_mlp((2,), seed=seed)
     with pytest.raises(ValueError, match=r"\(32, 32, 3\).*: \(28, 28, 1\)$") as error:
         networks.paper_cifar_conv((28, 28, 1))
     assert "\n" not in str(error.value)

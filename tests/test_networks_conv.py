@@ -12,7 +12,7 @@ from keras_gan import experiments, networks
 from keras_gan.layers import MinibatchStandardDeviation, SpectralNormalization
 from keras_gan.model_checks import last_activation
 from keras_gan.networks import images
-from keras_gan.networks.r3gan import GenerativeBasis
+from keras_gan.networks.r3gan import GenerativeBasis, GroupedConv2D
 from keras_gan.resampling import Downsample2D, Upsample2D
 from keras_gan.samples import SampleSpec
 from tests import helpers
@@ -156,6 +156,20 @@ def test_what_a_builder_cannot_make_is_refused_in_one_line(name):
                 builder(image, **options)
 
 
+@pytest.mark.parametrize("name", [*NAMES, "paper_cifar_conv"])
+def test_another_layout_of_images_is_refused(name):
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(
+            ValueError, match="^Expected image_data_format 'channels_la"
+        ):
+            getattr(networks, name)((32, 32, 3))
+        found = Downsample2D(4, 4)(np.zeros((1, 8, 8, 3), "float32"))
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    assert found.shape == (1, 4, 4, 3)
+
+
 def test_settings_of_an_experiment_are_checked():
     settings = {"networks": "dcgan", "networks.width": 4}
     experiment = experiments.get_preset("digits", settings)
@@ -264,6 +278,36 @@ def test_r3gans_groups_and_depthwise_end():
 
 
 # === The published sizes ===
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_groups_have_gradients_where_tensorflow_has_none_of_them(dtype):
+    """On CPUs it has them in float32 and bfloat16, where oneDNN computes."""
+    options = {"groups": 2, "padding": "same", "bias_initializer": "ones"}
+    x = np.random.default_rng(0).normal(size=(2, 5, 4, 6)).astype("float32")
+    kernel = np.random.default_rng(1).normal(size=(3, 3, 3, 4)).astype("float32")
+
+    def of(kind, dtype):
+        layer = kind(4, 3, dtype=dtype, **options)
+        layer.build(x.shape)
+        layer.kernel.assign(kernel)
+        inputs = tf.cast(x, dtype)
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                outputs = layer(inputs)
+                total = tf.reduce_sum(tf.math.square(outputs))
+            gradient = tape.gradient(total, inputs)
+            norm = tf.reduce_sum(tf.math.square(gradient) / 2**8)
+        return outputs, gradient, outer.gradient(norm, layer.kernel.value)
+
+    found = of(GroupedConv2D, dtype)
+    expected = of(keras.layers.Conv2D, "float32")
+    tolerance = 0.02 if dtype == "float16" else 1e-4
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.dtype == dtype
+        scale = np.abs(theirs).max()
+        np.testing.assert_allclose(ours / scale, theirs / scale, atol=tolerance)
 
 
 def test_resnet_has_the_papers_sizes():

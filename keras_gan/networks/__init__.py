@@ -22,7 +22,7 @@ Arguments that several builders share:
         first from N(0, 1), which is joined to G's latents and to D's samples (M. Mirza
         and S. Osindero, arXiv 1411.1784). Labels are from 0 to num_classes - 1; see
         `conditional` for others.
-    seed: int or None, of initial weights, noise and dropout masks.
+    seed: int >= 0 or None, of initial weights, noise and dropout masks.
 
 `dcgan`, `resnet` and `r3gan` take images of any size from 8 to 256 pixels a side. Their
 generators end in the activation of the range of `spec`; all others have one range.

@@ -32,16 +32,31 @@ def sample_shape(spec) -> tuple[int, ...]:
     return tuple(int(size) for size in shape)
 
 
+def check_data_format():
+    """Raises ValueError where Keras is set to images of another layout than samples."""
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "Expected image_data_format 'channels_last', as samples have it. Received: "
+            f"{keras.config.image_data_format()!r}; call "
+            "keras.config.set_image_data_format('channels_last') first"
+        )
+
+
 class LayerSeeds:
     """Gives each layer a seed of its own, drawn in order from one seed.
 
     The order of the calls is part of a builder: another order gives other weights.
 
     Args:
-        seed: int or None; None gives every layer a random seed.
+        seed: int >= 0 or None; None gives every layer a random seed.
+
+    Raises:
+        ValueError: another seed.
     """
 
     def __init__(self, seed: int | None):
+        if seed is not None:
+            seed = checks.count("seed", seed, minimum=0)
         self._sequence = None if seed is None else np.random.SeedSequence(seed)
 
     def next(self) -> int | None:

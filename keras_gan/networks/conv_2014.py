@@ -11,6 +11,7 @@ from keras_gan.layers import Maxout, MaxoutConv2D, UntiedBias
 from keras_gan.networks.common import (
     Disturbance,
     LayerSeeds,
+    check_data_format,
     dense_generator,
     hidden_layer,
     logit_layer,
@@ -47,6 +48,7 @@ def paper_cifar_conv(
     Raises:
         ValueError: another image shape.
     """
+    check_data_format()
     shape = sample_shape(spec)
     if shape != (32, 32, 3):
         raise ValueError(

@@ -11,7 +11,7 @@ import math
 
 from keras import layers
 
-from keras_gan.networks.common import sample_shape
+from keras_gan.networks.common import check_data_format, sample_shape
 from keras_gan.samples import SampleSpec
 
 _SMALLEST, _LARGEST = 8, 256
@@ -29,8 +29,10 @@ def image_shape(spec) -> tuple[int, int, int]:
     """Returns (H, W, C) of a spec or a shape.
 
     Raises:
-        ValueError: no images, or a side outside of 8 to 256 pixels.
+        ValueError: no images, or a side outside of 8 to 256 pixels; Keras is set to
+            another layout of images.
     """
+    check_data_format()
     shape = sample_shape(spec)
     if len(shape) != 3 or not all(_SMALLEST <= n <= _LARGEST for n in shape[:2]):
         raise ValueError(

@@ -5,6 +5,7 @@ start as the identity, which takes the place of normalisation (H. Zhang et al., 
 Initialization, arXiv 1901.09321).
 """
 
+import functools
 import math
 
 import keras
@@ -162,11 +163,37 @@ class GroupedConv2D(layers.Conv2D):
     """A convolution in groups that TensorFlow computes, of stride 1 and padding "same".
 
     Keras hands convolutions in groups to XLA, whose gradient on CPUs takes some 50
-    times as long. The values are the same.
+    times as long. The values are the same. Where TensorFlow has no gradient of them
+    (on CPUs, in float16 and float64, or without oneDNN), each group is one convolution.
     """
 
     def convolution_op(self, inputs, kernel):
-        return tf.nn.conv2d(inputs, kernel, 1, "SAME")
+        if _has_grouped_gradient(inputs.dtype):
+            return tf.nn.conv2d(inputs, kernel, 1, "SAME")
+        pairs = zip(
+            tf.split(inputs, self.groups, axis=-1),
+            tf.split(kernel, self.groups, axis=-1),
+            strict=True,
+        )
+        return tf.concat([tf.nn.conv2d(x, k, 1, "SAME") for x, k in pairs], axis=-1)
+
+
+@functools.cache
+def _has_grouped_gradient(dtype):
+    """Whether TensorFlow has gradients of convolutions in groups, on this machine."""
+    # Eagerly, also while a step is traced. There no tape records: by the operation.
+    with tf.init_scope():
+        try:
+            tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=(1, 3, 3, 4),
+                filter=tf.ones((3, 3, 2, 4), dtype),
+                out_backprop=tf.ones((1, 3, 3, 4), dtype),
+                strides=(1, 1, 1, 1),
+                padding="SAME",
+            )
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            return False
+    return True
 
 
 class _Parts:

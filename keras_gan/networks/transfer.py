@@ -86,8 +86,8 @@ class Transfer:
             left = self._theirs[j + 1 : next_j]
             for layer in self._ours[i + 1 : next_i]:
                 like = [n for n, each in enumerate(left) if each.kind == layer.kind]
-                theirs = left[like[0]][0] if like else None
-                yield _described(layer.name, theirs, layer[0])
+                theirs = left[like[0]].kernel if like else None
+                yield _described(layer.name, theirs, layer.kernel)
                 left = left[like[0] + 1 :] if like else left
 
     def _give(self, ours, theirs, notes):
@@ -147,7 +147,7 @@ class _Weight:
 
 
 class _Layer(list):
-    """The `_Weight`s of a layer, its name and its kind."""
+    """The `_Weight`s of a layer, its name, its kind and its kernel."""
 
     def __init__(self, layer, num_classes, unlabelled):
         super().__init__()
@@ -161,6 +161,8 @@ class _Layer(list):
             by_class = is_table and is_matrix and variable.shape[0] == num_classes
             self.append(_Weight(variable, by_class, unlabelled if is_matrix else None))
         self.form = self.kind, [weight.shape for weight in self]
+        # Not the first, which may be the vector of a spectral normalisation.
+        self.kernel = max(self, key=lambda weight: len(weight.shape))
         self.size = sum(math.prod(variable.shape) for variable in layer.weights)
 
 
