@@ -142,11 +142,11 @@ _MNIST_BIGAN = Experiment(
     generator=_BIGAN_OPTIMIZER,
     discriminator=_BIGAN_OPTIMIZER,
     # By the nearest neighbours of latents, on seed 100 and a tenth of the training
-    # images, after 8 epochs, 96.5% were right with a gamma of .1 and 96.6% with 1, where D
-    # is less sure; 97.0% with a reconstruction of 300, where it is surer; 96.3% with 32
-    # latents. Without reconstructions 96.4% of 200 latents were right after 10 epochs:
-    # but so nearly are those of an encoder before its training, and E(G(z)) said nothing
-    # of z.
+    # images, after 8 epochs, 96.5% were right with a gamma of .1 and 96.6% with 1,
+    # where D is less sure; 97.0% with a reconstruction of 300, where it is surer; 96.3%
+    # with 32 latents. Without reconstructions 96.4% of 200 latents were right after 10
+    # epochs: but so nearly are those of an encoder before its training, and E(G(z))
+    # said nothing of z.
     train=Train(
         epochs=12,
         batch_size=128,
