@@ -14,6 +14,7 @@ by. A training that has a line in the output already is not run again.
 import argparse
 import json
 import os
+import pathlib
 import time
 
 import cases
@@ -24,12 +25,14 @@ import numpy as np  # noqa: E402
 
 # Test images that are compared with all training images at once.
 BLOCK = 500
+# Images in the figure.
+DRAWN = 48
 
 
 def main():
     arguments = parsed_arguments()
     if arguments.model:
-        print(table([of_run(arguments.model, arguments.data_dir, arguments.split)]))
+        print(table([of_run(arguments)]))
         return
     names = ("preset", "split", "held_out", "settings")
     common = {name: getattr(arguments, name) for name in names}
@@ -53,6 +56,10 @@ def parsed_arguments():
     parser.add_argument("--held_out", action="store_true", help="test by a tenth of it")
     parser.add_argument("--data_dir", help="where the data are or are cached")
     parser.add_argument("--model", help="a run that is scored as it is")
+    parser.add_argument(
+        "--figure",
+        help="with --model: a PNG of test images, and of G(E(x)) beside each",
+    )
     parser.add_argument("--first_seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=1, help="how many")
     parser.add_argument("--output", default="bigan.jsonl", help="a line a run")
@@ -93,14 +100,26 @@ def trained(case, data_dir):
     return {"seconds": round(seconds, 1), "logs": logs, **scores(gan, data, test)}
 
 
-def of_run(model, data_dir, split):
-    """Returns the scores of a run that is there."""
+def of_run(arguments):
+    """Returns the scores of a run that is there, and draws its figure."""
     from keras_gan import runs
 
-    run = runs.Run.open(model)
-    case = {"split": split, "held_out": False}
-    data, test = load(run.experiment, case, data_dir)
-    return {"seed": run.experiment.train.seed, **scores(run.gan(), data, test)}
+    run = runs.Run.open(arguments.model)
+    case = {"split": arguments.split, "held_out": False}
+    data, test = load(run.experiment, case, arguments.data_dir)
+    gan = run.gan()
+    if arguments.figure:
+        draw(arguments.figure, gan, test.examples(np.arange(DRAWN)))
+    return {"seed": run.experiment.train.seed, **scores(gan, data, test)}
+
+
+def draw(path, gan, images):
+    """Draws images, each beside what comes back of it, into a PNG."""
+    from keras_gan import pictures
+
+    again = gan.samples_of(gan.encode(images))
+    picture = pictures.sheet([images, again], gan.spec, rows=6)
+    pathlib.Path(path).write_bytes(pictures.encode_png(picture))
 
 
 def scores(gan, data, test):
