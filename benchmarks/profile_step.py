@@ -21,7 +21,12 @@ def main():
     arguments = parsed_arguments()
     import contestant_tensorflow
 
-    case = contestant.Case(arguments.networks, arguments.k, arguments.batch_size)
+    case = contestant.Case(
+        arguments.networks,
+        arguments.k,
+        arguments.batch_size,
+        addition=arguments.addition,
+    )
     run, _ = contestant_tensorflow.build(case, "graph")
     run(3)
     events = profiled(run, arguments.steps)
@@ -56,6 +61,12 @@ def parsed_arguments():
     parser.add_argument("--networks", choices=contestant.SHAPES, default="mnist_mlp")
     parser.add_argument("--k", type=int, default=1, help="discriminator steps")
     parser.add_argument("--batch_size", type=int, default=100)
+    parser.add_argument(
+        "--addition",
+        choices=contestant.ADDITIONS,
+        default="none",
+        help="of networks for pictures, see train_step.py",
+    )
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--longest", type=int, default=12, help="operations to name")
     parser.add_argument("--output", help="a JSON file for the table")

@@ -86,7 +86,10 @@ class Upsample2D(_Resampling):
         outputs = inputs
         for axis, after in ((1, self.height), (2, self.width)):
             if outputs.shape[axis] != after:
-                outputs = _slice(self._double(outputs, axis), axis, 0, after)
+                outputs = self._double(outputs, axis)
+            # A slice of all would cost a pass over the gradient.
+            if outputs.shape[axis] != after:
+                outputs = _slice(outputs, axis, 0, after)
         return outputs
 
     def _double(self, x, axis):
