@@ -20,9 +20,9 @@ def absolute(experiment):
 
 
 def absolute_place(path) -> str | None:
-    """Returns the absolute path of a directory; URLs, gs://bucket say, and None stay."""
+    """Returns the absolute path of a directory; URLs such as gs://bucket stay."""
     if path is None or "://" in str(path):
-        return None if path is None else str(path)
+        return path and str(path)
     return os.path.abspath(os.path.expanduser(path))
 
 
