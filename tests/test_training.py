@@ -18,7 +18,7 @@ from PIL import Image
 import keras_gan
 from keras_gan import evaluation, experiments, runs
 from keras_gan.experiments import building, execution
-from keras_gan.runs import generating
+from keras_gan.runs import generating, provenance
 from keras_gan.runs.dry_run import dry_run, format_dry_run
 from tests import helpers
 
@@ -398,6 +398,19 @@ def test_a_kill_while_a_run_is_replaced_leaves_nothing_to_resume(path, monkeypat
         trained(small(epochs=1), path, resume="auto")
     trained(small(epochs=1), path, resume="auto", overwrite=True)
     assert len(runs.Run.open(path).metrics()) == 1
+
+
+def test_a_commit_is_that_of_the_package_alone(tmp_path, monkeypatch):
+    """Not that of a user's repository with a .venv in it."""
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "provenance.py"))
+    (tmp_path / "provenance.py").write_text("")
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x"]
+    for words in (["init"], ["commit", "--allow-empty", "-m", "x"]):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True, capture_output=True)
+    assert provenance.environment()["git_commit"] is None
+    for words in (["add", "provenance.py"], ["commit", "-m", "y"]):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True, capture_output=True)
+    assert len(provenance.environment()["git_commit"]) == 40
 
 
 def test_a_data_dir_means_the_same_from_any_folder(tmp_path, monkeypatch):

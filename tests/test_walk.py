@@ -127,6 +127,7 @@ def test_a_film_needs_an_extra(model, tmp_path, monkeypatch):
         ({"seed": -1}, "`seed`"),
         ({"num_samples": 0}, "num_samples"),
         ({"frames": 10**6}, "Expected at most 3,106 frames in a film"),
+        ({"num_samples": 10**6}, "Expected at most 19 frames in a film of 1,000,000"),
     ],
 )
 def test_what_cannot_be_filmed_is_one_line(model, tmp_path, changes, message):

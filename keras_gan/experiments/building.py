@@ -289,6 +289,7 @@ def build(experiment: Experiment, data: datasets.Dataset) -> GAN:
 
     Raises:
         ValueError: see `check`; networks that cannot make samples like the data's.
+        SettingError: `train.reconstruction` where the networks have no encoder.
     """
     check(experiment)
     built = _networks(experiment, data)

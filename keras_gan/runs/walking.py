@@ -1,6 +1,7 @@
 """A walk through the latents, as an animated picture or a film."""
 
 import functools
+import math
 import pathlib
 
 import numpy as np
@@ -93,11 +94,13 @@ def write_walk(
     if labels is not None:
         labels = generator.latent_prior.labels_of(labels, np.size(labels))
     legs = max(stops, np.size(labels))
-    if legs * frames * 3 * _SIDE**2 > _MOST_BYTES:
-        most = _MOST_BYTES // (3 * _SIDE**2)
+    columns = math.ceil(math.sqrt(num_samples))
+    side = max(_SIDE, columns * (max(generator.spec.shape[:2]) + 1) + 1)
+    most = _MOST_BYTES // (3 * side**2)
+    if legs * frames > most:
         raise ValueError(
-            f"Expected at most {most:,} frames in a film. Received: {legs} stops of "
-            f"{frames} frames"
+            f"Expected at most {most:,} frames in a film of {num_samples:,} walks. "
+            f"Received: {legs} stops of {frames} frames"
         )
     if images is None:
         between = generator.latent_prior.between
