@@ -17,7 +17,7 @@ from PIL import Image
 
 import keras_gan
 from keras_gan.pictures import grids
-from keras_gan.runs import callbacks, checkpoint
+from keras_gan.runs import callbacks, checkpoint, history
 from keras_gan.runs.callbacks import progress, saving
 from keras_gan.samples import SampleSpec
 from tests import helpers
@@ -300,6 +300,24 @@ def test_metrics_log_has_a_line_for_each_epoch(tmp_path):
     assert [(line["epoch"], line["step"]) for line in lines] == [(1, 3), (2, 6), (3, 9)]
     for name, values in history.items():
         assert [line[name] for line in lines] == pytest.approx(values)
+
+
+def test_lines_are_json_where_a_score_is_not_finite(tmp_path):
+    """The divergence of ring8 is NaN as long as no sample is near a mode."""
+    gan = helpers.tiny_gan()
+    values = iter([math.nan, math.inf, 1.5])
+    scores = callbacks.Evaluation(lambda gan: {"x": next(values)}, tmp_path / "e.jsonl")
+    log = callbacks.MetricsLog(tmp_path / "m.jsonl")
+    data = helpers.examples(4)
+    gan.fit(data, epochs=3, verbose=0, callbacks=[scores, log])
+    for name in ("e.jsonl", "m.jsonl"):
+        lines = (tmp_path / name).read_text().splitlines()
+        strict = [json.loads(line, parse_constant=pytest.fail) for line in lines]
+        assert [line["x"] for line in strict] == [None, None, 1.5]
+        read = [line["x"] for line in history.read_metrics(tmp_path / name)]
+        assert np.isnan(read[:2]).all() and read[2] == 1.5
+    lines = history.read_metrics(tmp_path / "m.jsonl")
+    assert keras_gan.pictures.training_curves(lines).any()
 
 
 def test_records_make_their_folders_before_the_first_step(tmp_path):

@@ -806,6 +806,16 @@ def test_an_impatient_second_interrupt_ends_what_hangs(monkeypatch):
     assert seen == [{}]
 
 
+@pytest.mark.usefixtures("interruptible")
+def test_a_signal_is_noted_where_nobody_reads_of_it():
+    reader, writer = os.pipe()
+    os.close(reader)  # as of `keras-gan train | tee log`, when Ctrl-C ends tee first
+    with interrupts.StopRequest(lambda _: os.write(writer, b"Stopping\n")) as request:
+        os.kill(os.getpid(), signal.SIGINT)
+    os.close(writer)
+    assert request.signal == signal.SIGINT
+
+
 def test_a_corrupt_weight_is_not_saved(tmp_path):
     gan = helpers.tiny_gan()
     writer = checkpoint.Writer(tmp_path)

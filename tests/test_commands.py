@@ -1,5 +1,6 @@
 """The console command: help, flags, messages, and what it lets TensorFlow say."""
 
+import contextlib
 import logging
 import os
 import shlex
@@ -434,6 +435,18 @@ def test_what_could_not_be_told_is_a_failure(root, monkeypatch, capsys):
     arguments = ["export", f"--check={root / 'saved_models/digits/1'}"]
     assert console.run(arguments) == 1
     assert "error: Expected a standard output that can be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"]])
+def test_a_reader_may_leave_the_help(monkeypatch, arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", closefd=False) as stream:
+        monkeypatch.setattr("sys.stdout", stream)
+        assert console.run(arguments) == 0
+        with contextlib.suppress(OSError):
+            stream.close()
+    os.close(writer)
 
 
 # === The user's own modules ===

@@ -104,7 +104,7 @@ def test_a_damaged_run_is_named(digits_run, tmp_path):
     good = (digits_run / "metrics.jsonl").read_text()
     path = run / "metrics.jsonl"
     for content, message in (
-        (None, "directory with a metrics.jsonl"),
+        (None, "at least one epoch, with its metrics.jsonl"),
         ("", "at least one epoch"),
         (good + '{"epoch": 4, "st', "line 4 is damaged"),
         (good + "7\n", "line 4 is damaged"),
@@ -125,6 +125,19 @@ def test_a_damaged_run_is_named(digits_run, tmp_path):
     (run / "moments.npz").write_bytes(b"half a fi")
     with pytest.raises(ValueError, match="cannot be read as the frames of figure 1"):
         drawing.draw_figures(run, "all")
+
+
+def test_a_run_that_ended_in_its_first_epoch_has_the_figures_that_fit(
+    digits_run, tmp_path, caplog
+):
+    caplog.set_level("INFO", logger="keras_gan")
+    (run := tmp_path / "run").mkdir()
+    for name in ("config.json", "gan.keras"):
+        (run / name).write_bytes((digits_run / name).read_bytes())
+    written = drawing.draw_figures(run)
+    assert [path.name for path in written] == ["figure_2.png", "figure_3.png"]
+    for name in ("curves", "health"):
+        assert f"Figure {name} is left out. Expected a run of at" in caplog.text
 
 
 def test_without_matplotlib_the_figures_of_images_are_drawn(

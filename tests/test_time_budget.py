@@ -51,6 +51,7 @@ def epochs_of(costs, minutes=30, steps=312, spent=0.0, **train_settings):
         (Costs(10.0, 1799 / 312), {}, 1),
         (Costs(0.0, 0.0), {}, MOST_EPOCHS),
         (Costs(0.0, 1e-9), {"minutes": 1e9}, MOST_EPOCHS),
+        (Costs(5.0, 0.001), {"minutes": 1e307}, MOST_EPOCHS),  # infinite seconds
         (Costs(5.0, 0.001), {"minutes": 0.05, "steps": 11}, 1),
     ],
 )

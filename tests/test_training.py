@@ -18,7 +18,7 @@ from PIL import Image
 import keras_gan
 from keras_gan import evaluation, experiments, runs
 from keras_gan.experiments import building, execution
-from keras_gan.runs import generating
+from keras_gan.runs import generating, provenance
 from keras_gan.runs.dry_run import dry_run, format_dry_run
 from tests import helpers
 
@@ -299,11 +299,12 @@ def test_what_others_put_into_a_run_stays_when_it_is_replaced(path):
     for name in mine:
         (path / name).parent.mkdir(exist_ok=True, parents=True)
         (path / name).write_text(name)
-    (path / "figures" / "curves.png").write_text("the run's own")
+    for name in ("curves.png", "training.gif"):
+        (path / "figures" / name).write_text("the run's own")
     trained(small(epochs=1, seed=1, sample_epochs=3), path, overwrite=True)
     for name in mine:
         assert (path / name).read_text() == name
-    assert not (path / "figures" / "curves.png").exists()
+    assert [x.name for x in (path / "figures").iterdir()] == ["mine.png"]
     assert len(list((path / "events").glob("*.tfevents.*"))) == 1
     assert runs.Run.open(path).experiment.train.seed == 1
 
@@ -368,6 +369,9 @@ def test_outputs_are_checked_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr(generating, "load_generator", work)
     with pytest.raises(ValueError, match="Received: .*x.png, below the file"):
         runs.write_samples(path, tmp_path / "file" / "x.png", 3, seed=0)
+    for write in (runs.write_samples, runs.write_projection):
+        with pytest.raises(ValueError, match="Expected `output` to name a file or a"):
+            write(path, "", 3, seed=0)  # of --output=$UNSET
     monkeypatch.setattr(runs.Run, "gan", work)
     with pytest.raises(ValueError, match="output directory. Received a file"):
         runs.draw_figures(path, output=tmp_path / "file")
@@ -394,6 +398,28 @@ def test_a_kill_while_a_run_is_replaced_leaves_nothing_to_resume(path, monkeypat
         trained(small(epochs=1), path, resume="auto")
     trained(small(epochs=1), path, resume="auto", overwrite=True)
     assert len(runs.Run.open(path).metrics()) == 1
+
+
+def test_a_commit_is_that_of_the_package_alone(tmp_path, monkeypatch):
+    """Not that of a user's repository with a .venv in it."""
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "provenance.py"))
+    (tmp_path / "provenance.py").write_text("")
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x"]
+    for words in (["init"], ["commit", "--allow-empty", "-m", "x"]):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True, capture_output=True)
+    assert provenance.environment()["git_commit"] is None
+    for words in (["add", "provenance.py"], ["commit", "-m", "y"]):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True, capture_output=True)
+    assert len(provenance.environment()["git_commit"]) == 40
+
+
+def test_a_data_dir_means_the_same_from_any_folder(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    runs.Run.create("run", small(), data_dir="data")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert runs.Run.open("../run").data_dir == str(tmp_path / "data")
+    assert runs.Run("x", small(), "gs://bucket/data").data_dir == "gs://bucket/data"
 
 
 def test_a_created_run_can_be_opened_and_trained(tmp_path):

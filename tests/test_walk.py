@@ -48,6 +48,19 @@ def test_a_walk_passes_the_samples_of_its_seeds(model, tmp_path):
     assert min(steps) > 0 and max(steps) < 6 * np.median(steps)
 
 
+def test_a_gif_of_frames_that_are_no_hundredths_lasts_as_long_as_it_says(
+    model, tmp_path
+):
+    path = tmp_path / "w.gif"
+    runs.write_walk(model, path, num_samples=1, stops=2, frames=30, fps=30)
+    with Image.open(path) as film:
+        durations = []
+        for number in range(film.n_frames):
+            film.seek(number)
+            durations.append(film.info["duration"])
+    assert sum(durations) == 2000
+
+
 def test_latents_on_the_way_of_a_normal_prior_follow_it():
     prior = priors.Normal(4000, loc=2.0, scale=3.0)
     start, end = np.asarray(prior.sample(2, seed=0))
@@ -110,10 +123,11 @@ def test_a_film_needs_an_extra(model, tmp_path, monkeypatch):
         ({"stops": 1, "labels": 3}, "`stops` to be an int >= 2"),
         ({"labels": [3, 8]}, "Expected no `labels`: the model is not conditional"),
         ({"frames": 0}, "`frames`"),
-        ({"fps": 101}, "`fps`"),
+        ({"fps": 51}, r"`fps` to be an int in \[1, 50\]"),
         ({"seed": -1}, "`seed`"),
         ({"num_samples": 0}, "num_samples"),
         ({"frames": 10**6}, "Expected at most 3,106 frames in a film"),
+        ({"num_samples": 10**6}, "Expected at most 19 frames in a film of 1,000,000"),
     ],
 )
 def test_what_cannot_be_filmed_is_one_line(model, tmp_path, changes, message):

@@ -43,10 +43,10 @@ def run(arguments: Sequence[str], command: str | None = None) -> int:
     if command is None:
         name, *arguments = arguments or [""]
         if name in _HELP:
-            print(overview())
+            _tell(overview())
             return 0
         if name == "--version":
-            print(__version__)
+            _tell(__version__)
             return 0
         if name not in COMMANDS:
             from keras_gan import checks
@@ -61,7 +61,7 @@ def run(arguments: Sequence[str], command: str | None = None) -> int:
     module = _module(command)
     values = flag_values(module)
     if _HELP & set(arguments):
-        print(help_text(command, arguments))
+        _tell(help_text(command, arguments))
         return 0
     try:
         _, *stray = values([command, *arguments])
@@ -85,6 +85,11 @@ def run(arguments: Sequence[str], command: str | None = None) -> int:
                 "one that cannot"
             )
         return status
+
+
+def _tell(text):
+    """Prints a text that its reader may leave: `keras-gan train --help | head`."""
+    print(text, file=_lasting(sys.stdout), flush=True)
 
 
 def _lasting(stream):

@@ -160,7 +160,8 @@ def _train(experiment, values):
 
 def _announce(signal):
     """Says that a signal was noticed; not by print, which it may have interrupted."""
-    os.write(2, b"\nStopping after this step ...\n")
+    if sys.__stderr__ is not None:  # closed: its number may be another file's
+        os.write(sys.__stderr__.fileno(), b"\nStopping after this step ...\n")
 
 
 def _writes_the_run(progress):

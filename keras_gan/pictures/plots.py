@@ -78,7 +78,7 @@ def sample_plot(
             axes.set(
                 xlabel=f"value 1 of {num_values}", ylabel=f"value 2 of {num_values}"
             )
-    outside = np.mean(((samples < low) | (samples > high)).any(axis=1))
+    outside = np.mean(~((samples >= low) & (samples <= high)).all(axis=1))
     if outside:
         axes.set_title(f"{100 * outside:.1f}% of the samples lie outside", fontsize=8)
     axes.legend(loc="upper right", fontsize=8, markerscale=2)

@@ -105,6 +105,16 @@ class _Subject:
             )
         return self.run.data()
 
+    def lines(self, figure):
+        """The logs of each epoch; a run that was stopped in its first has none."""
+        path = self.run.metrics_path
+        if not (path.exists() and path.stat().st_size):
+            raise _DoesNotFit(
+                f"Expected a run of at least one epoch, with its {path.name}, for "
+                f"figure {figure}. Received: {self.run.path}, which has none"
+            )
+        return self.run.metrics()
+
     def expect_images(self, figure):
         if not self.gan.spec.is_image:
             raise _DoesNotFit(
@@ -177,7 +187,7 @@ def _draw_classes(subject):
 
 
 def _draw_curves(subject):
-    lines = subject.run.metrics()
+    lines = subject.lines("curves")
     return {"curves.png": pictures.encode_png(pictures.training_curves(lines))}
 
 
@@ -201,13 +211,13 @@ def diagnose(run, gan, data, seed=0, count=500) -> pictures.Diagnosis:
 
 
 def _draw_health(subject):
-    run = subject.run
+    run, lines = subject.run, subject.lines("health")
     diagnosis = diagnose(run, subject.gan, subject.data, subject.seed)
     _log.info("%s. %s", diagnosis.state.capitalize(), diagnosis.explanation)
     snapshots = [
         (f"samples, epoch {epoch}", picture) for epoch, picture in run.snapshots()
     ]
-    page = pictures.health_page(run.metrics(), diagnosis, snapshots)
+    page = pictures.health_page(lines, diagnosis, snapshots)
     return {"health.png": pictures.encode_png(page)}
 
 

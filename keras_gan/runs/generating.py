@@ -127,8 +127,17 @@ def labels_in_turn(gan, num_samples, seed, labels):
 
 
 def is_folder(output) -> bool:
-    """Returns whether an output of `write_samples` stands for a directory."""
+    """Returns whether an output of `write_samples` stands for a directory.
+
+    Raises:
+        ValueError: an empty path, which would be the working directory.
+    """
     output = str(output)
+    if not output:
+        raise ValueError(
+            "Expected `output` to name a file or a directory. Received: ''; a dot is "
+            "the working directory"
+        )
     return output.endswith(("/", os.sep)) or not pathlib.Path(output).suffix
 
 

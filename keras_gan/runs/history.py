@@ -13,8 +13,27 @@ from keras_gan.pictures import formats
 # === Lines of JSON, one for each epoch or evaluation ===
 
 
+def without_nan(content):
+    """Returns what JSON can hold, of dicts, lists and scalars: None for NaN, inf."""
+    if isinstance(content, dict):
+        return {name: without_nan(value) for name, value in content.items()}
+    if isinstance(content, list):
+        return [without_nan(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content
+
+
+def append_line(path, line: dict):
+    """Appends a line of JSON; a number that is not finite is null in it."""
+    with open(path, "a") as file:
+        file.write(json.dumps(without_nan(line)) + "\n")
+
+
 def read_metrics(path) -> list[dict]:
     """Returns the lines of a `metrics.jsonl`, one dict for each epoch.
+
+    A null is NaN: what was logged there was not finite.
 
     Raises:
         ValueError: no file, no line, or a damaged one.
@@ -32,7 +51,8 @@ def read_metrics(path) -> list[dict]:
     metrics = []
     for number, line in enumerate(lines, start=1):
         try:
-            metrics.append(dict(json.loads(line)))
+            logs = dict(json.loads(line)).items()
+            metrics.append({n: math.nan if x is None else x for n, x in logs})
         except (ValueError, TypeError) as error:
             raise ValueError(
                 f"Expected a line of JSON for each epoch. Received: {path}, whose line "

@@ -1,5 +1,6 @@
 """SIGINT and SIGTERM as requests that a training acts on between two steps."""
 
+import contextlib
 import signal
 import sys
 import threading
@@ -20,7 +21,7 @@ class StopRequest:
         announce: function of a `signal.Signals`, called once, when the first signal
             arrives, to tell the user that it was noticed; None tells nobody. It runs
             inside of the signal's handler, which may have interrupted a `print`: write
-            by `os.write`.
+            by `os.write`. Its OSError, of a pipe whose reader has left, is ignored.
 
     Attributes:
         signal: the first `signal.Signals` that came, or None.
@@ -53,7 +54,9 @@ class StopRequest:
         if self.signal is None:
             self.signal, self._since = signal.Signals(number), now
             if self._announce is not None:
-                self._announce(self.signal)
+                # Ctrl-C ends every process of a pipe, the reader of ours too.
+                with contextlib.suppress(OSError):
+                    self._announce(self.signal)
         elif (
             number == signal.SIGINT
             and not self.saving

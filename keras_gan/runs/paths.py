@@ -1,4 +1,4 @@
-"""The paths that an experiment's settings hold."""
+"""The paths that a run and the settings of its experiment hold."""
 
 import os
 import pathlib
@@ -17,6 +17,13 @@ def absolute(experiment):
         path = pathlib.Path(os.path.expanduser(path)).absolute()
         settings["data.name"] = f"{prefix}{colon}{path}"
     return experiment.with_settings(settings)
+
+
+def absolute_place(path) -> str | None:
+    """Returns the absolute path of a directory; URLs such as gs://bucket stay."""
+    if path is None or "://" in str(path):
+        return path and str(path)
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def without(experiment):

@@ -47,17 +47,23 @@ def environment() -> dict:
 
 def _git_commit():
     """The commit of the checkout that this package runs from, or None."""
+    file = pathlib.Path(__file__)
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=pathlib.Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
+        # A package that is installed may lie below a repository of the user's.
+        _git(file.parent, "ls-files", "--error-unmatch", file.name)
+        return _git(
+            file.parent,
+            *("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"),
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return described.stdout.strip()
+
+
+def _git(folder, *words):
+    found = subprocess.run(
+        ["git", *words], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return found.stdout.strip()
 
 
 def describe_data(data) -> dict:

@@ -10,7 +10,7 @@ from keras_gan import checks, files
 from keras_gan.experiments.building import build, load_data, load_held_out
 from keras_gan.experiments.experiment import Experiment
 from keras_gan.experiments.model_files import MODEL, load_gan
-from keras_gan.runs import history, provenance
+from keras_gan.runs import history, paths, provenance
 
 # What `config.json` says of itself: by this alone a directory is known as a run.
 FORMAT = "keras_gan run 2"
@@ -42,7 +42,7 @@ _WRITTEN = (
     ("", "|".join(map(re.escape, (*_TRAINED, MOMENTS, REALS)))),
     (SAMPLES, r"epoch_\d+\.png"),
     (EVENTS, r"events\.out\.tfevents\..*"),
-    (FIGURES, r"figure_[123]\.(png|gif)|(classes|curves|health)\.png"),
+    (FIGURES, r"figure_[123]\.(png|gif)|(classes|curves|health)\.png|training\.gif"),
 )
 _CONTENTS = (
     CONFIG, *_TRAINED, MOMENTS, REALS, SAMPLES, EVENTS, FIGURES, CHECKPOINTS,
@@ -64,13 +64,13 @@ class Run:
     Attributes:
         path: `pathlib.Path`.
         experiment: `Experiment`.
-        data_dir: str, or None.
+        data_dir: str, which means the same from any folder; or None.
     """
 
     def __init__(self, path, experiment: Experiment, data_dir=None):
         self.path = pathlib.Path(path)
         self.experiment = experiment
-        self.data_dir = None if data_dir is None else str(data_dir)
+        self.data_dir = paths.absolute_place(data_dir)
         self._loaded = {}
         self._trained_on = None
 

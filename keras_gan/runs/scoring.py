@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-import math
 import pathlib
 
 import tqdm
@@ -11,7 +10,7 @@ import tqdm
 from keras_gan import checks, datasets, evaluation, files, metrics
 from keras_gan.datasets import stacked_mnist
 from keras_gan.metrics.features import inception_2015, inception_weights
-from keras_gan.runs import provenance
+from keras_gan.runs import history, provenance
 from keras_gan.runs.since_start import progress_since_start
 from keras_gan.runs.subjects import subject_of
 from keras_gan.streams import ProgressStream
@@ -177,7 +176,7 @@ def _evaluate(model, request, output, progress, shared):
     if output is not None:
         _check_output(output)
     report = _Scoring(subject, request, progress, shared).report()
-    report = _without_nan(json.loads(json.dumps(report)))
+    report = history.without_nan(json.loads(json.dumps(report)))
     if output is not None:  # a published version stays as it is
         files.write(output, _as_json(report))
     return report
@@ -452,17 +451,6 @@ class _Scoring:
 
 def _as_json(content):
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
-
-
-def _without_nan(content):
-    """JSON knows no NaN and no infinity: None stands for them."""
-    if isinstance(content, dict):
-        return {name: _without_nan(value) for name, value in content.items()}
-    if isinstance(content, list):
-        return [_without_nan(value) for value in content]
-    if isinstance(content, float) and not math.isfinite(content):
-        return None
-    return content
 
 
 class Bars:

@@ -149,8 +149,8 @@ class TimeBudget:
         around = self._clock() - self._began + costs.start + costs.end
         left = (60 * self.minutes - around) * (1 - _FREE)
         # Of a step that takes no time, as a coarse clock has it, the most fit.
-        fit = math.floor(left / epoch) if epoch > 0 else MOST_EPOCHS
-        epochs = min(max(1, fit), MOST_EPOCHS)
+        fit = math.floor(min(left / epoch, MOST_EPOCHS)) if epoch > 0 else MOST_EPOCHS
+        epochs = max(1, fit)
         said = (
             f"A step takes {duration(costs.step)}: {_many(epochs, 'epoch')} of "
             f"{_many(steps_per_epoch, 'step')} "

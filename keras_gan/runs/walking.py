@@ -1,6 +1,7 @@
 """A walk through the latents, as an animated picture or a film."""
 
 import functools
+import math
 import pathlib
 
 import numpy as np
@@ -45,7 +46,9 @@ def write_walk(
             classes, 1 by default: the latents stay. Else >= 2.
         frames: int >= 1, from one of them, or from one class, to the next: of the two,
             those of which there are more.
-        fps: int >= 1, frames in a second; of a `.gif` a divisor of 100 is exact.
+        fps: int in [1, 100], frames in a second; at most 50 of a `.gif`: browsers show
+            one that is faster at 10. A `.gif` counts in hundredths of a second, so that
+            its frames differ by one where `fps` does not divide 100.
         labels: a class or several, ints or names, which all walks visit. None keeps
             those of the first draws, where the prior draws labels.
         images: list of str, see `given_images.load_images`: one walk then visits these
@@ -79,7 +82,7 @@ def write_walk(
         stops = 1 if visits_classes else 4
     stops = checks.count("stops", stops, minimum=1 if visits_classes else 2)
     frames = checks.count("frames", frames)
-    fps = checks.count("fps", fps, maximum=100)
+    fps = checks.count("fps", fps, maximum=50 if output.suffix == ".gif" else 100)
     files.check_output(output)
     if output.suffix == ".mp4":
         checks.require("imageio_ffmpeg", extra="video")
@@ -91,11 +94,13 @@ def write_walk(
     if labels is not None:
         labels = generator.latent_prior.labels_of(labels, np.size(labels))
     legs = max(stops, np.size(labels))
-    if legs * frames * 3 * _SIDE**2 > _MOST_BYTES:
-        most = _MOST_BYTES // (3 * _SIDE**2)
+    columns = math.ceil(math.sqrt(num_samples))
+    side = max(_SIDE, columns * (max(generator.spec.shape[:2]) + 1) + 1)
+    most = _MOST_BYTES // (3 * side**2)
+    if legs * frames > most:
         raise ValueError(
-            f"Expected at most {most:,} frames in a film. Received: {legs} stops of "
-            f"{frames} frames"
+            f"Expected at most {most:,} frames in a film of {num_samples:,} walks. "
+            f"Received: {legs} stops of {frames} frames"
         )
     if images is None:
         between = generator.latent_prior.between
@@ -117,7 +122,10 @@ def _write(output, pictures, fps):
         if output.suffix == ".mp4":
             formats.write_mp4(temporary, pictures, fps)
         else:
-            temporary.write_bytes(formats.encode_gif(pictures, round(1000 / fps)))
+            # Each frame ends at the nearest hundredth: their rounding does not add up.
+            ends = np.round(np.arange(len(pictures) + 1) * 100 / fps).astype(int)
+            milliseconds = (10 * np.diff(ends)).tolist()
+            temporary.write_bytes(formats.encode_gif(pictures, milliseconds))
 
 
 def _check_alone(num_samples, stops, labels):

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gan import checks
+from keras_gan.runs import history
 from keras_gan.runs.callbacks import saving
 
 
@@ -16,7 +17,7 @@ class MetricsLog(keras.callbacks.Callback):
     """Writes the logs of each epoch as a line of JSON, and to TensorBoard.
 
     A line has `epoch`, `step` (generator steps so far), `seconds` (of the epoch) and
-    every log of the model.
+    every log of the model; null stands for NaN and infinity, which JSON does not know.
 
     Args:
         path: str or path-like, of the file of lines (`metrics.jsonl`); its folder is
@@ -39,7 +40,7 @@ class MetricsLog(keras.callbacks.Callback):
         step = self.model.generator_steps
         logs = {name: float(value) for name, value in logs.items()}
         seconds = round(time.monotonic() - self._started, 3)
-        _append(
+        history.append_line(
             self.path, {"epoch": epoch + 1, "step": step, "seconds": seconds, **logs}
         )
         _summarise(self.summary_writer, step, logs)
@@ -49,9 +50,9 @@ class Evaluation(keras.callbacks.Callback):
     """Scores the GAN every n epochs, and can keep the model that scored best.
 
     It writes a line of JSON for each evaluation: `epoch`, `step` (generator steps so
-    far) and the scores, which also enter the epoch's logs, so that other callbacks can
-    monitor them. Choose by scores that take no test examples: otherwise the test no
-    longer measures unseen data.
+    far) and the scores, null where they are not finite. The scores also enter the
+    epoch's logs, so that other callbacks can monitor them. Choose by scores that take
+    no test examples: otherwise the test no longer measures unseen data.
 
     Args:
         scores: function from the `GAN` to a dict of numbers, such as
@@ -121,7 +122,7 @@ class Evaluation(keras.callbacks.Callback):
         if self.keep is not None and self._better(scores[self.keep]):
             self.saver.set_model(self.model)
             self.saver.save()
-        _append(self.path, {"epoch": self._epoch, "step": step, **scores})
+        history.append_line(self.path, {"epoch": self._epoch, "step": step, **scores})
         _summarise(
             self.summary_writer, step, {f"evaluation/{n}": x for n, x in scores.items()}
         )
@@ -138,11 +139,6 @@ class Evaluation(keras.callbacks.Callback):
             return False
         self.best = score
         return True
-
-
-def _append(path, line):
-    with open(path, "a") as file:
-        file.write(json.dumps(line) + "\n")
 
 
 def _summarise(summary_writer, step, scalars):
