@@ -12,6 +12,7 @@ by. A training that has a line in the output already is not run again.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import pathlib
@@ -36,6 +37,7 @@ def main():
         return
     names = ("preset", "split", "held_out", "settings")
     common = {name: getattr(arguments, name) for name in names}
+    common["recipe"] = recipe(arguments.preset, json.loads(arguments.settings))
     first = arguments.first_seed
     asked = [{**common, "seed": first + each} for each in range(arguments.seeds)]
     rows = cases.run(
@@ -63,7 +65,19 @@ def parsed_arguments():
     parser.add_argument("--first_seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=1, help="how many")
     parser.add_argument("--output", default="bigan.jsonl", help="a line a run")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.figure and not arguments.model:
+        parser.error("Expected --figure with --model")
+    return arguments
+
+
+def recipe(preset, settings):
+    """Returns a digest of all settings: a preset of another day is another case."""
+    from keras_gan import experiments
+
+    experiment = experiments.get_preset(preset, settings)
+    text = json.dumps(experiment.to_dict(), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def load(experiment, case, data_dir):

@@ -29,7 +29,7 @@ def main():
 
     run = Run.open(arguments.run, data_dir=arguments.data_dir)
     study = Study(run, arguments.encoder, arguments.examples)
-    names = ("draws", "seed", "examples")
+    names = ("run", "encoder", "draws", "seed", "examples")
     common = {name: getattr(arguments, name) for name in names}
 
     def rows_of(asked):
@@ -65,9 +65,7 @@ def parsed_arguments():
         type=lambda text: text.split(","),
         help="to choose from, a+b joins two; by default each one alone",
     )
-    parser.add_argument(
-        "--encoder", help="a .keras file whose model has encode(images)"
-    )
+    parser.add_argument("--encoder", help="a .keras file of an inference.Encoder")
     parser.add_argument(
         "--num_labels",
         type=lambda text: [int(number) for number in text.split(",")],

@@ -57,7 +57,12 @@ def parsed_arguments():
         "--reconstruction", type=float, default=50.0, help="weight, see `Encoder`"
     )
     parser.add_argument("--save_encoder", help="a .keras file to keep it in")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.save_encoder and arguments.what != "encoder":
+        parser.error("Expected --save_encoder with --what=encoder")
+    if arguments.save_encoder and not arguments.save_encoder.endswith(".keras"):
+        parser.error("Expected --save_encoder to end in .keras")
+    return arguments
 
 
 def options(arguments):

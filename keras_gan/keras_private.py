@@ -79,7 +79,7 @@ def clip_sums(optimizer, replicas):
         return
 
     def clipped(gradients):
-        # Of the class: an optimizer may be compiled again.
+        # The class's: on the object an earlier `compile` may have replaced it.
         own = type(optimizer)._clip_gradients(optimizer, replicas.sum(gradients))
         return [gradient / replicas.count for gradient in own]  # which Keras sums
 

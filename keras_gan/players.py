@@ -11,18 +11,18 @@ from keras_gan import replicas as all_replicas
 
 LossScaleOptimizer = keras.mixed_precision.LossScaleOptimizer
 
-# Of each thread, as those of several replicas take turns within one step.
+# One value for each thread: replicas are traced in threads that take turns.
 _is_in_step = contextvars.ContextVar("is_in_step", default=False)
 
 
 def step_of_players(step):
-    """Returns a step of a model within which players alone advance their layers."""
+    """Wraps a step, so that layers advance in it only when their player descends."""
 
     @functools.wraps(step)
-    def marked(self, data):
+    def marked(*arguments):
         token = _is_in_step.set(True)
         try:
-            return step(self, data)
+            return step(*arguments)
         finally:
             _is_in_step.reset(token)
 

@@ -289,7 +289,7 @@ def build(experiment: Experiment, data: datasets.Dataset) -> GAN:
 
     Raises:
         ValueError: see `check`; networks that cannot make samples like the data's.
-        SettingError: a weight of reconstructions, and networks without an encoder.
+        SettingError: a reconstruction weight for networks without an encoder.
     """
     check(experiment)
     built = _networks(experiment, data)

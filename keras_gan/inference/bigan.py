@@ -27,11 +27,12 @@ class BiGAN(GAN):
     and E descend the loss with swapped labels, see `FoolDiscriminator`. `encoder_loss`
     is logged as well; all other names are those of `GAN`, where "real" is (x, E(x)).
 
-    That equilibrium is far: for long D may be fooled by an E that hardly tells z. With
-    `compile(reconstruction=w)` G and E descend, besides, w times the mean of
-    (x - G(E(x)))^2 over the values of the examples, which is 0 at the equilibrium too
-    (C. Li et al., ALICE, arXiv 1709.01215, section 3.2). It is logged as
-    `reconstruction_error`.
+    Training reaches that equilibrium slowly; until then E can fool D with latents that
+    tell little about x. With `compile(reconstruction=w)` G and E descend, besides, w
+    times the mean of (x - G(E(x)))^2 over the values of the examples, which is 0 at the
+    equilibrium too (C. Li et al., ALICE, arXiv 1709.01215, section 3.2). It is logged
+    as `reconstruction_error`. G then runs on E(x) as well as on z, and its batch
+    normalisation keeps running statistics of both.
 
     Penalties take the gradient by both parts of a pair. An augmentation changes what D
     sees, not what E sees.
@@ -85,6 +86,7 @@ class BiGAN(GAN):
         encoding.check_network(encoder, self.sample_shape, latent_prior.latent_dim)
         self.latent_space = space
         self.encoder_average = self.averaged_encoder = self._encoder_steps = None
+        self.reconstruction = 0.0
 
     @property
     def encoder(self):
@@ -107,7 +109,7 @@ class BiGAN(GAN):
         Args:
             generator_optimizer, discriminator_optimizer, encoder_optimizer: Keras
                 optimizers or their names, one object each.
-            reconstruction: float >= 0, w of the class.
+            reconstruction: float >= 0, the weight w of the reconstruction error.
             **options: as in `GAN.compile`. With `ema_decay`, the weights of E are
                 averaged as those of G are; `encode` then uses `averaged_encoder`.
 
@@ -119,14 +121,18 @@ class BiGAN(GAN):
             raise ValueError(
                 f"Expected `reconstruction` to be a number >= 0. Received: {weight!r}"
             )
-        self.reconstruction = float(weight)
-        super().compile(
-            generator_optimizer,
-            discriminator_optimizer,
-            optimizers={"encoder": encoder_optimizer},
-            objectives={"encoder": FoolDiscriminator()},
-            **options,
-        )
+        before, self.reconstruction = self.reconstruction, float(weight)
+        try:
+            super().compile(
+                generator_optimizer,
+                discriminator_optimizer,
+                optimizers={"encoder": encoder_optimizer},
+                objectives={"encoder": FoolDiscriminator()},
+                **options,
+            )
+        except BaseException:  # what was compiled before goes on as it was
+            self.reconstruction = before
+            raise
         # What `compile` takes again where the model is loaded.
         del self._compile_arguments["objectives"]
         chosen = self._compile_arguments.pop("optimizers")
@@ -229,7 +235,7 @@ class FoolDiscriminator(players.Objective):
         minimax:         E log D(x, E(x)), the part of equation (1) that has E in it
         non-saturating:  -E log(1 - D(x, E(x)))
 
-    and `BiGAN.reconstruction` times the error of the reconstructions.
+    E also descends `BiGAN.reconstruction` times the error of the reconstructions.
     """
 
     def __call__(self, gan, network, real, latents, training):

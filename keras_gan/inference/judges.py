@@ -20,7 +20,7 @@ from keras_gan import replicas as all_replicas
 from keras_gan.datasets import Dataset
 from keras_gan.generation import at_least_float32
 from keras_gan.keras_private import compute_dtypes, layers_of
-from keras_gan.players import Player, loss_scaled
+from keras_gan.players import Player, loss_scaled, step_of_players
 
 _BATCH_SIZE = 500
 
@@ -83,6 +83,7 @@ def discriminate(
     player = Player("discriminator", judge, optimizer, one, may_be_empty=False)
 
     @tf.function(reduce_retracing=True)
+    @step_of_players
     def step(batch, seed):
         real = minibatches.examples(batch, gan.spec, gan.latent_prior)
         size = tf.shape(minibatches.samples_in(real))[0]
