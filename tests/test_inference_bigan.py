@@ -172,6 +172,13 @@ def test_the_weight_of_reconstructions_is_a_number(weight):
         extensions.bigan_with(reconstruction=weight)
 
 
+def test_a_compile_that_fails_leaves_the_weight_of_reconstructions():
+    gan = extensions.bigan_with(reconstruction=3.0)
+    with pytest.raises(ValueError, match="loss"):
+        gan.compile("sgd", "sgd", "sgd", reconstruction=1.0, loss="typo")
+    assert gan.reconstruction == 3.0
+
+
 # What E descends, by hand, of logits a of (x, E(x)) and b of (G(z), z).
 SWAPPED = {
     "minimax": lambda a, b: -np.log1p(np.exp(-a)),

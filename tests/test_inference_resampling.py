@@ -10,7 +10,7 @@ from scipy import stats
 import keras_gan
 from keras_gan import inference, layers, priors
 from keras_gan.inference import chains, judges, resampling
-from tests import helpers
+from tests import extensions, helpers
 from tests.export_helpers import image_gan
 from tests.helpers import one_dimensional_gan, tiny_networks, warned
 
@@ -454,6 +454,24 @@ def test_the_same_seed_trains_the_same_d_whatever_drew_before():
         trained.append(inference.discriminate(gan, x, steps=5, batch_size=10))
     for one, other in zip(*(each.weights for each in trained), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_layers_of_a_judge_advance_once_a_step(monkeypatch):
+    gan = extensions.gan_with("spectral")
+    advanced = []
+    advance = layers.SpectralNormalization.advance
+
+    def counted(layer):
+        advanced.append(layer)
+        advance(layer)
+
+    monkeypatch.setattr(layers.SpectralNormalization, "advance", counted)
+    tf.config.run_functions_eagerly(True)
+    try:
+        inference.discriminate(gan, helpers.examples(20), steps=3, batch_size=10)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert len(advanced) == 3 * 2  # steps, layers
 
 
 def test_d_is_trained_on_latents_of_its_own():
