@@ -202,8 +202,8 @@ def test_the_command_that_resumes_gives_the_same_settings(monkeypatch, tmp_path)
     again(["train", *words])
     assert settings.read(again) == settings.read(values)
     for name, value in {
-        "workdir": "a b", "data_dir": "d", "resume": "auto", "overwrite": False,
-        "checkpoint_steps": 5,
+        "workdir": "a b", "data_dir": os.path.abspath("d"), "resume": "auto",
+        "overwrite": False, "checkpoint_steps": 5,
     }.items():  # fmt: skip
         assert again[name].value == value
     assert "--set=train.epochs=3" in words and "--set=networks=digits_mlp" in words
