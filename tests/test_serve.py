@@ -1,6 +1,7 @@
 """`keras-gan serve`: what it answers, what it survives, and how it ends."""
 
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -19,7 +20,15 @@ import pytest
 
 from keras_gan import export
 from keras_gan.commands import console
-from keras_gan.serving import Metrics, Models, Refused, find_export, latest_in, protocol
+from keras_gan.serving import (
+    Metrics,
+    Models,
+    Refused,
+    find_export,
+    latest_in,
+    protocol,
+    versions,
+)
 from keras_gan.serving.versions import Version
 from tests import export_helpers
 
@@ -859,8 +868,13 @@ def test_a_version_in_which_the_last_request_ends_as_it_retires_closes_once():
     assert len(closed) == 1
 
 
-def test_a_version_with_a_link_that_leads_nowhere_is_tried_again(base, tmp_path):
+def test_a_version_with_a_link_that_leads_nowhere_is_tried_again(
+    base, monkeypatch, tmp_path
+):
     """Its state cannot be read, and so nobody sees whether it changed."""
+    # The other tests of this process need XLA.
+    session = functools.partial(versions.c_session.Session, disable_xla=False)
+    monkeypatch.setattr(versions.c_session, "Session", session)
     folder = tmp_path / "tiny"
     shutil.copytree(base / "tiny" / "1", folder / "1")
     (folder / "1" / "link").symlink_to(tmp_path / "nothing")
