@@ -258,7 +258,7 @@ _PRESETS = (
         "stacked_mnist",
         32,
         0.5,
-        epochs=5,
+        epochs=8,
         dense_units=256,
     ),
     _CIFAR10,
