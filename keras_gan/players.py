@@ -16,7 +16,7 @@ _is_in_step = contextvars.ContextVar("is_in_step", default=False)
 
 
 def step_of_players(step):
-    """Wraps a step, so that layers advance in it only when their player descends."""
+    """Returns a step in which layers advance only when their player descends."""
 
     @functools.wraps(step)
     def marked(*arguments):
