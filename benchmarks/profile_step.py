@@ -64,7 +64,7 @@ def parsed_arguments():
     parser.add_argument("--batch_size", type=int, default=100)
     parser.add_argument(
         "--addition",
-        # One step in 16 is not one in the number of steps.
+        # R1 in every 16th step is due in too few of the steps that are profiled.
         choices=[name for name in contestant.ADDITIONS if name != "lazy_r1"],
         default="none",
         help="of networks for pictures, see train_step.py",

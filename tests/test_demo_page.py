@@ -366,7 +366,7 @@ def test_a_wrong_file_leaves_nothing_of_the_one_before(page, seven, tmp_path):
 def test_a_second_file_takes_the_place_of_one_that_is_projected(
     page, seven, tmp_path, second
 ):
-    """What is found of the first is not shown beside the second."""
+    """The result of the first picture is not shown beside the second."""
     path, _ = seven
     Image.new("L", (28, 28), "white").save(tmp_path / "white.png")
     (tmp_path / "text.png").write_text("no picture")

@@ -253,7 +253,7 @@ def test_outliers_that_drown_the_distances_are_said(caplog):
     assert not helpers.warned(caplog)
     fake[3, 2] = 1e7
     evaluation.feature_scores(real, fake)
-    # What is no set of examples is refused first, by what it is.
+    # Empty or NaN features are refused before any warning of outliers.
     for rows, message in ((fake[:0], "none empty"), (fake * np.nan, "finite second")):
         with pytest.raises(ValueError, match=message):
             evaluation.feature_scores(real, rows)

@@ -1,4 +1,4 @@
-"""What a page answers where an action fails: a sentence."""
+"""Turns a failed action into a sentence on the page."""
 
 import functools
 import html
@@ -12,7 +12,7 @@ _log = logging.getLogger("keras_gan")
 
 
 def answering(function):
-    """Makes an action's mistakes sentences on the page; others are logged."""
+    """Shows a user's mistake as a sentence on the page, and logs any other error."""
 
     @functools.wraps(function)
     def answer(*arguments):

@@ -309,7 +309,7 @@ class Page:
     def _connect_slow(self, event, action, inputs, outputs):
         """Shows what an action finds, if the page still has the action's picture.
 
-        Of several events while it runs, only the last one starts it again.
+        If events arrive while it runs, only the last one starts it again.
         """
         result = gr.State()
 

@@ -13,7 +13,7 @@ MAX_COVARIANCE_VALUES = 32 * 32 * 3
 # Values that deviate by so many times the typical deviation leave float64 no digits of
 # a kernel distance, which takes their third power.
 _MOST_DEVIATION = 1e5
-# Of so many values at least, where there are more, is the typical deviation found.
+# The typical deviation is estimated from at least this many values, if there are more.
 _TYPICAL_VALUES = 1_000_000
 
 _log = logging.getLogger("keras_gan")
