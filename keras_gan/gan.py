@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from keras_gan import augmentation as augmentations
-from keras_gan import checks, layer_checks, losses, minibatches, model_checks, priors
+from keras_gan import checks, critics, layer_checks, minibatches, model_checks, priors
 from keras_gan import penalties as penalties_module
 from keras_gan.generation import GenerativeModel, at_least_float32
 from keras_gan.inputs import CheckedInputs
@@ -274,12 +274,12 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         critic = self.critic(training)
         real = self.judged_real(real, training)
         fake = self.judged(latents, training)
-        of_real, of_fake = critic.answers(real), critic.answers(fake)
+        of_real, of_fake = map(critic.watched_answers, (real, fake))
         loss = self.adversarial_loss.discriminator_loss(of_real, of_fake)
         loss += weight_penalty(self.discriminator)
         terms = self.adversarial_loss.diagnostics(of_real, of_fake)
         if training and self.augmentation is not None:
-            terms = {**terms, **self.augmentation.terms(losses.logits(of_real))}
+            terms = {**terms, **self.augmentation.terms(critics.logits(of_real))}
         if training and self.penalties:  # without any, no seed is drawn
             seed = self.replicas.seed(self._training_seeds.next())
             step = self.discriminator_optimizer.iterations
@@ -315,7 +315,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         return loss, {f"{player.name}_loss": loss}
 
     def critic(self, training):
-        """Returns the discriminator as a `losses.Critic`, a function to float logits.
+        """Returns the discriminator as a `critics.Critic`, a function to float logits.
 
         With `training` it augments first: whatever one critic is called on, row i of
         it gets the same draws, examples, samples and what penalties ask for alike.
@@ -323,7 +323,7 @@ class GAN(CheckedInputs, Serializable, GenerativeModel):
         augment = augmentations.of_one_draw(
             self.augmentation if training else None, self._training_seeds, self.replicas
         )
-        return losses.Critic(
+        return critics.Critic(
             lambda inputs: at_least_float32(
                 self.discriminator(augment(inputs), training=training)
             )

@@ -19,6 +19,7 @@ import keras
 from keras import ops
 
 from keras_gan import checks
+from keras_gan.critics import logits
 
 
 def value(real_logits, fake_logits):
@@ -94,34 +95,6 @@ def probabilities(real_logits, fake_logits) -> dict:
         "d_real": ops.mean(ops.sigmoid(real_logits)),
         "d_fake": ops.mean(ops.sigmoid(fake_logits)),
     }
-
-
-def logits(answers):
-    """Returns D's logits among all that it answers: the first column.
-
-    Args:
-        answers: float array or tensor `(m, columns)`.
-
-    Returns:
-        float `(m, 1)`; answers of one column as they are.
-    """
-    return answers if answers.shape[-1] == 1 else answers[:, :1]
-
-
-class Critic:
-    """The discriminator as a function of what it takes to its logits `(m, 1)`.
-
-    Penalties see no more of it. Losses see all `answers`.
-
-    Args:
-        answers: function of what D takes to what it answers, float `(m, columns)`.
-    """
-
-    def __init__(self, answers):
-        self.answers = answers
-
-    def __call__(self, inputs):
-        return logits(self.answers(inputs))
 
 
 class AdversarialLoss:

@@ -13,7 +13,7 @@ GANs, arXiv 1705.07215 (DRAGAN).
 import keras
 import tensorflow as tf
 
-from keras_gan import checks
+from keras_gan import checks, critics
 
 
 class Penalty:
@@ -171,8 +171,8 @@ class GradientPenalty(_Weighted):
             return of_each * one + (1.0 - of_each) * tf.cast(other, one.dtype)
 
         between = {
-            name: mixed(values, _continuous(fake)[name])
-            for name, values in _continuous(real).items()
+            name: mixed(values, critics.continuous(fake)[name])
+            for name, values in critics.continuous(real).items()
         }
         return self.gamma * _off_unit_slope(critic, _replaced(real, between))
 
@@ -223,12 +223,6 @@ def _samples(inputs):
     return inputs["samples"] if isinstance(inputs, dict) else inputs
 
 
-def _continuous(inputs) -> dict:
-    """Returns the parts of what D takes that have gradients: all but labels."""
-    parts = inputs if isinstance(inputs, dict) else {"samples": inputs}
-    return {name: part for name, part in parts.items() if part.dtype.is_floating}
-
-
 def _replaced(inputs, parts):
     """Returns what D takes, some of its parts replaced, and the others as they are."""
     return {**inputs, **parts} if isinstance(inputs, dict) else parts["samples"]
@@ -257,12 +251,8 @@ def squared_gradient_norms(critic, inputs):
     Returns:
         float32, one for each logit: `(m,)`, or `(p,)`.
     """
-    samples, parts = _samples(inputs), list(_continuous(inputs).values())
-    with tf.GradientTape() as tape:
-        tape.watch(parts)
-        logits = critic(inputs)
-    # Zeros for a critic that does not look at them.
-    gradients = tape.gradient(logits, parts, unconnected_gradients="zero")
+    logits, gradients = critics.gradients(critic, inputs)
+    samples = _samples(inputs)
     count = tf.shape(samples)[0]
     squares = sum(
         tf.reduce_sum(
@@ -292,10 +282,15 @@ def terms(penalties, critic, real, fake, seed, step) -> dict:
         if penalty.schedule is not None:
             factor *= tf.cast(penalty.schedule(step), tf.float32)
 
-        def term(penalty=penalty, own_seed=own_seed, factor=factor):
-            return factor * penalty(critic, real, fake, own_seed)
+        # In a branch, going back through the loss's pass would cost each step zeros of
+        # its size. The bare function makes a pass of its own.
+        is_lazy = penalty.every > 1
+        seen = critic.__call__ if is_lazy else critic
 
-        if penalty.every == 1:
+        def term(penalty=penalty, seen=seen, own_seed=own_seed, factor=factor):
+            return factor * penalty(seen, real, fake, own_seed)
+
+        if not is_lazy:
             found[penalty.name] = term()
         else:
             due = tf.equal(tf.cast(step, tf.int64) % penalty.every, 0)

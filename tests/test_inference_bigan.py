@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_gan
-from keras_gan import experiments, networks, runs
+from keras_gan import critics, experiments, networks, runs
 from keras_gan.inference import BiGAN, bigan
 from keras_gan.runs import dry_run
 from tests import export_helpers, extensions, helpers
@@ -234,7 +234,7 @@ def linear_critic():
 def test_penalties_see_both_parts_of_a_pair():
     discriminator = linear_critic()
     slope = discriminator.trainable_variables[0].numpy()
-    critic = keras_gan.losses.Critic(discriminator)
+    critic = critics.Critic(discriminator)
     pairs = [
         {"samples": helpers.examples(5, seed), "latents": helpers.examples(5, 9)[:, :3]}
         for seed in range(2)

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "keras_gan"
 FLOORS = (
     {"version", "checks", "files", "replicas", "keras_private", "streams", "backend"},
-    {"labels", "normalization"},
+    {"critics", "labels", "normalization"},
     {
         "samples",
         "losses",

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_gan
-from keras_gan import losses, penalties
+from keras_gan import critics, losses, penalties
 from tests import helpers
 
 X = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
@@ -283,3 +283,91 @@ def test_r1_changes_d_and_not_g_in_the_step_and_not_evaluation():
 def test_wrong_arguments_are_refused(arguments):
     with pytest.raises(ValueError, match="Expected"):
         keras_gan.penalties.R1(**arguments)
+
+
+# === The pass that a loss and a penalty share ===
+
+
+def smooth(x):
+    return tf.tanh(x @ tf.constant(W)) ** 2
+
+
+def test_gradients_go_back_through_the_pass_of_the_loss():
+    calls = []
+
+    def answers(inputs):
+        calls.append(inputs)
+        return tf.concat([smooth(inputs), 7.0 * smooth(inputs)], axis=1)
+
+    critic, x = critics.Critic(answers), tf.constant(X)
+    assert critic.watched_answers(x).shape == (5, 2)
+    assert len(calls) == 1
+    shared, again = (penalties.squared_gradient_norms(critic, x) for _ in range(2))
+    assert len(calls) == 2  # a tape answers once
+    alone = penalties.squared_gradient_norms(smooth, x)
+    np.testing.assert_array_equal(shared, again)
+    np.testing.assert_array_equal(shared, alone)
+    # Equal values are not the same pass.
+    critic.watched_answers(x)
+    penalties.squared_gradient_norms(critic, tf.constant(X))
+    assert len(calls) == 4
+
+
+@pytest.mark.parametrize("name", ["r1", "r2", "gradient_penalty", "dragan"])
+def test_a_shared_pass_changes_no_gradient_of_the_critics_weights(name):
+    weights = tf.Variable(W)
+    labels = tf.range(5)
+
+    def answers(inputs):
+        shift = tf.cast(inputs["labels"], tf.float32)[:, None]
+        return tf.tanh(inputs["samples"] @ weights + shift) ** 2
+
+    def of(critic, judged):
+        real, fake = (
+            {"samples": tf.constant(each), "labels": labels} for each in (X, Z)
+        )
+        with tf.GradientTape() as tape:
+            a, b = judged(real), judged(fake)
+            loss = losses.get("relativistic").discriminator_loss(a, b)
+            penalty = penalties.BY_NAME[name](0.7)
+            term = penalties.terms([penalty], critic, real, fake, SEED, 0)[name]
+            total = loss + term
+        gradient = tape.gradient(total, weights)
+        return float(term), gradient.numpy()
+
+    shared = critics.Critic(answers)
+    value, gradient = of(shared, shared.watched_answers)
+    expected = of(answers, answers)
+    assert value == pytest.approx(expected[0], rel=1e-6)
+    np.testing.assert_allclose(gradient, expected[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "passes"),
+    [
+        ([], 2),
+        ([penalties.R1(1.0), penalties.R2(1.0)], 2),
+        ([penalties.R1(1.0), penalties.R1(1.0, name="again")], 3),
+        ([penalties.R1(1.0, every=2)], 3),
+        ([penalties.GradientPenalty(1.0)], 3),
+    ],
+)
+def test_passes_through_d_in_a_step(given, passes):
+    """Of D's own step; G's makes one more. The third step is one that is due."""
+    calls = []
+
+    class Counting(keras.layers.Layer):
+        def call(self, x):
+            calls.append(0)
+            return x
+
+    discriminator = keras.Sequential(
+        [keras.Input((4,)), Counting(), keras.layers.Dense(1)]
+    )
+    generator, _ = helpers.tiny_networks()
+    gan = keras_gan.GAN(generator, discriminator, keras_gan.priors.Normal(3), None)
+    gan.compile("sgd", "sgd", penalties=given, run_eagerly=True)
+    helpers.train_steps(gan, [helpers.examples(8)] * 2)
+    calls.clear()
+    helpers.train_steps(gan, [helpers.examples(8)])
+    assert len(calls) == passes + 1

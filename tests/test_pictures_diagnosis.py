@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_gan
-from keras_gan import evaluation, losses
+from keras_gan import critics, evaluation, losses
 from keras_gan.pictures import diagnose, training_curves
 from tests import extensions
 
@@ -227,7 +227,7 @@ class Fixed:
 
     def critic(self, training):
         assert not training
-        return losses.Critic(self.discriminator)
+        return critics.Critic(self.discriminator)
 
     def samples_of(self, latents):
         return np.full((len(latents), 4), self.fake)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from keras_gan import losses, metrics, theory
+from keras_gan import critics, metrics, theory
 from keras_gan.evaluation import by_class
 from keras_gan.evaluation.distances import feature_scores
 from keras_gan.evaluation.protocol import Protocol, has_density
@@ -326,7 +326,7 @@ def largest_deviation_of_d(gan, intervals, num_points: int = 1001) -> float:
         if gan.is_labelled:
             x = {"samples": x, "labels": np.full(num_points, label, np.int32)}
         answers = predict_locally(gan.discriminator, x, batch_size=num_points)
-        logits = losses.logits(answers).astype(np.float64)
+        logits = critics.logits(answers).astype(np.float64)
         # 1 / (1 + exp(-l)) - 1/2 = tanh(l / 2) / 2, which nothing overflows.
         # Unlike Python's `max`, this one keeps NaN.
         largest = np.maximum(largest, np.max(np.abs(np.tanh(logits / 2))) / 2)
@@ -349,7 +349,7 @@ def discriminator_accuracy(gan, examples, samples, batch_size: int = 256) -> flo
     """
 
     of_examples, of_samples = (
-        losses.logits(predict_locally(gan.discriminator, inputs, batch_size))
+        critics.logits(predict_locally(gan.discriminator, inputs, batch_size))
         for inputs in (examples, samples)
     )
     if np.isnan(of_examples).any() or np.isnan(of_samples).any():

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from keras_gan import losses, priors
+from keras_gan import critics, priors
 from keras_gan.generation import at_least_float32
 from keras_gan.inference import judges
 from keras_gan.inference.latent_space import LatentSpace
@@ -74,7 +74,7 @@ class Judged:
             latents = {"latents": latents, "labels": labels}
         judged = self.gan.judged(latents, training=False)
         answers = at_least_float32(self.judge(judged, training=False))
-        return tf.cast(losses.logits(answers)[:, 0], tf.float32)
+        return tf.cast(critics.logits(answers)[:, 0], tf.float32)
 
     def uniform(self, *words):
         """Returns a `numpy.random.Generator` of its own for `words`."""

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_gan import (
     averaging,
     checks,
+    critics,
     inputs,
     layers,
     losses,
@@ -96,7 +97,7 @@ def discriminate(
             lambda x, y: tf.concat([x, tf.cast(y, x.dtype)], 0), real, fake
         )
         with tf.GradientTape() as tape:
-            logits = losses.logits(at_least_float32(judge(both, training=True)))
+            logits = critics.logits(at_least_float32(judge(both, training=True)))
             loss = losses.discriminator_loss(logits[:size], logits[size:])
         player.descend(tape, loss, size)
 
@@ -131,7 +132,7 @@ def logits_of(judge, samples, labels=None, batch_size: int = _BATCH_SIZE) -> np.
     """
     given = samples if labels is None else {"samples": samples, "labels": labels}
     answers = all_replicas.predict_locally(judge, given, batch_size)
-    return losses.logits(answers)[:, 0].astype(np.float64)
+    return critics.logits(answers)[:, 0].astype(np.float64)
 
 
 def check_gan(gan):

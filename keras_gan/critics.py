@@ -1,0 +1,91 @@
+"""The discriminator as losses and penalties see it: a function to logits."""
+
+import tensorflow as tf
+
+
+def logits(answers):
+    """Returns D's logits among all that it answers: the first column.
+
+    Args:
+        answers: float array or tensor `(m, columns)`.
+
+    Returns:
+        float `(m, 1)`; answers of one column as they are.
+    """
+    return answers if answers.shape[-1] == 1 else answers[:, :1]
+
+
+def continuous(inputs) -> dict:
+    """Returns the parts of what D takes that have gradients: all but labels.
+
+    Args:
+        inputs: float tensor `(m, ...)`, or a dict with "samples" and with "labels" or
+            "latents".
+
+    Returns:
+        dict of float tensors; a tensor is its "samples".
+    """
+    parts = inputs if isinstance(inputs, dict) else {"samples": inputs}
+    return {name: part for name, part in parts.items() if part.dtype.is_floating}
+
+
+class Critic:
+    """The discriminator as a function of what it takes to its logits `(m, 1)`.
+
+    Penalties see no more of it. Losses see all `answers`.
+
+    A penalty of gradients at the very examples or samples that the loss has judged
+    needs no pass through D of its own: `watched_answers` keeps the loss's pass, and
+    `gradients` goes back through it.
+
+    Args:
+        answers: function of what D takes to what it answers, float `(m, columns)`.
+    """
+
+    def __init__(self, answers):
+        self.answers = answers
+        self._passes = []
+
+    def __call__(self, inputs):
+        return logits(self.answers(inputs))
+
+    def watched_answers(self, inputs):
+        """Returns `answers(inputs)`, a pass that `gradients` of them takes up, once."""
+        answers, *kept = _watched(self.answers, inputs)
+        self._passes.append((inputs, *kept))
+        return answers
+
+    def taken(self, inputs):
+        """Returns the tape and the logits of the pass of these very inputs, or None."""
+        for index, (seen, tape, found) in enumerate(self._passes):
+            if seen is inputs:
+                del self._passes[index]  # a tape answers once
+                return tape, found
+        return None
+
+
+def gradients(critic, inputs):
+    """Returns the logits of `inputs`, and the gradients of their sum by each part.
+
+    Args:
+        critic: `Critic`, or any function of `inputs` to logits.
+        inputs: see `continuous`.
+
+    Returns:
+        (logits `(m, 1)`, list of float tensors, one for each of `continuous(inputs)`):
+        zeros by what the critic does not look at.
+    """
+    kept = critic.taken(inputs) if isinstance(critic, Critic) else None
+    if kept is None:
+        _, *kept = _watched(critic, inputs)
+    tape, found = kept
+    parts = list(continuous(inputs).values())
+    return found, tape.gradient(found, parts, unconnected_gradients="zero")
+
+
+def _watched(answers, inputs):
+    """Returns the answers, the tape that watched them being made, and their logits."""
+    with tf.GradientTape() as tape:
+        tape.watch(list(continuous(inputs).values()))
+        found = answers(inputs)
+        return found, tape, logits(found)
