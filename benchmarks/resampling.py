@@ -3,7 +3,8 @@
     python benchmarks/resampling.py runs/grid25 --output=resampling.jsonl
 
 For each run D is calibrated by the validation examples. With --steps it is trained
-further first, on the training examples, against a G that stands still. The samples of
+further first, on the training examples, against a G that stands still. With
+--judge=fourier another network is, which sees finer detail of points. The samples of
 each method are scored as those of the run are: points by the modes that they are near;
 images by a classifier's features, against the test images. A run that has a line in the
 output already is not scored again.
@@ -45,7 +46,10 @@ def parsed_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+", help="directories of runs")
     parser.add_argument("--methods", nargs="+", default=[*METHODS], choices=METHODS)
-    parser.add_argument("--steps", type=int, default=0, help="of D, further")
+    parser.add_argument(
+        "--judge", default="discriminator", help="or fourier, a network for points"
+    )
+    parser.add_argument("--steps", type=int, default=0, help="of the judge")
     parser.add_argument("--learning_rate", type=float, default=1e-3, help="D's")
     parser.add_argument("--batch_size", type=int, default=256, help="D's")
     parser.add_argument("--calibration", default="isotonic", help="or platt")
@@ -64,6 +68,7 @@ def scored(case, data_dir, figure):
     import keras
 
     from keras_gan import evaluation, inference, runs
+    from keras_gan.runs.resampling import fourier_judge
 
     keras.backend.clear_session()
     run = runs.Run.open(case["model"], data_dir)
@@ -73,9 +78,12 @@ def scored(case, data_dir, figure):
     score = scorer(train, test, data_dir)
     begun = time.process_time()
     judge = None
+    if case["judge"] == "fourier":
+        judge = fourier_judge(gan, train, case["seed"])
     if case["steps"]:
         names = ("steps", "learning_rate", "batch_size", "seed")
-        judge = inference.discriminate(gan, train, **{n: case[n] for n in names})
+        options = {name: case[name] for name in names}
+        judge = inference.discriminate(gan, train, discriminator=judge, **options)
     row = {"seconds_of_d": round(time.process_time() - begun, 1)}
     calibration = inference.calibrate(
         gan, valid, case["calibration"], judge, seed=case["seed"]

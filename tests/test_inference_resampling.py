@@ -444,6 +444,68 @@ def test_d_learns_what_g_gets_wrong_and_nothing_of_the_gan_changes():
     assert np.abs(judge.weights[0] - other.weights[0]).max() > 0
 
 
+def fine_points(count, seed=0):
+    """Points on eight lines across a width that a small network takes for one."""
+    generator = np.random.default_rng(seed)
+    lines = generator.integers(8, size=(count, 2)) / 8
+    return np.float32(lines + generator.normal(scale=0.005, size=(count, 2)))
+
+
+def test_another_network_learns_the_detail_that_a_copy_of_d_does_not():
+    data, width = fine_points(4000), 7 / 8
+    everywhere = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    everywhere.set_weights([np.eye(2) * width / 2, np.full(2, width / 2)])
+    gan = keras_gan.GAN(
+        everywhere, small_gan().discriminator, priors.Uniform(2), value_range=None
+    )
+    before = [weight.numpy() for weight in gan.weights]
+    network = keras_gan.networks.fourier_discriminator((2,), 0, width, seed=0)
+    trained = inference.discriminate(gan, data[:3000], 300, discriminator=network)
+    assert trained is network and not network.trainable
+    for now, then in zip(gan.weights, before, strict=True):
+        np.testing.assert_array_equal(now, then)
+    copy = inference.discriminate(gan, data[:3000], 300)
+    losses = [
+        inference.calibrate(gan, data[3000:], discriminator=judge).log_loss_after
+        for judge in (copy, network)
+    ]
+    assert losses[1] < losses[0] - 0.1
+    # As the same seed trains it in another process.
+    again = keras_gan.networks.fourier_discriminator((2,), 0, width, seed=0)
+    inference.discriminate(gan, data[:3000], 300, discriminator=again)
+    for one, other in zip(network.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_discriminator_that_does_not_fit_is_refused():
+    layers, inputs = keras.layers, keras.Input((2,))
+    data = np.zeros((20, 2), np.float32)
+
+    def refuses(output, message):
+        network = keras.Model(inputs, output)
+        refused(
+            lambda: inference.discriminate(small_gan(), data, discriminator=network),
+            message,
+        )
+
+    refuses(layers.Dense(2)(inputs), "one logit for each sample")
+    refuses(layers.Dense(1, activation="sigmoid")(inputs), "ends in a logit")
+    packed = keras_gan.layers.Pack(2)(inputs)
+    refuses(layers.Dense(1)(packed), "by that sample alone")
+    image = layers.Reshape((1, 1, 2))(inputs)
+    deviation = keras_gan.layers.MinibatchStandardDeviation()(image)
+    refuses(layers.Dense(1)(layers.Flatten()(deviation)), "by that sample alone")
+    other = keras.Sequential([keras.Input((3,)), layers.Dense(1)])
+    refused(
+        lambda: inference.discriminate(small_gan(), data, discriminator=other),
+        "Expected a discriminator that takes what the generator's output gives",
+    )
+    refused(
+        lambda: inference.discriminate(small_gan(), data, discriminator="fourier"),
+        "Keras model",
+    )
+
+
 def test_the_same_seed_trains_the_same_d_whatever_drew_before():
     """Whatever the global seed is, and with dropout that has no seed of its own."""
     gan = helpers.tiny_gan(dropout=0.5)

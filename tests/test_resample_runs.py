@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_gan import experiments, inference, runs
+from keras_gan import experiments, inference, networks, runs
 from keras_gan.commands import console
 
 
@@ -71,6 +71,29 @@ def test_a_d_that_knows_nothing_is_a_line_of_the_command(
     assert line.startswith("warning: D cannot tell held-out examples from samples")
 
 
+def test_points_are_judged_by_waves(tmp_path, capsys):
+    settings = {"train.epochs": 1, "train.sample_epochs": 1}
+    run = runs.Run(tmp_path / "ring8", experiments.get_preset("ring8", settings))
+    runs.train(run)
+    output = tmp_path / "a.npz"
+    given = (f"--model={run.path}", f"--output={output}", "--judge=fourier")
+    assert console.run([*given, "--steps=3", "--num_samples=5"], "resample") == 0
+    gan, (train, valid, _) = run.gan(), run.splits()
+    x = train.examples()
+    network = networks.fourier_discriminator((2,), x.min(0), x.max(0), seed=0)
+    judge = inference.discriminate(gan, train, 3, discriminator=network)
+    expected = inference.calibrate(gan, valid, "isotonic", judge)
+    assert f"in {expected.auc:.1%} of pairs" in capsys.readouterr().out
+    with np.load(output, allow_pickle=False) as file:
+        again = inference.resample(gan, 5, "rejection", expected).samples
+        np.testing.assert_array_equal(file["samples"], again)
+    output.unlink()
+    assert console.run([*given], "resample") == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert "Expected --steps >= 1 with --judge=fourier" in line
+    assert not output.exists()
+
+
 def test_mistakes_are_one_line(run, tmp_path, capsys, monkeypatch):
     output = f"--output={tmp_path / 'a.npz'}"
 
@@ -84,6 +107,8 @@ def test_mistakes_are_one_line(run, tmp_path, capsys, monkeypatch):
     fails("the directory of a run", f"--model={tmp_path}", output)
     fails("ends in .png or .npz. ", f"--model={run.path}", f"--output={tmp_path}/a/")
     fails("--labels", f"--model={run.path}", output, "--labels=x")
+    waves = ("--judge=fourier", "--steps=1")
+    fails("Expected points, for --judge=fourier", f"--model={run.path}", output, *waves)
     monkeypatch.setattr(runs.Run, "splits", lambda self: (self.data(), None, None))
     fails("validation or test examples", f"--model={run.path}", output)
     assert list(tmp_path.iterdir()) == []

@@ -26,8 +26,16 @@ def define_flags(values: flags.FlagValues):
     flags.DEFINE_integer(
         "steps",
         0,
-        "Steps in which D is trained further first, while G stands still.",
+        "Steps in which the judge is trained (further) first, while G stands still.",
         lower_bound=0,
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "judge",
+        "discriminator",
+        ["discriminator", "fourier"],
+        "What judges the samples: the run's D, or, of points alone, a new network that "
+        "sees finer detail. The latter needs --steps=3000 or so.",
         flag_values=values,
     )
     flags.DEFINE_integer(
@@ -63,6 +71,7 @@ def main(values: flags.FlagValues):
             method=values.method,
             seed=values.seed,
             steps=values.steps,
+            judge=values.judge,
             labels=values.labels,
             data_dir=values.data_dir,
             progress=progress,

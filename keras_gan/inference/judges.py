@@ -11,6 +11,7 @@ from keras_gan import (
     checks,
     critics,
     inputs,
+    layer_checks,
     layers,
     losses,
     minibatches,
@@ -34,6 +35,7 @@ def discriminate(
     learning_rate: float = 1e-3,
     seed: int = 0,
     progress=None,
+    discriminator=None,
 ) -> keras.Model:
     """Trains a copy of D against a G that stands still, and returns it.
 
@@ -43,6 +45,9 @@ def discriminate(
     ascends V(D, G) of equation (1), which no penalty and no augmentation changes, by
     Adam with a rate that falls to 0 along a cosine. The samples are those that
     `gan.generate` draws: of the averaged generator, where there is one.
+
+    A copy of D sees what D can see. Another network may see more: for points,
+    `networks.fourier_discriminator`.
 
     Args:
         gan: `GAN`. Nothing of it changes.
@@ -54,6 +59,8 @@ def discriminate(
         seed: int in [0, 2**32), of the order of the examples, of the latents and of
             what layers draw. The same seed gives the same model.
         progress: None, or a function of the share of the steps that are made.
+        discriminator: None for a copy of D, or a built Keras model of what D takes to
+            one logit each, which is trained itself, and returned.
 
     Returns:
         Keras model of what D takes. It judges each sample alone: where D has layers of
@@ -61,9 +68,12 @@ def discriminate(
 
     Raises:
         ValueError: no GAN, data that do not fit it, or another argument; a D of packs,
-            or one that Keras cannot copy.
+            or one that Keras cannot copy; a discriminator that does not fit, or that
+            judges samples together.
     """
     check_gan(gan)
+    if discriminator is not None:
+        _check_discriminator(gan, discriminator)
     steps = checks.count("steps", steps)
     batch_size = checks.count("batch_size", batch_size)
     if not (checks.is_number(learning_rate) and learning_rate > 0):
@@ -73,7 +83,7 @@ def discriminate(
     seed = checks.count("seed", seed, minimum=0, maximum=2**32 - 1)
     data = _dataset(gan, data)
     batches = data.batches(batch_size, seed, endless=True, labels=gan.is_labelled)
-    judge = _copy_alone(gan)
+    judge = _copy_alone(gan) if discriminator is None else discriminator
     model_checks.spread_seed(seed, [judge])
     judge.trainable = True
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
@@ -153,6 +163,22 @@ def check_gan(gan):
         raise ValueError(
             "Expected a discriminator that judges each sample. Received: "
             f"{gan.discriminator.name!r}, which judges packs of samples together"
+        )
+
+
+def _check_discriminator(gan, discriminator):
+    """Raises ValueError unless it judges, sample by sample, what the GAN's D takes."""
+    _, columns = model_checks.shapes(
+        gan.generator, discriminator, gan.latent_prior, gan.critic_inputs
+    )
+    layer_checks.check_layers([discriminator], gan.latent_prior)
+    of_batches = (_OF_BATCHES, layers.Pack)
+    found = [each for each in layers_of(discriminator) if isinstance(each, of_batches)]
+    if found or columns != 1:
+        what = f"layer {found[0].name!r}" if found else f"{columns} columns"
+        raise ValueError(
+            "Expected a discriminator that gives each sample one logit, by that sample "
+            f"alone. Received: {discriminator.name!r}, with {what}"
         )
 
 

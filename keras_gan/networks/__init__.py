@@ -43,6 +43,7 @@ from keras_gan.networks.counting import multiply_adds, summary
 from keras_gan.networks.dcgan import dcgan
 from keras_gan.networks.digits import digits_mlp
 from keras_gan.networks.encoders import encoder
+from keras_gan.networks.fourier import fourier_discriminator
 from keras_gan.networks.mlp_2014 import paper_cifar_mlp, paper_mlp, paper_tfd_stage2
 from keras_gan.networks.r3gan import r3gan
 from keras_gan.networks.resnet import resnet
@@ -54,6 +55,7 @@ __all__ = [
     "dcgan",
     "digits_mlp",
     "encoder",
+    "fourier_discriminator",
     "multiply_adds",
     "paper_cifar_conv",
     "paper_cifar_mlp",
