@@ -461,6 +461,29 @@ def test_a_run_of_the_version_before_is_named_and_kept(tmp_path, path):
         np.testing.assert_array_equal(file["samples"], samples)
 
 
+def test_a_run_of_a_newer_version_is_named_and_kept(path):
+    """Where its settings are unknown; one that can be read is a run as any other."""
+    config = json.loads((path / "config.json").read_text())
+    config["versions"]["keras_gan"] = "0.10.1"
+    (path / "config.json").write_text(json.dumps(config))
+    assert runs.Run.open(path).experiment.name == config["experiment"]["name"]
+    for change in (
+        {"experiment": {**config["experiment"], "telepathy": True}},
+        {"format": "keras_gan run 3"},
+    ):
+        (path / "config.json").write_text(json.dumps({**config, **change}))
+        before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+        for work in (
+            lambda: runs.Run.open(path),
+            lambda: trained(small(), path, overwrite=True),
+            lambda: trained(small(), path, resume="auto"),
+        ):
+            with pytest.raises(ValueError, match="^keras_gan 0.10.1 wrote") as e:
+                work()
+            assert "\n" not in str(e.value)
+        assert before == {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+
+
 @pytest.mark.usefixtures("short_classifier")
 def test_the_digits_table_needs_digits_that_were_held_back(tmp_path):
     workdir = trained(small(split="all", epochs=1), tmp_path / "run")

@@ -11,6 +11,7 @@ from keras_gan.experiments.building import build, load_data, load_held_out
 from keras_gan.experiments.experiment import Experiment
 from keras_gan.experiments.model_files import MODEL, load_gan
 from keras_gan.runs import history, paths, provenance
+from keras_gan.version import __version__
 
 # What `config.json` says of itself: by this alone a directory is known as a run.
 FORMAT = "keras_gan run 2"
@@ -315,7 +316,7 @@ class Run:
         found = self.contents()
         if not found:
             return
-        _refuse_old(self.path)
+        _refuse_others(self.path)
         raise ValueError(
             f"{self.path} holds {', '.join(found)}, but is not a run that keras_gan "
             "made. Choose another directory."
@@ -404,7 +405,7 @@ def _read_config(path):
         ValueError: `path` is no run, another version wrote it, or the file is damaged.
     """
     path = pathlib.Path(path)
-    _refuse_old(path)
+    _refuse_others(path)
     try:
         config = json.loads((path / CONFIG).read_text())
         if config.get("format") != FORMAT:
@@ -420,11 +421,12 @@ def _read_config(path):
         ) from error
 
 
-def _refuse_old(path):
-    """Raises ValueError where keras_gan 0.1 wrote the run in `path`."""
+def _refuse_others(path):
+    """Raises ValueError where another version wrote a run that this one cannot read."""
     try:
         config = json.loads((path / CONFIG).read_text())
         is_old = "format" not in config and "name" in config["preset"]
+        by = None if is_old else str(config["versions"]["keras_gan"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return
     if is_old:
@@ -433,3 +435,20 @@ def _refuse_old(path):
             "its settings. Its model still loads and generates samples. Train in "
             "another directory, or use keras_gan 0.1 for anything else."
         )
+    if _numbers(by) <= _numbers(__version__):
+        return
+    try:
+        if config.get("format") != FORMAT:
+            raise ValueError(f"its format is {config.get('format')!r}, not {FORMAT!r}")
+        Experiment.from_dict(config["experiment"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"keras_gan {by} wrote the run in {path}, and this is {__version__}, which "
+            f"does not read its settings ({checks.one_line(error)}). Install that "
+            "version, or train in another directory."
+        ) from error
+
+
+def _numbers(version):
+    """Returns the numbers of a version, in order: (0, 2, 0) of 0.2.0."""
+    return tuple(int(number) for number in re.findall(r"\d+", version))
