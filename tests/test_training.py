@@ -652,6 +652,19 @@ def test_the_second_stage_continues_the_whole_first(tmp_path, monkeypatch):
         inner(latents), source.averaged_generator(latents), atol=1e-6
     )
     assert np.abs(np.asarray(inner(latents)) - source.generator(latents)).max() > 1e-4
+    # The first stage may move. Its weights are in the checkpoint, wherever it is now.
+    begun = stage2.with_settings({"train.epochs": 1})
+    trained(begun, tmp_path / "second")
+    (tmp_path / "tfd").rename(tmp_path / "moved")
+    moved = begun.with_settings(
+        {"networks.pretrained": str(tmp_path / "moved"), "train.epochs": 2}
+    )
+    again = trained(moved, tmp_path / "second", resume="auto")
+    assert (
+        runs.Run.open(again)
+        .experiment.networks.arguments["pretrained"]
+        .endswith("moved")
+    )
     with pytest.raises(ValueError, match="run's directory with a gan.keras"):
         nowhere = stage2.with_settings({"networks.pretrained": "nowhere"})
         building.build(nowhere, data)

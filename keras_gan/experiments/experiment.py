@@ -127,9 +127,13 @@ class Experiment(Part):
 
         Those are all that differ, but for `runtime` and `source`, which do not decide
         the training, for a larger number of epochs, if no schedule lasts all of them,
-        and for the place of a folder of images, which is known by its content.
+        for the place of a folder of images, which is known by its content, and for
+        that of the run whose networks this one took in, which the checkpoint holds.
         """
         free = {"source"}
+        taken = "networks.pretrained"
+        if self.get(taken) and begun.get(taken):
+            free.add(taken)
         if self.data.is_folder and begun.data.is_folder:
             free.add("data.name")
         if self.train.epochs >= begun.train.epochs and not self._lasts_all_epochs:
