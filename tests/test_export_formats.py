@@ -395,6 +395,15 @@ def test_litert_has_no_other_floats(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@both
+def test_weights_in_16_bits_are_named(tmp_path, format):
+    """Mixed precision keeps them in 32, and is exported."""
+    gan = image_gan(hidden=[keras.layers.Dense(4, dtype="float16")])
+    with pytest.raises(ValueError, match="in float32, but weights are float16"):
+        gan.export(tmp_path / f"x{SUFFIXES[format]}", format=format)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("path", "options", "message"),
     [

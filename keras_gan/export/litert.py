@@ -20,6 +20,8 @@ from keras_gan.export.signatures import Servable
 from keras_gan.samples import to_unit
 
 NAME, SUFFIX = "LiteRT", ".tflite"
+# In which it computes.
+FLOATS = {"float32"}
 _CARD = "gan_card.json"
 # The converter's words for operations that LiteRT's own runtime lacks.
 _MISSING = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
@@ -51,14 +53,9 @@ def convert(servable: Servable, card: str) -> bytes:
         card: JSON text.
 
     Raises:
-        ValueError: operations that LiteRT does not have, or weights in other floats
-            than float32.
+        ValueError: operations that LiteRT does not have.
         Exception: whatever else TensorFlow's converter finds.
     """
-    dtypes = {weight.dtype for weight in servable.generator.weights}
-    wrong = sorted(dtypes & {"float16", "bfloat16", "float64"})
-    if wrong:
-        raise ValueError(f"it computes in float32, but weights are {', '.join(wrong)}")
     with tempfile.TemporaryDirectory() as folder:
         names = ("serving_default",)
         # Through a SavedModel: a function alone would lose the names.

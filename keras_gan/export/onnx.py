@@ -16,6 +16,8 @@ from keras_gan.export import signatures
 from keras_gan.export.signatures import Servable
 
 NAME, SUFFIX = "ONNX", ".onnx"
+# In which it computes.
+FLOATS = {"float32", "float64"}
 _CARD = "gan_card"
 # The newest version of ONNX's operations that tf2onnx was made for; all runtimes since
 # 2021 have it.

@@ -77,6 +77,7 @@ def export_file(
         # The inputs and outputs that a file has stand in it.
         del card["signatures"]
         try:
+            _check_weights(servable.generator, module)
             content = module.convert(servable, json.dumps(cards.as_json(card)))
             answer = module.load(content)
             fault = _fault(servable, answer)
@@ -166,6 +167,14 @@ def _fault(servable: Servable, answer) -> str | None:
         if difference > bound:
             return f"they differ by {difference:.2g}, where {bound:.2g} is allowed"
     return None
+
+
+def _check_weights(generator, module):
+    """Raises ValueError for weights in floats that the format does not compute in."""
+    dtypes = {weight.dtype for weight in generator.weights}
+    wrong = sorted(dtypes & {"float16", "bfloat16", "float64"} - module.FLOATS)
+    if wrong:
+        raise ValueError(f"it computes in float32, but weights are {', '.join(wrong)}")
 
 
 @contextlib.contextmanager
