@@ -141,7 +141,7 @@ def scores(gan, data, test):
     import keras
 
     encoder = gan.encoder if gan.averaged_encoder is None else gan.averaged_encoder
-    hidden = keras.Model(encoder.input, encoder.layers[-1].input)
+    hidden = keras.Model(encoder.input, encoder.get_layer("coordinates").input)
     spaces = {
         "latents": gan.encode,
         "coordinates": lambda x: encoder.predict(x, batch_size=BLOCK, verbose=0),

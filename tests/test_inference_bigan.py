@@ -446,6 +446,44 @@ def test_the_papers_networks_by_hand():
         networks.bigan_mlp((8, 8, 1), discriminator_normalization="group")
 
 
+def test_the_encoder_is_noisy_in_training_alone():
+    options = {"latent_dim": 3, "units": 5, "seed": 0}
+    plain, noisy = (
+        networks.bigan_mlp((8, 8, 1), encoder_noise=noise, **options)[2]
+        for noise in (0.0, 0.5)
+    )
+    x = np.random.default_rng(0).random((4000, 8, 8, 1), np.float32)
+    np.testing.assert_array_equal(plain(x), noisy(x))
+    noise = np.asarray(noisy(x, training=True)) - np.asarray(plain(x, training=True))
+    assert noise.std(axis=0) == pytest.approx([0.5] * 3, rel=0.05)
+    assert noise.mean(axis=0) == pytest.approx([0.0] * 3, abs=0.05)
+    for wrong in (-0.1, 1.5, "1"):
+        with pytest.raises(ValueError, match="encoder_noise in"):
+            networks.bigan_mlp((8, 8, 1), encoder_noise=wrong, **options)
+
+
+def test_d_and_g_see_the_noise_of_the_encoder():
+    """Each step of each network draws noise of its own; what is encoded has none."""
+    drawn = []
+
+    class Kept(BiGAN):
+        def judged_real(self, real, training):
+            pairs = super().judged_real(real, training)
+            drawn.append(pairs["latents"].numpy())
+            return pairs
+
+    built = networks.bigan_mlp((2, 2, 1), 3, 5, None, 0.5, seed=0)
+    gan = Kept(*built, keras_gan.priors.Normal(3), seed=0)
+    gan.compile("sgd", "sgd", "sgd", reconstruction=1.0, run_eagerly=True)
+    x = np.random.default_rng(0).random((8, 2, 2, 1), np.float32)
+    helpers.train_steps(gan, [x])
+    assert len(drawn) == 3
+    assert all(
+        np.abs(a - b).max() > 0.1 for a, b in zip(drawn, drawn[1:], strict=False)
+    )
+    np.testing.assert_array_equal(gan.encode(x), gan.encode(x))
+
+
 def test_initial_weights_are_a_function_of_the_seed():
     def kernels(seed):
         built = networks.bigan_mlp((8, 8, 1), 3, 5, seed=seed)

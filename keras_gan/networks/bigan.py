@@ -8,6 +8,7 @@ import math
 import keras
 from keras import layers
 
+from keras_gan import checks
 from keras_gan.networks.common import (
     LayerSeeds,
     check_normalization,
@@ -24,6 +25,7 @@ def bigan_mlp(
     latent_dim: int = 50,
     units: int = 1024,
     discriminator_normalization: str | None = "batch",
+    encoder_noise: float = 0.0,
     seed: int | None = None,
 ) -> tuple[keras.Model, keras.Model, keras.Model]:
     """Builds a generator, a discriminator of pairs, and an encoder, for `BiGAN`.
@@ -37,6 +39,11 @@ def bigan_mlp(
         units: int >= 1, of each hidden layer.
         discriminator_normalization: "batch"; None or "spectral" where the loss or a
             penalty compares single rows.
+        encoder_noise: float in [0, 1] (the bound of Keras), standard deviation of the
+            normal noise that is added to E's coordinates in training: E then stands for
+            a distribution, as in ALI (V. Dumoulin et al., arXiv 1606.00704), of which
+            E(x) is the mean. With `BiGAN.compile(reconstruction=...)` G has to make of
+            all latents near E(x) what resembles x.
         spec, latent_dim, seed: see `networks`.
 
     Returns:
@@ -44,9 +51,13 @@ def bigan_mlp(
         "latents"}; the encoder gives coordinates `(batch, latent_dim)`.
 
     Raises:
-        ValueError: an unknown normalisation.
+        ValueError: an unknown normalisation; noise outside [0, 1].
     """
     shape = sample_shape(spec)
+    if not (checks.is_number(encoder_noise) and 0 <= encoder_noise <= 1):
+        raise ValueError(
+            f"Expected encoder_noise in [0, 1]. Received: {encoder_noise!r}"
+        )
     check_normalization(
         "discriminator_normalization", discriminator_normalization, "batch", "spectral"
     )
@@ -95,4 +106,9 @@ def bigan_mlp(
         name="coordinates",
         dtype="float32",
     )
-    return generator, discriminator, keras.Model(samples, output(x), name="encoder")
+    coordinates = output(x)
+    if encoder_noise:
+        noise = layers.GaussianNoise(encoder_noise, seed=seeds.next(), dtype="float32")
+        coordinates = noise(coordinates)
+    encoder = keras.Model(samples, coordinates, name="encoder")
+    return generator, discriminator, encoder
