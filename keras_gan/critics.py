@@ -26,7 +26,11 @@ def continuous(inputs) -> dict:
         dict of float tensors; a tensor is its "samples".
     """
     parts = inputs if isinstance(inputs, dict) else {"samples": inputs}
-    return {name: part for name, part in parts.items() if part.dtype.is_floating}
+    return {
+        name: part
+        for name, part in parts.items()
+        if tf.as_dtype(part.dtype).is_floating
+    }
 
 
 class Critic:
@@ -51,8 +55,13 @@ class Critic:
 
     def watched_answers(self, inputs):
         """Returns `answers(inputs)`, a pass that `gradients` of them takes up, once."""
-        answers, *kept = _watched(self.answers, inputs)
-        self._passes.append((inputs, *kept))
+
+        def judged(inputs):
+            answers = self.answers(inputs)
+            return answers, logits(answers)
+
+        tape, (answers, found) = _watched(judged, inputs)
+        self._passes.append((inputs, tape, found))
         return answers
 
     def taken(self, inputs):
@@ -76,16 +85,14 @@ def gradients(critic, inputs):
         zeros by what the critic does not look at.
     """
     kept = critic.taken(inputs) if isinstance(critic, Critic) else None
-    if kept is None:
-        _, *kept = _watched(critic, inputs)
-    tape, found = kept
+    tape, found = kept or _watched(critic, inputs)
     parts = list(continuous(inputs).values())
     return found, tape.gradient(found, parts, unconnected_gradients="zero")
 
 
-def _watched(answers, inputs):
-    """Returns the answers, the tape that watched them being made, and their logits."""
+def _watched(function, inputs):
+    """Returns the tape that watched a function's result being made, and the result."""
+    parts = [part for part in continuous(inputs).values() if tf.is_tensor(part)]
     with tf.GradientTape() as tape:
-        tape.watch(list(continuous(inputs).values()))
-        found = answers(inputs)
-        return found, tape, logits(found)
+        tape.watch(parts)
+        return tape, function(inputs)

@@ -313,6 +313,20 @@ def test_gradients_go_back_through_the_pass_of_the_loss():
     assert len(calls) == 4
 
 
+def test_a_critic_of_a_users_own_may_give_logits_without_columns():
+    x = tf.constant(X)
+    alone = penalties.squared_gradient_norms(lambda x: smooth(x)[:, 0], x)
+    np.testing.assert_array_equal(alone, penalties.squared_gradient_norms(smooth, x))
+
+
+def test_the_objective_takes_arrays():
+    gan = helpers.tiny_gan(penalties=[penalties.R1(1.0)])
+    x, latents = helpers.examples(4), np.zeros((4, 3), np.float32)
+    loss, _ = gan.discriminator_objective(x, latents, training=False)
+    expected, _ = gan.discriminator_objective(tf.constant(x), latents, training=False)
+    assert float(loss) == float(expected)
+
+
 @pytest.mark.parametrize("name", ["r1", "r2", "gradient_penalty", "dragan"])
 def test_a_shared_pass_changes_no_gradient_of_the_critics_weights(name):
     weights = tf.Variable(W)
