@@ -238,7 +238,10 @@ def _off_unit_slope(critic, inputs):
 def squared_gradient_norms(critic, inputs):
     """Returns |grad_x critic(x)|^2 for each x, summed over all its values.
 
-    Where the critic takes latents too, x stands for the pair.
+    Where the critic takes latents too, x stands for the pair. At the very inputs that
+    D's loss has judged this goes back through the loss's pass, of which a tape that a
+    penalty opens around this call sees nothing: pass `critic.__call__`, which makes a
+    pass of its own.
 
     Args:
         critic: function of `inputs` to logits `(m, 1)`, each of its own row. (Under
