@@ -460,8 +460,10 @@ def test_another_network_learns_the_detail_that_a_copy_of_d_does_not():
     )
     before = [weight.numpy() for weight in gan.weights]
     network = keras_gan.networks.fourier_discriminator((2,), 0, width, seed=0)
+    waves = network.get_layer("waves").kernel.numpy()
     trained = inference.discriminate(gan, data[:3000], 300, discriminator=network)
-    assert trained is network and not network.trainable
+    assert trained is network
+    np.testing.assert_array_equal(network.get_layer("waves").kernel, waves)
     for now, then in zip(gan.weights, before, strict=True):
         np.testing.assert_array_equal(now, then)
     copy = inference.discriminate(gan, data[:3000], 300)
@@ -503,6 +505,30 @@ def test_a_discriminator_that_does_not_fit_is_refused():
     refused(
         lambda: inference.discriminate(small_gan(), data, discriminator="fourier"),
         "Keras model",
+    )
+
+
+def test_what_is_frozen_in_a_network_of_ones_own_stays():
+    layers = [keras.layers.Dense(8, activation="relu"), keras.layers.Dense(1)]
+    network = keras.Sequential([keras.Input((2,)), *layers])
+    layers[0].trainable = False
+    before = network.get_weights()
+    data = examples(100, TWO)
+    inference.discriminate(small_gan(), data, 3, discriminator=network)
+    assert layers[1].trainable and not layers[0].trainable
+    moved = [
+        (old != new).any()
+        for old, new in zip(before, network.get_weights(), strict=True)
+    ]
+    assert moved == [False, False, True, True]
+    # Once more, it goes on.
+    before = network.get_weights()
+    inference.discriminate(small_gan(), data, 3, discriminator=network)
+    assert (before[2] != network.get_weights()[2]).any()
+    network.trainable = False
+    refused(
+        lambda: inference.discriminate(small_gan(), data, discriminator=network),
+        "weights to train",
     )
 
 

@@ -16,9 +16,9 @@ def points(count=20, seed=0):
 def test_it_is_a_network_of_the_position_and_of_waves():
     x, low, high = points()
     network = networks.fourier_discriminator((2,), low, high, units=8, depth=1, seed=3)
-    [waves] = [w.numpy() for w in network.non_trainable_variables]
-    *hidden, output = [w.numpy() for w in network.trainable_variables[::2]]
-    assert waves.shape == (2, 128) and len(hidden) == 1
+    waves = network.get_layer("waves").kernel.numpy()
+    hidden, output = (layer.kernel.numpy() for layer in network.layers[-2:])
+    assert waves.shape == (2, 128)
     # A half of the width is 1, so that pi times the waves in the width turn by pi.
     counts = np.linalg.norm(waves / np.pi, axis=0)
     assert counts.min() >= 1 and counts.max() <= 32
@@ -27,7 +27,7 @@ def test_it_is_a_network_of_the_position_and_of_waves():
     features = np.concatenate(
         [position, np.sin(position @ waves), np.cos(position @ waves)], axis=1
     )
-    expected = np.maximum(features @ hidden[0], 0) @ output
+    expected = np.maximum(features @ hidden, 0) @ output
     np.testing.assert_allclose(network(x), expected, atol=1e-4)
 
 

@@ -60,7 +60,8 @@ def discriminate(
             what layers draw. The same seed gives the same model.
         progress: None, or a function of the share of the steps that are made.
         discriminator: None for a copy of D, or a built Keras model of what D takes to
-            one logit each, which is trained itself, and returned.
+            one logit each, which is trained itself, but for layers that are frozen, and
+            returned.
 
     Returns:
         Keras model of what D takes. It judges each sample alone: where D has layers of
@@ -83,9 +84,11 @@ def discriminate(
     seed = checks.count("seed", seed, minimum=0, maximum=2**32 - 1)
     data = _dataset(gan, data)
     batches = data.batches(batch_size, seed, endless=True, labels=gan.is_labelled)
-    judge = _copy_alone(gan) if discriminator is None else discriminator
+    judge = discriminator
+    if discriminator is None:
+        judge = _copy_alone(gan)
+        judge.trainable = True
     model_checks.spread_seed(seed, [judge])
-    judge.trainable = True
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     optimizer = keras.optimizers.Adam(rate)
     if "float16" in compute_dtypes(judge):
@@ -115,7 +118,8 @@ def discriminate(
         step(batch, priors.stateless_seed(seed_of(seed, 10, number)))
         if progress is not None:
             progress((number + 1) / steps)
-    judge.trainable = False
+    if discriminator is None:
+        judge.trainable = False
     return judge
 
 
@@ -174,6 +178,11 @@ def _check_discriminator(gan, discriminator):
     layer_checks.check_layers([discriminator], gan.latent_prior)
     of_batches = (_OF_BATCHES, layers.Pack)
     found = [each for each in layers_of(discriminator) if isinstance(each, of_batches)]
+    if not discriminator.trainable_variables:
+        raise ValueError(
+            "Expected a discriminator with weights to train. Received: "
+            f"{discriminator.name!r}, all of whose layers are frozen or have none"
+        )
     if found or columns != 1:
         what = f"layer {found[0].name!r}" if found else f"{columns} columns"
         raise ValueError(

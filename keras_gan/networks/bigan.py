@@ -106,9 +106,14 @@ def bigan_mlp(
         name="coordinates",
         dtype="float32",
     )
-    coordinates = output(x)
-    if encoder_noise:
-        noise = layers.GaussianNoise(encoder_noise, seed=seeds.next(), dtype="float32")
-        coordinates = noise(coordinates)
+    coordinates = _noisy(output(x), encoder_noise, seeds)
     encoder = keras.Model(samples, coordinates, name="encoder")
     return generator, discriminator, encoder
+
+
+def _noisy(coordinates, stddev, seeds):
+    """Returns coordinates with normal noise in training; as they are, for none."""
+    if not stddev:
+        return coordinates
+    noise = layers.GaussianNoise(stddev, seed=seeds.next(), dtype="float32")
+    return noise(coordinates)

@@ -30,9 +30,10 @@ def fourier_discriminator(
 
     With y = (x - low) / (high - low), a fully connected network takes y and, for each
     wave f, the sine and cosine of 2 pi f.y. The directions of the waves are uniform;
-    their numbers in the width of the data are log-uniform from 1 to 2^octaves. A
-    network of y alone learns the coarse shape of a density first, and its detail late
-    or never. For points of few coordinates; as the judge of `inference.discriminate`.
+    their numbers in the width of the data are log-uniform from 1 to 2^octaves. They are
+    not trained. A network of y alone learns the coarse shape of a density first, and
+    its detail late or never. For points of few coordinates; as the judge of
+    `inference.discriminate`.
 
     Args:
         spec, num_classes, seed: see `networks`. Equal seeds have equal waves.
@@ -64,12 +65,11 @@ def fourier_discriminator(
     # From -1 to 1, as hidden layers like it.
     middle = low + width / 2
     position = layers.Rescaling(2 / width, -2 * middle / width, dtype="float32")(x)
-    # Not trained: y enters through the position.
     phases = layers.Dense(
-        num_features, use_bias=False, trainable=False, dtype="float32"
+        num_features, use_bias=False, trainable=False, name="waves", dtype="float32"
     )
     angles = phases(position)
-    phases.set_weights([np.pi * waves])
+    phases.set_weights([np.pi * waves])  # of half the width
     features = [position, keras.ops.sin(angles), keras.ops.cos(angles)]
     labels = Labels(num_classes, seeds)
     x = labels.joined(layers.Concatenate(dtype="float32")(features))
