@@ -40,7 +40,7 @@ class Critic:
 
     A penalty of gradients at the very examples or samples that the loss has judged
     needs no pass through D of its own: `watched_answers` keeps the loss's pass, and
-    `gradients` goes back through it.
+    `gradients` can go back through it.
 
     Args:
         answers: function of what D takes to what it answers, float `(m, columns)`.
@@ -54,7 +54,7 @@ class Critic:
         return logits(self.answers(inputs))
 
     def watched_answers(self, inputs):
-        """Returns `answers(inputs)`, a pass that `gradients` of them takes up, once."""
+        """Returns `answers(inputs)`, a pass that `gradients` can take up, once."""
 
         def judged(inputs):
             answers = self.answers(inputs)
@@ -73,18 +73,20 @@ class Critic:
         return None
 
 
-def gradients(critic, inputs):
+def gradients(critic, inputs, shared=False):
     """Returns the logits of `inputs`, and the gradients of their sum by each part.
 
     Args:
         critic: `Critic`, or any function of `inputs` to logits.
         inputs: see `continuous`.
+        shared: bool, whether to take up the pass of these very inputs that
+            `Critic.watched_answers` kept, if it did.
 
     Returns:
         (logits `(m, 1)`, list of float tensors, one for each of `continuous(inputs)`):
         zeros by what the critic does not look at.
     """
-    kept = critic.taken(inputs) if isinstance(critic, Critic) else None
+    kept = critic.taken(inputs) if shared and isinstance(critic, Critic) else None
     tape, found = kept or _watched(critic, inputs)
     parts = list(continuous(inputs).values())
     return found, tape.gradient(found, parts, unconnected_gradients="zero")

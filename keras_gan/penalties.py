@@ -116,7 +116,8 @@ class R1(_Weighted):
         super().__init__(gamma, every, name, schedule)
 
     def __call__(self, critic, real, fake, seed):
-        return 0.5 * self.gamma * tf.reduce_mean(squared_gradient_norms(critic, real))
+        squares = squared_gradient_norms(critic, real, shared=True)
+        return 0.5 * self.gamma * tf.reduce_mean(squares)
 
 
 @keras.saving.register_keras_serializable("keras_gan")
@@ -138,7 +139,8 @@ class R2(_Weighted):
         super().__init__(gamma, every, name, schedule)
 
     def __call__(self, critic, real, fake, seed):
-        return 0.5 * self.gamma * tf.reduce_mean(squared_gradient_norms(critic, fake))
+        squares = squared_gradient_norms(critic, fake, shared=True)
+        return 0.5 * self.gamma * tf.reduce_mean(squares)
 
 
 @keras.saving.register_keras_serializable("keras_gan")
@@ -235,13 +237,10 @@ def _off_unit_slope(critic, inputs):
     return tf.reduce_mean(tf.square(norms - 1.0))
 
 
-def squared_gradient_norms(critic, inputs):
+def squared_gradient_norms(critic, inputs, shared=False):
     """Returns |grad_x critic(x)|^2 for each x, summed over all its values.
 
-    Where the critic takes latents too, x stands for the pair. At the very inputs that
-    D's loss has judged this goes back through the loss's pass, of which a tape that a
-    penalty opens around this call sees nothing: pass `critic.__call__`, which makes a
-    pass of its own.
+    Where the critic takes latents too, x stands for the pair.
 
     Args:
         critic: function of `inputs` to logits `(m, 1)`, each of its own row. (Under
@@ -250,11 +249,15 @@ def squared_gradient_norms(critic, inputs):
             makes them.
         inputs: float tensor `(m, ...)`, or a dict with "samples" and with "labels" or
             "latents".
+        shared: bool. True goes back through the pass in which D's loss has judged
+            `inputs`, where they are the very `real` or `fake` that a penalty is given,
+            and saves one. A tape that is opened around this call does not see that
+            pass: do not ask it for gradients by `inputs`.
 
     Returns:
         float32, one for each logit: `(m,)`, or `(p,)`.
     """
-    logits, gradients = critics.gradients(critic, inputs)
+    logits, gradients = critics.gradients(critic, inputs, shared)
     samples = _samples(inputs)
     count = tf.shape(samples)[0]
     squares = sum(

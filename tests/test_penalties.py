@@ -302,15 +302,34 @@ def test_gradients_go_back_through_the_pass_of_the_loss():
     critic, x = critics.Critic(answers), tf.constant(X)
     assert critic.watched_answers(x).shape == (5, 2)
     assert len(calls) == 1
-    shared, again = (penalties.squared_gradient_norms(critic, x) for _ in range(2))
+    shared, again = (
+        penalties.squared_gradient_norms(critic, x, shared=True) for _ in range(2)
+    )
     assert len(calls) == 2  # a tape answers once
     alone = penalties.squared_gradient_norms(smooth, x)
     np.testing.assert_array_equal(shared, again)
     np.testing.assert_array_equal(shared, alone)
     # Equal values are not the same pass.
     critic.watched_answers(x)
-    penalties.squared_gradient_norms(critic, tf.constant(X))
+    penalties.squared_gradient_norms(critic, tf.constant(X), shared=True)
     assert len(calls) == 4
+
+
+def test_a_tape_around_the_norms_sees_a_pass_of_their_own():
+    """As a user's penalty may open one."""
+
+    def bent(x):
+        return tf.reduce_sum(x * tf.tanh(3 * x), axis=1, keepdims=True)
+
+    critic, x = critics.Critic(bent), tf.constant(X)
+    critic.watched_answers(x)
+    slopes = []
+    for function in (critic, bent):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            norms = penalties.squared_gradient_norms(function, x)
+        slopes.append(tape.gradient(norms, x))
+    np.testing.assert_array_equal(*slopes)
 
 
 def test_a_critic_of_a_users_own_may_give_logits_without_columns():
