@@ -322,8 +322,11 @@ def test_memory_stays_flat(demo, exported, page):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_and_removes_its_files(
-    demo, root, tmp_path, monkeypatch, capfd, number
+    demo, root, tmp_path, monkeypatch, capfd, request, number
 ):
+    # Under nohup the hangup is ignored, also by the processes that tests start.
+    handler = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    request.addfinalizer(lambda: signal.signal(signal.SIGHUP, handler))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with demo.served(root / "saved_models/digits/1") as (url, process):
         with demo.opened(url):  # its tab is open, as a user's is
