@@ -22,7 +22,8 @@ need `pip install -e ".[benchmarks]"` and are left out without it.
 
 PyTorch has the same networks with the channels last, its own spectral normalisation
 (one power iteration in each pass of D; here it is one a step), R1 from the pass whose
-logits the loss takes, and DiffAugment by gather and scatter, as its authors wrote it.
+logits the loss takes (as here, but for lazy R1), and DiffAugment by gather and scatter,
+as its authors wrote it.
 The guide's GAN has no additions. Before anything is timed, both networks must have as
 many parameters everywhere, and PyTorch must find the losses of `GAN` at its weights
 (with `none` and `r1`, which draw nothing).

@@ -38,9 +38,9 @@ class Critic:
 
     Penalties see no more of it. Losses see all `answers`.
 
-    A penalty of gradients at the very examples or samples that the loss has judged
-    needs no pass through D of its own: `watched_answers` keeps the loss's pass, and
-    `gradients` can go back through it.
+    Gradients at the very examples or samples that the loss has judged need no pass
+    through D of their own: `watched_answers` keeps the loss's pass, and `gradients` can
+    go back through it, once.
 
     Args:
         answers: function of what D takes to what it answers, float `(m, columns)`.

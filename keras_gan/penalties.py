@@ -289,9 +289,11 @@ def terms(penalties, critic, real, fake, seed, step) -> dict:
             factor *= tf.cast(penalty.schedule(step), tf.float32)
 
         # In a branch, going back through the loss's pass would cost each step zeros of
-        # its size. The bare function makes a pass of its own.
+        # its size. A critic anew has kept none.
         is_lazy = penalty.every > 1
-        seen = critic.__call__ if is_lazy else critic
+        seen = critic
+        if is_lazy and isinstance(critic, critics.Critic):
+            seen = critics.Critic(critic.answers)
 
         def term(penalty=penalty, seen=seen, own_seed=own_seed, factor=factor):
             return factor * penalty(seen, real, fake, own_seed)

@@ -497,6 +497,11 @@ def test_a_discriminator_that_does_not_fit_is_refused():
     image = layers.Reshape((1, 1, 2))(inputs)
     deviation = keras_gan.layers.MinibatchStandardDeviation()(image)
     refuses(layers.Dense(1)(layers.Flatten()(deviation)), "by that sample alone")
+    gan = small_gan()
+    refused(
+        lambda: inference.discriminate(gan, data, discriminator=gan.discriminator),
+        "of its own weights",
+    )
     other = keras.Sequential([keras.Input((3,)), layers.Dense(1)])
     refused(
         lambda: inference.discriminate(small_gan(), data, discriminator=other),

@@ -178,6 +178,13 @@ def _check_discriminator(gan, discriminator):
     layer_checks.check_layers([discriminator], gan.latent_prior)
     of_batches = (_OF_BATCHES, layers.Pack)
     found = [each for each in layers_of(discriminator) if isinstance(each, of_batches)]
+    known = {id(variable) for variable in gan.variables}
+    if any(id(variable) in known for variable in discriminator.variables):
+        raise ValueError(
+            "Expected a discriminator of its own weights, which are trained. Received: "
+            f"{discriminator.name!r}, which shares some with the GAN; leave it out to "
+            "train a copy of D"
+        )
     if not discriminator.trainable_variables:
         raise ValueError(
             "Expected a discriminator with weights to train. Received: "

@@ -4,7 +4,8 @@ A builder returns `(generator, discriminator)`: the generator takes latents
 `(batch, latent_dim)`, the discriminator returns logits `(batch, 1)`. With `num_classes`
 both are conditional: the generator takes {"latents", "labels"}, the discriminator takes
 {"samples", "labels"}, where labels are int32 `(batch,)`. `bigan_mlp` returns an encoder
-as well, and takes no `num_classes`. One paper is one module.
+as well, and takes no `num_classes`; `fourier_discriminator` is a discriminator alone.
+One paper is one module.
 Arguments that several builders share:
 
     spec: `samples.SampleSpec` of the samples, such as `data.spec`, or only their shape:

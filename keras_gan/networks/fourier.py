@@ -28,8 +28,8 @@ def fourier_discriminator(
 ) -> keras.Model:
     """Builds a discriminator that sees the waves which a point lies on.
 
-    With y = (x - low) / (high - low), a fully connected network takes y and, for each
-    wave f, the sine and cosine of 2 pi f.y. The directions of the waves are uniform;
+    With y from -1 at `low` to 1 at `high`, a fully connected network takes y and, for
+    each wave f, the sine and cosine of pi f.y. The directions of the waves are uniform;
     their numbers in the width of the data are log-uniform from 1 to 2^octaves. They are
     not trained. A network of y alone learns the coarse shape of a density first, and
     its detail late or never. For points of few coordinates; as the judge of

@@ -2,6 +2,8 @@
 
 import pathlib
 
+import numpy as np
+
 from keras_gan import checks, inference, networks
 from keras_gan.runs import generating
 from keras_gan.runs.run import Run
@@ -107,7 +109,7 @@ def fourier_judge(gan, data, seed=0):
         seed: int >= 0, of its weights and waves.
 
     Raises:
-        ValueError: data that are not points.
+        ValueError: data that are not points, or that are the same in a coordinate.
     """
     if gan.spec.kind != "vector":
         raise ValueError(
@@ -115,7 +117,14 @@ def fourier_judge(gan, data, seed=0):
             f"{gan.spec.kind!r}; use judge='discriminator'"
         )
     points = data.examples()
+    low, high = points.min(axis=0), points.max(axis=0)
+    if (low == high).any():
+        raise ValueError(
+            "Expected points whose every coordinate varies, for judge='fourier'. "
+            f"Received: only {low[np.argmax(low == high)]} in coordinate "
+            f"{np.argmax(low == high)}; use judge='discriminator'"
+        )
     classes = gan.latent_prior.num_classes
     return networks.fourier_discriminator(
-        gan.spec, points.min(axis=0), points.max(axis=0), num_classes=classes, seed=seed
+        gan.spec, low, high, num_classes=classes, seed=seed
     )
