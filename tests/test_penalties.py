@@ -218,6 +218,20 @@ def test_a_lazy_penalty_acts_every_nth_step_with_n_times_the_weight():
     assert terms == [6.0, 0.0, 0.0, 6.0, 0.0, 0.0, 6.0]
 
 
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_penalty_of_a_users_own_may_ask_for_all_answers(every):
+    seen = []
+
+    class Asking(penalties.Penalty):
+        def __call__(self, critic, real, fake, seed):
+            seen.append(critic.answers(real).shape)
+            return tf.reduce_mean(critic(real))
+
+    critic = critics.Critic(lambda x: tf.concat([smooth(x)] * 2, axis=1))
+    penalties.terms([Asking(every)], critic, tf.constant(X), None, SEED, 0)
+    assert seen == [(5, 2)]
+
+
 def test_a_schedule_is_a_factor_by_the_steps_of_d():
     """k = 2: a falls from 1 to .2 over four steps of D, which are two of G."""
     schedule = keras_gan.optimizers.LinearRamp(1.0, 0.2, 0, 4)

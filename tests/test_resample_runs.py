@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_gan import experiments, inference, networks, runs
+import keras_gan
+from keras_gan import datasets, experiments, inference, networks, runs
 from keras_gan.commands import console
+from keras_gan.runs import resampling
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,17 @@ def test_points_are_judged_by_waves(tmp_path, capsys):
     [line] = capsys.readouterr().err.splitlines()
     assert "Expected --steps >= 1 with --judge=fourier" in line
     assert not output.exists()
+
+
+def test_points_on_a_line_have_no_judge_of_waves():
+    points = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
+    points[:, 1] = 3.0
+    data = datasets.Dataset(points, value_range=None)
+    pair = networks.toy_mlp((2,), seed=0)
+    gan = keras_gan.GAN(*pair, keras_gan.priors.Normal(2), value_range=None)
+    with pytest.raises(ValueError, match="only 3.0 in coordinate 1") as caught:
+        resampling.fourier_judge(gan, data)
+    assert "\n" not in str(caught.value)
 
 
 def test_mistakes_are_one_line(run, tmp_path, capsys, monkeypatch):
