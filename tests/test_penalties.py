@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 import keras_gan
-from keras_gan import critics, losses, penalties
-from tests import helpers
+from keras_gan import critics, losses, minibatches, penalties
+from tests import extensions, helpers
 
 X = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
 W = np.float32([[0.5], [-2.0], [1.5]])
@@ -418,3 +418,24 @@ def test_passes_through_d_in_a_step(given, passes):
     calls.clear()
     helpers.train_steps(gan, [helpers.examples(8)])
     assert len(calls) == passes + 1
+
+
+@pytest.mark.parametrize("make", [helpers.tiny_gan, extensions.bigan_with])
+def test_steps_in_a_loop_share_passes_and_train_what_they_would_without(
+    make, monkeypatch
+):
+    """k = 3: a loop of the graph with passes shared; unrolled, each with its own."""
+    monkeypatch.setattr(minibatches.Deal, "most_unrolled", 1)
+    both = [penalties.R1(0.3), penalties.R2(0.4)]
+    options = {"penalties": both, "loss": "relativistic", "discriminator_steps": 3}
+
+    def trained():
+        gan = make(**options)
+        logs = helpers.train_steps(gan, [helpers.examples(12)])
+        return [*helpers.weights_of(gan.discriminator), logs["r1"], logs["r2"]]
+
+    shared = trained()
+    monkeypatch.setattr(critics.Critic, "taken", lambda self, inputs: None)
+    monkeypatch.setattr(minibatches.Deal, "most_unrolled", 100)
+    for one, other in zip(shared, trained(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
