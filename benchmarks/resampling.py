@@ -47,11 +47,14 @@ def parsed_arguments():
     parser.add_argument("models", nargs="+", help="directories of runs")
     parser.add_argument("--methods", nargs="+", default=[*METHODS], choices=METHODS)
     parser.add_argument(
-        "--judge", default="discriminator", help="or fourier, a network for points"
+        "--judge",
+        default="discriminator",
+        choices=("discriminator", "fourier"),
+        help="D, or a network for points",
     )
     parser.add_argument("--steps", type=int, default=0, help="of the judge")
-    parser.add_argument("--learning_rate", type=float, default=1e-3, help="D's")
-    parser.add_argument("--batch_size", type=int, default=256, help="D's")
+    parser.add_argument("--learning_rate", type=float, default=1e-3, help="its")
+    parser.add_argument("--batch_size", type=int, default=256, help="its")
     parser.add_argument("--calibration", default="isotonic", help="or platt")
     parser.add_argument("--percentile", type=float, default=20.0, help="of rejection")
     parser.add_argument("--num_steps", type=int, default=100, help="of a chain")
@@ -60,7 +63,10 @@ def parsed_arguments():
     parser.add_argument("--data_dir", help="where the data are or are cached")
     parser.add_argument("--output", default="resampling.jsonl", help="a line a run")
     parser.add_argument("--figure", help="a PNG: plain samples beside the first method")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.judge == "fourier" and not arguments.steps:
+        parser.error("Expected --steps of at least 1 with --judge=fourier")
+    return arguments
 
 
 def scored(case, data_dir, figure):

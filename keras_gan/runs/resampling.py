@@ -8,7 +8,7 @@ from keras_gan import checks, inference, networks
 from keras_gan.runs import generating
 from keras_gan.runs.run import Run
 
-# What can judge samples: the run's D, or a network of its own for points.
+# What judges the samples: the run's discriminator or, of points, a new network.
 JUDGES = ("discriminator", "fourier")
 
 
@@ -78,9 +78,9 @@ def write_resampled(
             "Expected data with validation or test examples, to say what D is worth. "
             f"Received: {train.name!r}, which has neither"
         )
-    discriminator = (
-        None if judge == "discriminator" else fourier_judge(gan, train, seed)
-    )
+    discriminator = None
+    if judge == "fourier":
+        discriminator = fourier_judge(gan, train, seed)
     if steps:
         discriminator = inference.discriminate(
             gan,
@@ -118,11 +118,12 @@ def fourier_judge(gan, data, seed=0):
         )
     points = data.examples()
     low, high = points.min(axis=0), points.max(axis=0)
-    if (low == high).any():
+    fixed = np.flatnonzero(low == high)
+    if fixed.size:
         raise ValueError(
             "Expected points whose every coordinate varies, for judge='fourier'. "
-            f"Received: only {low[np.argmax(low == high)]} in coordinate "
-            f"{np.argmax(low == high)}; use judge='discriminator'"
+            f"Received: only {low[fixed[0]]} in coordinate {fixed[0]}; use "
+            "judge='discriminator'"
         )
     classes = gan.latent_prior.num_classes
     return networks.fourier_discriminator(

@@ -408,9 +408,7 @@ def _read_config(path):
     _refuse_others(path)
     try:
         config = json.loads((path / CONFIG).read_text())
-        if config.get("format") != FORMAT:
-            raise ValueError(f"its format is {config.get('format')!r}, not {FORMAT!r}")
-        Experiment.from_dict(config["experiment"])
+        _check_readable(config)
         return config
     except (
         OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError,
@@ -438,15 +436,20 @@ def _refuse_others(path):
     if _numbers(by) <= _numbers(__version__):
         return
     try:
-        if config.get("format") != FORMAT:
-            raise ValueError(f"its format is {config.get('format')!r}, not {FORMAT!r}")
-        Experiment.from_dict(config["experiment"])
+        _check_readable(config)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
             f"keras_gan {by} wrote the run in {path}, and this is {__version__}, which "
             f"does not read its settings ({checks.one_line(error)}). Install that "
             "version, or train in another directory."
         ) from error
+
+
+def _check_readable(config):
+    """Raises ValueError, TypeError or KeyError unless this version reads a run."""
+    if config.get("format") != FORMAT:
+        raise ValueError(f"its format is {config.get('format')!r}, not {FORMAT!r}")
+    Experiment.from_dict(config["experiment"])
 
 
 def _numbers(version):
